@@ -1,0 +1,116 @@
+"""Where everything lies on disk. No other module knows a path. Pure.
+
+DATA (/var/lib/pycompose, `--root`, PYCOMPOSE_ROOT) survives a reboot:
+
+    pycompose.db            index of objects and allocations (SQLite, WAL; store/database.py)
+    events.jsonl            one line per event
+    cache/                  what loading a project gave, by hash of its inputs (composer), and seccomp programs
+    images/                 an OCI image layout: oci-layout, index.json, blobs/sha256/HEX
+    layers/CHAINID-HEX/     one unpacked layer each, shared by all containers
+    host/KEY/               skeleton and /etc mask of `host:/`
+    containers/ID/          config.json (the OCI spec), rootfs (mount point), layer/ (upper and work
+                            directories), log, exit (once it has exited: code, time, OOM, boot id)
+    volumes/NAME/_data      a named volume's content
+    trash/                  renamed here, deleted in the background
+    locks/                  project-NAME.lock
+
+STATE (/run/pycompose, `--state`, PYCOMPOSE_STATE) does not:
+
+    containers/ID/          written by that container's shim alone: lock (held for the shim's life),
+                            state.json, control.sock, etc/hosts, etc/hostname, etc/resolv.conf
+    networks/ID/zone/CID    one file per endpoint: names and addresses the DNS responders answer with
+
+Several roots live on one machine: names of kernel objects carry `root_id`.
+"""
+
+from hashlib import sha256
+from typing import NamedTuple
+
+DEFAULT_DATA = "/var/lib/pycompose"
+DEFAULT_STATE = "/run/pycompose"
+
+
+class Paths(NamedTuple):
+    """The two roots, absolute, and every path below them."""
+
+    data: str = DEFAULT_DATA
+    state: str = DEFAULT_STATE
+
+    @property
+    def root_id(self) -> str:
+        """Four hexadecimal digits that tell this DATA root from others on the machine."""
+        return sha256(self.data.encode()).hexdigest()[:4]
+
+    @property
+    def nft_table(self) -> str:
+        """Name of this root's nftables table."""
+        return "pycompose" if self.data == DEFAULT_DATA else f"pycompose_{self.root_id}"
+
+    @property
+    def cgroup_parent(self) -> str:
+        """cgroup below which all containers and shims of this root live, without a leading slash."""
+        return "pycompose" if self.data == DEFAULT_DATA else f"pycompose_{self.root_id}"
+
+    @property
+    def database(self) -> str:
+        return f"{self.data}/pycompose.db"
+
+    @property
+    def events(self) -> str:
+        return f"{self.data}/events.jsonl"
+
+    @property
+    def cache(self) -> str:
+        return f"{self.data}/cache"
+
+    @property
+    def images(self) -> str:
+        return f"{self.data}/images"
+
+    @property
+    def layers(self) -> str:
+        return f"{self.data}/layers"
+
+    @property
+    def host(self) -> str:
+        return f"{self.data}/host"
+
+    @property
+    def containers(self) -> str:
+        return f"{self.data}/containers"
+
+    @property
+    def volumes(self) -> str:
+        return f"{self.data}/volumes"
+
+    @property
+    def trash(self) -> str:
+        return f"{self.data}/trash"
+
+    @property
+    def locks(self) -> str:
+        return f"{self.data}/locks"
+
+    def container(self, container_id: str) -> str:
+        """DATA directory of one container."""
+        return f"{self.data}/containers/{container_id}"
+
+    def live(self, container_id: str) -> str:
+        """STATE directory of one running container."""
+        return f"{self.state}/containers/{container_id}"
+
+    def volume(self, name: str) -> str:
+        """DATA directory of one named volume; its content is in `_data` below."""
+        return f"{self.data}/volumes/{name}"
+
+    def zone(self, network_id: str) -> str:
+        """STATE directory of one network's DNS zone."""
+        return f"{self.state}/networks/{network_id}/zone"
+
+    def bridge(self, network_id: str) -> str:
+        """Name of a network's bridge (at most 15 characters)."""
+        return f"pc{self.root_id}-{network_id[:8]}"
+
+    def veth(self, container_id: str, index: int) -> str:
+        """Name of the host's end of a container's `index`-th endpoint, 0 to 35 (at most 15 characters)."""
+        return f"pv{self.root_id}{container_id[:8]}{'0123456789abcdefghijklmnopqrstuvwxyz'[index]}"
