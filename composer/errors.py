@@ -46,8 +46,6 @@ class ComposeError(Exception):
 class LoadError(ComposeError):
     """The files or the environment do not describe a valid project; all problems found at once."""
 
-    exit_code = 15
-
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("\n".join(problem.message for problem in problems))
         self.problems = tuple(problems)
