@@ -104,4 +104,6 @@ def _error_from(name: str, message: dict[str, object]) -> EngineError:
     kind = _ERRORS.get(str(message.get("kind")))
     if kind is not None:
         return kind(text, hint=hint)
-    return StartError(text, step=str(message.get("step", "")), errno=int(str(message.get("errno", 0))), hint=hint)
+    return StartError(
+        text, step=str(message.get("step", "")), errno=int(str(message.get("errno", 0))), hint=hint
+    )

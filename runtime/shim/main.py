@@ -1,10 +1,10 @@
 """The shim's process: it detaches from the command that made it, makes the container's world and serves it.
 
-    command                                shim
-       │ fork ────────────────────────────► close all descriptors but the report socket, setsid, own cgroup
-       │                                    lock, world, program
-       │ ◄──────────── {"ok":true,"pid":N}  the program has been exec'ed: the container runs
-       │ ◄──────────── {"error":…,"step":…} it could not be started; everything is taken away again
+command                                shim
+   │ fork ────────────────────────────► close all descriptors but the report socket, setsid, own cgroup
+   │                                    lock, world, program
+   │ ◄──────────── {"ok":true,"pid":N}  the program has been exec'ed: the container runs
+   │ ◄──────────── {"error":…,"step":…} it could not be started; everything is taken away again
 """
 
 import gc

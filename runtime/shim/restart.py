@@ -16,7 +16,9 @@ class Backoff(NamedTuple):
     delay_ns: int = 0
 
 
-def plan_restart(policy: RestartPolicy, backoff: Backoff, *, exit_code: int, uptime_ns: int) -> Backoff | None:
+def plan_restart(
+    policy: RestartPolicy, backoff: Backoff, *, exit_code: int, uptime_ns: int
+) -> Backoff | None:
     """The next wait, or None if the program stays down.
 
     The delay doubles from 100 ms to one minute and starts anew once the program has run for 10 s. A program

@@ -1,8 +1,8 @@
 """The life of one container as its shim sees it: start the program, watch it, restart it, end.
 
-    CREATED ──start──► RUNNING ──exit──► plan_restart ──wait──► RESTARTING ──► RUNNING …
-                          │                   └─ no ─► EXITED: the world is left, the shim ends
-                          └─ stop / kill from control.sock
+CREATED ──start──► RUNNING ──exit──► plan_restart ──wait──► RESTARTING ──► RUNNING …
+                      │                   └─ no ─► EXITED: the world is left, the shim ends
+                      └─ stop / kill from control.sock
 """
 
 import errno
@@ -35,8 +35,6 @@ from runtime.shim.state import (
 from runtime.shim.stdio import Stdio
 from runtime.shim.task import ShimTask
 from runtime.shim.world import World, seccomp_program
-
-
 
 
 class Supervisor:
@@ -331,5 +329,3 @@ def failure_code(error: BaseException) -> int:
     if isinstance(error, StartError) and error.step == "exec":
         return 127 if error.errno == errno.ENOENT else 126
     return 128
-
-

@@ -5,6 +5,7 @@ published ports, zone entries) `leave` takes away, or `reclaim` for a shim that 
 """
 
 import os
+from collections.abc import Sequence
 
 from runtime.cgroups.manager import Cgroup, open_cgroup
 from runtime.container.users import resolve_user
@@ -17,6 +18,7 @@ from runtime.network.dns.zone import ZoneEntry, remove_entry, write_entry
 from runtime.network.endpoint import HostNetwork, PublishedPort
 from runtime.network.ports import Reservation, reserve
 from runtime.linux.seccomp import load_program
+from runtime.oci.container_spec import MountRequest
 from runtime.oci.generate import generate
 from runtime.oci.spec import Spec
 from runtime.shim.mounts import plan_mounts
@@ -29,7 +31,18 @@ from runtime.volume.local import copy_up
 class World:
     """What `enter` made. Use: `enter`, then the program runs any number of times, then `leave`."""
 
-    __slots__ = ("_host", "_published", "_reservations", "_task", "_zones", "cgroup", "ports", "responder", "rootfs", "spec")
+    __slots__ = (
+        "_host",
+        "_published",
+        "_reservations",
+        "_task",
+        "_zones",
+        "cgroup",
+        "ports",
+        "responder",
+        "rootfs",
+        "spec",
+    )
 
     def __init__(self, task: ShimTask) -> None:
         self._task = task
@@ -68,7 +81,11 @@ class World:
             self._reservations.append(reservation)
             self._published.append(
                 PublishedPort(
-                    reservation.host_ip, reservation.host_port, request.protocol, address, request.container_port
+                    reservation.host_ip,
+                    reservation.host_port,
+                    request.protocol,
+                    address,
+                    request.container_port,
                 )
             )
         self.ports = tuple(
@@ -89,7 +106,8 @@ class World:
 
     def _start_responder(self) -> None:
         networks = [
-            (endpoint.network_name, self._task.paths.zone(endpoint.network_id)) for endpoint in self._task.endpoints
+            (endpoint.network_name, self._task.paths.zone(endpoint.network_id))
+            for endpoint in self._task.endpoints
         ]
         if networks and self._host is not None:
             internal = all(endpoint.internal for endpoint in self._task.endpoints)
@@ -184,9 +202,9 @@ def seccomp_program(task: ShimTask, spec: Spec) -> bytes | None:
     return load_program(spec, task.paths.cache)
 
 
-def check_mount_sources(task: ShimTask) -> None:
+def check_mount_sources(mounts: Sequence[MountRequest]) -> None:
     """Refuse bind mounts whose source is missing and not to be made, before anything is changed."""
-    for request in task.mounts:
+    for request in mounts:
         if request.type == "bind" and not request.create_host_path and not os.path.exists(request.source):
             raise InvalidError(
                 f"bind source path does not exist: {request.source}",
