@@ -38,6 +38,7 @@ class Action(NamedTuple):
     number: int = 0  # KILL: the signal
     grace_ns: int = -1  # STOP: -1 = the container's own
     anonymous_volumes: bool = False  # REMOVE: take them along
+    replaced: bool = False  # REMOVE: another container has taken its place
     destructive: bool = False  # it takes away something that cannot be made again
 
 

@@ -1,5 +1,7 @@
 """Plans for containers of services that the file does not have (any more). Pure."""
 
+from typing import Any
+
 from composer.plan.action import Kind, PlanBuilder
 from composer.plan.desired import Desired
 from composer.plan.observed import ObservedContainer, ObservedState
@@ -30,7 +32,7 @@ def plan_orphans(
         return []
     removals = []
     for container in orphans:
-        details = {"service": container.service, "container_id": container.id}
+        details: dict[str, Any] = {"service": container.service, "container_id": container.id}
         needs = (builder.add(Kind.STOP, container.name, "orphan", **details),) if container.live else ()
         removals.append(builder.add(Kind.REMOVE, container.name, "orphan", needs=needs, **details))
     return removals

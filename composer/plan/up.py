@@ -88,7 +88,7 @@ class _UpPlanner:
     def plan(self) -> Plan:
         self._check()
         self._remove_leftovers()
-        diverged = diverged_networks(self._desired, self._observed)
+        diverged = self._renewable(diverged_networks(self._desired, self._observed))
         renewed = frozenset(network.name for network in diverged)
         stops = self._stop_users(renewed)
         self._made |= plan_volumes(self._builder, self._used_volumes(), self._observed)
@@ -152,6 +152,26 @@ class _UpPlanner:
         }
         return [volume for volume in self._desired.volumes if volume.name in used]
 
+    def _renewable(self, networks: tuple[DesiredNetwork, ...]) -> tuple[DesiredNetwork, ...]:
+        """Those networks whose every user is made anew in this plan; the others stay, with a warning."""
+        selected = {service.name for service in self._services}
+        chosen = []
+        for network in networks:
+            users = [item for item in self._observed.containers if network.name in item.networks]
+            others = sorted({item.service for item in users if item.service not in selected})
+            if others or self._options.no_recreate:
+                self._builder.warn(
+                    f"{network.origin}: network {network.name} has another definition now, but stays as it is"
+                    + (
+                        f" while {', '.join(others)} use it; run `pycompose up` for all services"
+                        if others
+                        else ""
+                    )
+                )
+            else:
+                chosen.append(network)
+        return tuple(chosen)
+
     # ---- containers
 
     def _remove_leftovers(self) -> None:
@@ -207,6 +227,7 @@ class _UpPlanner:
             names.append(container.name if container else self._name(service, number))
             cause = "new" if container is None else self._cause_to_recreate(service, container, renewed)
             if cause:
+                names[-1] = self._name(service, number)
                 action = self._create(service, number, container, cause, stops)
                 ready.append(action)
                 self._to_start.setdefault(service.name, []).append((names[-1], "", cause, action))
@@ -290,6 +311,7 @@ class _UpPlanner:
             service=service.name,
             container_id=old.id,
             anonymous_volumes=self._options.renew_anonymous_volumes,
+            replaced=True,
         )
 
     # ---- starting

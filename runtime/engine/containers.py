@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runtime.engine.stopping import Stopping
+from runtime.engine.subscription import Subscription, subscribe
 from runtime.errors import ConflictError, InvalidError, NotFoundError, StateError
 from runtime.image.resolved import ResolvedImage, image_from_json, image_to_json
 from runtime.network.endpoint import Endpoint
@@ -169,20 +170,26 @@ class Containers:
         spec: ContainerSpec,
         *,
         fields: Mapping[str, str] | None = None,
-        volumes_from: str = "",
+        replaces: str = "",
+        keep_volumes: bool = True,
     ) -> str:
         """Make a container; its id. Nothing runs yet.
 
-        `fields` are kept for telling later what changed. `volumes_from` is the id of a container that this one
-        replaces: its anonymous volumes are taken over. Raises ConflictError for a taken name, NotFoundError for
+        `fields` are kept for telling later what changed. `replaces` is the id of a stopped container whose name
+        this one takes and, with `keep_volumes`, its anonymous volumes; it is left for `remove`. Raises ConflictError for a taken name, NotFoundError for
         an image or network that is not there, InvalidError for a mount that cannot be.
         """
         image = self._engine.images.resolve(spec.image)
         self._check_mounts(spec)
         container_id = os.urandom(32).hex()
-        inherited = self._anonymous_volumes(volumes_from)
+        inherited = self._anonymous_volumes(replaces) if keep_volumes else {}
         labels = spec.labels
         with self._database.transaction():
+            self._database.execute(
+                "UPDATE containers SET intent = 'replaced', name = name || '.' || substr(id, 1, 12) WHERE id = ?",
+                replaces,
+            )
+            self._database.execute("DELETE FROM endpoints WHERE container_id = ?", replaces)
             try:
                 self._database.execute(
                     "INSERT INTO containers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -207,7 +214,10 @@ class Containers:
                 ) from error
             self._engine.networks.allocate(container_id, spec.networks)
             self._record_mounts(container_id, spec, image, inherited)
-        os.makedirs(f"{self._paths.container(container_id)}/rootfs", mode=0o711)
+        folder = self._paths.container(container_id)
+        os.makedirs(f"{folder}/rootfs", mode=0o711)
+        # Readers may follow a log before the first line is written.
+        os.close(os.open(f"{folder}/log", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
         return container_id
 
     def _check_mounts(self, spec: ContainerSpec) -> None:
@@ -328,6 +338,10 @@ class Containers:
         answer = control.request(self._paths.live(container.id), {"op": "kill", "signal": number})
         if answer is None or "error" in answer:
             raise StateError(f"container {container.name} is not running")
+
+    def subscribe(self, container_id: str) -> Subscription | None:
+        """News of a container; None if it has no shim."""
+        return subscribe(self, container_id)
 
     # ---- repairing
 

@@ -35,6 +35,7 @@ from runtime.shim.state import (
 from runtime.shim.stdio import Stdio
 from runtime.shim.task import ShimTask
 from runtime.shim.world import World, seccomp_program
+from runtime.signals import parse_signal
 
 
 class Supervisor:
@@ -211,8 +212,6 @@ class Supervisor:
         self._stop(self._stop_signal(), self._task.spec.stop_grace_period_ns)
 
     def _stop_signal(self) -> int:
-        from runtime.container.kill import parse_signal
-
         return parse_signal(self._task.spec.stop_signal or self._task.image.config.stop_signal or "SIGTERM")
 
     # ---- control.sock
