@@ -46,8 +46,10 @@ def run(context: Context, arguments: Arguments) -> int:
     if arguments.quiet:
         return 0
     listed = _listed(arguments, result.tree)
-    text = "".join(f"{line}\n" for line in listed) if listed is not None else render_config(
-        result.tree, format=arguments.format
+    text = (
+        "".join(f"{line}\n" for line in listed)
+        if listed is not None
+        else render_config(result.tree, format=arguments.format)
     )
     if arguments.output:
         with open(arguments.output, "w", encoding="utf-8") as stream:
@@ -68,7 +70,8 @@ def _listed(arguments: Arguments, tree: Mapping[str, Any]) -> list[str] | None:
         return sorted(tree.get("networks") or {})
     if arguments.list_images:
         return [
-            service.get("image") or f"{tree.get('name', '')}-{name}" for name, service in sorted(services.items())
+            service.get("image") or f"{tree.get('name', '')}-{name}"
+            for name, service in sorted(services.items())
         ]
     if arguments.list_profiles:
         return sorted({profile for service in services.values() for profile in service.get("profiles") or ()})

@@ -24,7 +24,9 @@ class Arguments(NamedTuple):
 def run(context: Context, arguments: Arguments) -> int:
     """Carry out `exec`; the exit code of the command."""
     if not arguments.service or not arguments.command:
-        raise ComposeError("exec needs a service and a command", hint="pycompose exec SERVICE COMMAND [ARG...]")
+        raise ComposeError(
+            "exec needs a service and a command", hint="pycompose exec SERVICE COMMAND [ARG...]"
+        )
     desired = context.desired((arguments.service,))
     check_services(desired, (arguments.service,))
     container = _choose(context.engine.containers.list(desired.project), arguments)
@@ -52,5 +54,7 @@ def _choose(containers: list[Container], arguments: Arguments) -> Container:
     ]
     if not running:
         which = f" (container {arguments.index})" if arguments.index else ""
-        raise ComposeError(f'service "{arguments.service}"{which} is not running', hint="start it with `pycompose up`")
+        raise ComposeError(
+            f'service "{arguments.service}"{which} is not running', hint="start it with `pycompose up`"
+        )
     return running[0]

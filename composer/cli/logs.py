@@ -42,9 +42,7 @@ def run(context: Context, arguments: Arguments) -> int:
     printer = LogPrinter(
         context.out, names, prefix=not arguments.no_log_prefix, timestamps=arguments.timestamps
     )
-    follower = LogFollower(
-        context.engine, containers, tail=tail, since_ns=since_ns, until_ns=until_ns
-    )
+    follower = LogFollower(context.engine, containers, tail=tail, since_ns=since_ns, until_ns=until_ns)
     try:
         if arguments.follow:
             follower.watch()

@@ -58,7 +58,9 @@ def _wanted_statuses(arguments: Arguments) -> frozenset[str]:
     if arguments.filter:
         key, _, value = arguments.filter.partition("=")
         if key != "status" or not value:
-            raise ComposeError(f"--filter {arguments.filter!r} is not supported", hint="use --filter status=running")
+            raise ComposeError(
+                f"--filter {arguments.filter!r} is not supported", hint="use --filter status=running"
+            )
         wanted.append(value)
     for status in wanted:
         if status not in _STATUSES:
@@ -91,7 +93,11 @@ def describe_status(container: Container) -> str:
     """The status as the reference words it: "Up 2 minutes (healthy)", "Exited (3) 5 seconds ago"."""
     now = time.time_ns()
     if container.exit is not None:
-        ago = f" {describe_duration(now - container.exit.finished_ns)} ago" if container.exit.finished_ns else ""
+        ago = (
+            f" {describe_duration(now - container.exit.finished_ns)} ago"
+            if container.exit.finished_ns
+            else ""
+        )
         return f"Exited ({container.exit.code}){ago}"
     live = container.live
     if live is None:

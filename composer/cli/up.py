@@ -100,7 +100,9 @@ def _check_ports(plan: Plan) -> None:
 
 def _report_unchanged(context: Context, desired: Desired, plan: Plan, options: UpOptions) -> None:
     touched = {action.name for action in plan.actions if action.kind is not Kind.WAIT}
-    selected = {service.name for service in select_services(desired, options.services, no_deps=options.no_deps)}
+    selected = {
+        service.name for service in select_services(desired, options.services, no_deps=options.no_deps)
+    }
     for container in observe(context.engine, desired).containers:
         if container.live and container.service in selected and container.name not in touched:
             context.err.line(f" Container {container.name}  Running")

@@ -11,7 +11,16 @@ YELLOW = "\033[33m"
 DIM = "\033[2m"
 
 # The colours of log prefixes, in the order in which containers get them.
-PREFIX_COLOURS = ("\033[36m", "\033[33m", "\033[32m", "\033[35m", "\033[34m", "\033[96m", "\033[93m", "\033[92m")
+PREFIX_COLOURS = (
+    "\033[36m",
+    "\033[33m",
+    "\033[32m",
+    "\033[35m",
+    "\033[34m",
+    "\033[96m",
+    "\033[93m",
+    "\033[92m",
+)
 
 
 class Terminal:
@@ -24,7 +33,9 @@ class Terminal:
         self.stream = stream
         if ansi == "auto":
             self.colour = (
-                stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
+                stream.isatty()
+                and not os.environ.get("NO_COLOR")
+                and os.environ.get("TERM", "dumb") != "dumb"
             )
         else:
             self.colour = ansi == "always"
