@@ -214,7 +214,7 @@ def _elements(table: str, name: str, elements: list[tuple[bytes, bytes]]) -> byt
         if data:
             item += nest(2, encode_attribute(1, data))
         items.append(nest(1, item))
-    body = encode_attribute(1, text(name)) + encode_attribute(2, text(table))
+    body = encode_attribute(1, text(table)) + encode_attribute(2, text(name))
     return body + nest(3, b"".join(items))
 
 
@@ -327,7 +327,7 @@ class Nfnetlink:
 
     def elements(self, table: str, name: str, family: int = FAMILY_IP) -> list[tuple[bytes, bytes]]:
         """(key, data) of all elements of a set; none if the set or its table is not there."""
-        body = encode_attribute(1, text(name)) + encode_attribute(2, text(table))
+        body = encode_attribute(1, text(table)) + encode_attribute(2, text(name))
         out = []
         try:
             found = self._get(GETSETELEM, family, body, DUMP, f"list elements of {table} {name}")

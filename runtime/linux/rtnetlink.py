@@ -41,6 +41,7 @@ RTM_NEWROUTE, RTM_GETROUTE = 24, 26
 
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_LINKINFO, _IFLA_NET_NS_FD = 1, 3, 4, 10, 18, 28
 _IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
+_IFLA_INFO_SLAVE_KIND, _IFLA_INFO_SLAVE_DATA, _IFLA_BRPORT_MODE = 4, 5, 4
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_BROADCAST = 1, 2, 4
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_METRICS, _RTAX_MTU = 1, 4, 5, 6, 8, 2
 _IFF_UP = 1
@@ -101,6 +102,14 @@ def encode_veth(
     if master:
         body += encode_attribute(_IFLA_MASTER, _U32.pack(master))
     return body + encode_attribute(_IFLA_LINKINFO, info)
+
+
+def encode_hairpin(name: str) -> bytes:
+    """Lets a bridge send a packet back through the port it came in by."""
+    data = encode_attribute(_IFLA_BRPORT_MODE, b"\1")
+    info = encode_attribute(_IFLA_INFO_SLAVE_KIND, b"bridge")
+    info += encode_attribute(_IFLA_INFO_SLAVE_DATA, data)
+    return encode_link(name) + encode_attribute(_IFLA_LINKINFO, info)
 
 
 def encode_address(index: int, address: str, length: int) -> bytes:
@@ -208,6 +217,10 @@ class Rtnetlink:
         """Queues setting a link's mtu in bytes."""
         body = encode_link(name) + _address_and_mtu("", mtu)
         self.queue(RTM_NEWLINK, body, f"set mtu {mtu} of link {name}")
+
+    def set_hairpin(self, name: str) -> None:
+        """Queues letting a bridge's port have its own packets back."""
+        self.queue(RTM_NEWLINK, encode_hairpin(name), f"set hairpin mode of link {name}")
 
     def add_address(self, index: int, address: str, length: int) -> None:
         """Queues adding an IPv4 address; flush fails with EEXIST if it is there."""

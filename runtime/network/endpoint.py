@@ -26,7 +26,8 @@ class HostNetwork:
     def __init__(self, table: str) -> None:
         self.rtnetlink = Rtnetlink()
         self._nfnetlink = Nfnetlink()
-        self._firewall = Firewall(self._nfnetlink, table)
+        self.firewall = Firewall(self._nfnetlink, table)
+        self._links: dict[str, str] = {}  # address -> the host's end of its veth pair
 
     def close(self) -> None:
         self.rtnetlink.close()
@@ -38,6 +39,7 @@ class HostNetwork:
         The default route leads through the first endpoint that has a gateway. Raises NotFoundError if a
         bridge is gone, ConflictError for an address or name that is taken, OSError.
         """
+        self._links = {endpoint.address: endpoint.host_interface for endpoint in endpoints}
         namespace = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:
             self._add_veths(endpoints, namespace)
@@ -108,19 +110,24 @@ class HostNetwork:
 
     def publish(self, ports: Sequence[PublishedPort]) -> None:
         """Makes host ports lead to the container. Raises OSError, NotFoundError if the table is gone."""
+        # Where br_netfilter is loaded (dockerd does), a container that calls its own published port is
+        # answered by the bridge itself, which needs leave to use the port that the packet came from.
+        for link in {self._links[port.container_ip] for port in ports if port.container_ip in self._links}:
+            self.rtnetlink.set_hairpin(link)
+        self.rtnetlink.flush()
         try:
-            self._firewall.publish(ports)
+            self.firewall.publish(ports)
         except NetlinkError as error:
             if error.errno != errno.ENOENT:
                 raise
             raise NotFoundError(
-                f"the firewall table {self._firewall.table} is not there, so no port can be published",
+                f"the firewall table {self.firewall.table} is not there, so no port can be published",
                 hint="somebody removed it (`nft flush ruleset`?); `up` makes it again",
             ) from error
 
     def unpublish(self, ports: Sequence[PublishedPort]) -> None:
         """The inverse of `publish`; what is gone already is no error."""
-        self._firewall.unpublish(ports)
+        self.firewall.unpublish(ports)
 
 
 def _disable_ipv6() -> None:

@@ -45,7 +45,6 @@ def ensure_bridge(rtnetlink: Rtnetlink, network: NetworkRecord) -> int:
     subnet = parse_subnet(network.subnet)
     mac = mac_of(parse_address(network.gateway))
     rtnetlink.add_bridge(network.bridge, mac=mac, mtu=network.mtu)
-    made = True
     try:
         rtnetlink.flush()
     except NetlinkError as error:
@@ -55,12 +54,10 @@ def ensure_bridge(rtnetlink: Rtnetlink, network: NetworkRecord) -> int:
             ) from error
         if error.errno != errno.EEXIST:
             raise
-        made = False
     link = rtnetlink.link(network.bridge)
     if link is None:
         raise NetlinkError([(f"find bridge {network.bridge}", errno.ENODEV, "")])
-    if made:
-        _write_sysctls(network.bridge)
+    _write_sysctls(network.bridge)  # also when the bridge was there: an interrupted run may have stopped here
     rtnetlink.add_address(link.number, network.gateway, subnet.length)
     if not link.up:
         rtnetlink.set_up(index=link.number)
@@ -69,8 +66,6 @@ def ensure_bridge(rtnetlink: Rtnetlink, network: NetworkRecord) -> int:
     except NetlinkError as error:
         if any(number != errno.EEXIST for _, number, _ in error.failed):
             raise ConflictError(f"network {network.name}: {error.strerror}") from error
-    if not made:  # an earlier, interrupted run may have stopped in between
-        _write_sysctls(network.bridge)
     return link.number
 
 

@@ -14,7 +14,7 @@ _CT_STATE, _CT_STATUS = 0, 2
 _CMP_EQ, _CMP_NEQ = 0, 1
 _PAYLOAD_NETWORK, _PAYLOAD_TRANSPORT = 1, 2
 _NAT_DNAT = 1
-_FIB_ADDRTYPE, _FIB_DADDR = 3, 2
+_FIB_ADDRTYPE, _FIB_SADDR, _FIB_DADDR = 3, 1, 2
 _DROP, _ACCEPT = 0, 1
 _RTN_LOCAL = 2
 
@@ -104,8 +104,16 @@ def lookup(name: str, *, register: int = R1, result: int = 0, inverted: bool = F
 
 def destination_is_local() -> bytes:
     """fib daddr type local"""
-    data = _number(1, R1) + _number(2, _FIB_ADDRTYPE) + _number(3, _FIB_DADDR)
-    return _expression("fib", data) + compare(struct.pack("=I", _RTN_LOCAL))
+    return _address_type(_FIB_DADDR) + compare(struct.pack("=I", _RTN_LOCAL))
+
+
+def source_is_foreign() -> bytes:
+    """fib saddr type != local"""
+    return _address_type(_FIB_SADDR) + compare(struct.pack("=I", _RTN_LOCAL), equal=False)
+
+
+def _address_type(flags: int) -> bytes:
+    return _expression("fib", _number(1, R1) + _number(2, _FIB_ADDRTYPE) + _number(3, flags))
 
 
 def _connection(key: int, bits: int) -> bytes:

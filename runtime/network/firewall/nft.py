@@ -48,6 +48,8 @@ class Firewall:
                 transaction.add_elements(self.table, name, [(key, b"") for key in keys])
             if self._commit(transaction, lost=errno.ENOENT):
                 break
+        else:
+            raise OSError(errno.EAGAIN, f"the firewall table {self.table} vanished {_ATTEMPTS} times")
         self._ensure_foreign_accepts(bridge)
 
     def remove_network(self, bridge: str, subnet: tuple[int, int]) -> None:
