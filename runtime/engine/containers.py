@@ -11,7 +11,7 @@ from runtime.engine.stopping import Stopping
 from runtime.engine.subscription import Subscription, subscribe
 from runtime.errors import ConflictError, InvalidError, NotFoundError, StateError
 from runtime.image.resolved import ResolvedImage, image_from_json, image_to_json
-from runtime.network.endpoint import Endpoint
+from runtime.network.record import Endpoint
 from runtime.oci import container_spec
 from runtime.oci.container_spec import ContainerSpec, MountRequest
 from runtime.shim import control

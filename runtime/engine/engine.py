@@ -27,6 +27,7 @@ class Engine:
         state = state or os.environ.get("PYCOMPOSE_STATE") or DEFAULT_STATE
         self.paths = Paths(os.path.realpath(data), os.path.realpath(state))
         self._database: Database | None = None
+        self._networks: Networks | None = None
 
     @property
     def database(self) -> Database:
@@ -48,9 +49,11 @@ class Engine:
 
     @property
     def networks(self) -> "Networks":
-        from runtime.engine.networks import Networks
+        if self._networks is None:
+            from runtime.engine.networks import Networks
 
-        return Networks(self)
+            self._networks = Networks(self)
+        return self._networks
 
     @property
     def volumes(self) -> "Volumes":

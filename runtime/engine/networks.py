@@ -5,21 +5,19 @@ import os
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from runtime.errors import ConflictError, InvalidError, NotFoundError, UnsupportedError
+from runtime.errors import ConflictError, NotFoundError, UnsupportedError
+from runtime.linux.nfnetlink import Nfnetlink
+from runtime.linux.rtnetlink import Rtnetlink
 from runtime.network import ipam, links
-from runtime.network.endpoint import Endpoint
-from runtime.network.firewall import nft
-from runtime.network.record import NetworkRecord
+from runtime.network.firewall.nft import Firewall
+from runtime.network.record import Endpoint, NetworkRecord, network_from_json, to_json
 from runtime.oci.container_spec import ContainerSpec, NetworkAttachment
 from runtime.store.files import remove_tree
 
 if TYPE_CHECKING:
     from runtime.engine.engine import Engine
-
-LABEL_PROJECT = "com.docker.compose.project"
-LABEL_SERVICE = "com.docker.compose.service"
 
 
 class NetworkRow(NamedTuple):
@@ -41,6 +39,7 @@ class Networks:
         self._engine = engine
         self._paths = engine.paths
         self._database = engine.database
+        self._ensured: set[str] = set()
 
     # ---- looking
 
@@ -91,20 +90,20 @@ class Networks:
                 f"network {name}: driver {driver!r} is not supported", hint="use driver: bridge"
             )
         network_id = os.urandom(32).hex()
-        with self._database.transaction():
-            used = [row["subnet"] for row in self._database.rows("SELECT subnet FROM networks")]
-            chosen = ipam.choose_subnet(subnet, used, links.host_prefixes())
+        with Rtnetlink() as host, self._database.transaction():
+            aux = {key: value.partition("/")[0] for key, value in (aux_addresses or {}).items()}
+            prefix = self._choose_subnet(host, name, subnet)
+            kept = {ipam.parse_address(address) for address in aux.values()}
             record = NetworkRecord(
                 id=network_id,
                 name=name,
-                driver="bridge",
-                subnet=chosen,
-                gateway=gateway or ipam.first_address(chosen),
+                subnet=str(prefix),
+                gateway=ipam.format_address(ipam.choose_gateway(prefix, gateway, kept)),
                 ip_range=ip_range,
-                aux_addresses=tuple(sorted((aux_addresses or {}).values())),
+                aux=aux,
                 internal=internal,
                 bridge=self._paths.bridge(network_id),
-                mtu=links.uplink_mtu(),
+                mtu=links.uplink_mtu(host),
                 labels=dict(labels or {}),
                 options=dict(options or {}),
             )
@@ -116,8 +115,8 @@ class Networks:
                     project,
                     time.time_ns(),
                     config_hash,
-                    chosen,
-                    json.dumps(record._asdict()),
+                    record.subnet,
+                    json.dumps(to_json(record)),
                 )
             except sqlite3.IntegrityError as error:
                 raise ConflictError(f"network {name} exists already") from error
@@ -125,10 +124,27 @@ class Networks:
         self._database.execute("UPDATE networks SET intent = '' WHERE id = ?", network_id)
         return network_id
 
+    def _choose_subnet(self, host: Rtnetlink, name: str, wanted: str) -> ipam.Subnet:
+        others = [
+            (ipam.parse_subnet(row["subnet"]), f"network {row['name']}")
+            for row in self._database.rows("SELECT name, subnet FROM networks")
+        ]
+        if not wanted:
+            return ipam.choose_subnet([*(subnet for subnet, _ in others), *links.taken_prefixes(host)])
+        chosen = ipam.parse_subnet(wanted)
+        ipam.check_subnet(chosen, [*others, *links.owners_of_prefixes(host)])
+        return chosen
+
     def _ensure(self, record: NetworkRecord) -> None:
-        links.ensure_bridge(record)
-        nft.add_network(self._paths, record)
+        """Make the kernel's part of a network, or what is missing of it; once per command."""
+        if record.id in self._ensured:
+            return
+        with Rtnetlink() as host, Nfnetlink() as netfilter:
+            links.ensure_bridge(host, record)
+            links.enable_forwarding()
+            Firewall(netfilter, self._paths.nft_table).ensure_network(record.bridge, internal=record.internal)
         os.makedirs(self._paths.zone(record.id), mode=0o755, exist_ok=True)
+        self._ensured.add(record.id)
 
     def ensure(self, name: str) -> None:
         """Make again what a reboot or another program took away of a network. Raises NotFoundError."""
@@ -148,8 +164,13 @@ class Networks:
                 f"network {name} is in use by {', '.join(users[:5])}", hint="remove these containers first"
             )
         self._database.execute("UPDATE networks SET intent = 'removing' WHERE id = ?", row.id)
-        nft.remove_network(self._paths, row.record)
-        links.delete_bridge(row.record.bridge)
+        self._ensured.discard(row.id)
+        prefix = ipam.parse_subnet(row.record.subnet)
+        with Rtnetlink() as host, Nfnetlink() as netfilter:
+            Firewall(netfilter, self._paths.nft_table).remove_network(
+                row.record.bridge, (prefix.network, prefix.length)
+            )
+            links.delete_bridge(host, row.record.bridge)
         remove_tree(os.path.dirname(self._paths.zone(row.id)))
         self._database.execute("DELETE FROM networks WHERE id = ?", row.id)
 
@@ -165,19 +186,29 @@ class Networks:
             row = self.find(attachment.network)
             if row is None:
                 raise NotFoundError(f"network {attachment.network} does not exist")
-            used = [
-                found["address"]
-                for found in self._database.rows("SELECT address FROM endpoints WHERE network_id = ?", row.id)
-            ]
-            address = ipam.allocate_address(row.record, used, requested=attachment.ipv4_address)
+            address = self._free_address(row, attachment.ipv4_address)
             self._database.execute(
                 "INSERT INTO endpoints VALUES (?, ?, ?, ?, ?)",
                 container_id,
                 row.id,
                 position,
-                address,
-                attachment.mac_address or ipam.mac_address(address),
+                ipam.format_address(address),
+                attachment.mac_address or ipam.mac_of(address),
             )
+
+    def _free_address(self, row: NetworkRow, requested: str) -> int:
+        record = row.record
+        used = {
+            ipam.parse_address(found["address"])
+            for found in self._database.rows("SELECT address FROM endpoints WHERE network_id = ?", row.id)
+        }
+        return ipam.allocate_address(
+            ipam.parse_subnet(record.subnet),
+            used | {ipam.parse_address(address) for address in record.aux.values()},
+            gateway=ipam.parse_address(record.gateway),
+            ip_range=ipam.parse_subnet(record.ip_range) if record.ip_range else None,
+            requested=requested,
+        )
 
     def endpoints(self, container_id: str, spec: ContainerSpec) -> tuple[Endpoint, ...]:
         """What a shim needs to join its networks, which are there in the kernel afterwards."""
@@ -234,13 +265,4 @@ def _row(row: sqlite3.Row) -> NetworkRow:
 
 
 def _record(text: str) -> NetworkRecord:
-    data: dict[str, Any] = json.loads(text)
-    return NetworkRecord(
-        **{key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
-    )
-
-
-def check_subnet(subnet: str) -> None:
-    """Raise InvalidError unless `subnet` is an IPv4 prefix such as 10.5.0.0/16."""
-    if not ipam.is_subnet(subnet):
-        raise InvalidError(f"{subnet!r} is not an IPv4 subnet", hint="write it like 10.5.0.0/16")
+    return network_from_json(json.loads(text))

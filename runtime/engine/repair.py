@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from runtime.cgroups.manager import open_cgroup
 from runtime.network.dns.zone import remove_entry
-from runtime.network.endpoint import HostNetwork, PublishedPort
+from runtime.network.endpoint import HostNetwork
+from runtime.network.firewall.rules import PublishedPort
 from runtime.shim.state import ExitRecord, read_exit_record, read_live_state, write_exit_record
 from runtime.store.files import remove_tree
 from runtime.store.locks import FileLock
@@ -57,7 +58,7 @@ def _withdraw(engine: "Engine", container_id: str) -> None:
     live = read_live_state(engine.paths.live(container_id))
     if live is None or not live.ports or not rows:
         return
-    host = HostNetwork(engine.paths)
+    host = HostNetwork(engine.paths.nft_table)
     try:
         host.unpublish(
             [

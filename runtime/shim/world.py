@@ -15,7 +15,8 @@ from runtime.linux import constants, syscalls
 from runtime.network import etc_files
 from runtime.network.dns.server import Responder
 from runtime.network.dns.zone import ZoneEntry, remove_entry, write_entry
-from runtime.network.endpoint import HostNetwork, PublishedPort
+from runtime.network.endpoint import HostNetwork
+from runtime.network.firewall.rules import PublishedPort
 from runtime.network.ports import Reservation, reserve
 from runtime.linux.seccomp import load_program
 from runtime.oci.container_spec import MountRequest
@@ -60,7 +61,7 @@ class World:
         """Make everything up to the OCI spec. Raises EngineError or OSError; `leave` undoes what was done."""
         own_network = self._task.spec.network_mode != "host"
         if own_network:
-            self._host = HostNetwork(self._task.paths)
+            self._host = HostNetwork(self._task.paths.nft_table)
             self._reserve_ports()
         syscalls.unshare(constants.CLONE_NEWNS | (constants.CLONE_NEWNET if own_network else 0))
         syscalls.mount(None, "/", None, constants.MS_REC | constants.MS_SLAVE, None)
