@@ -164,7 +164,7 @@ class Executor:
         if action.kind is Kind.CREATE_NETWORK:
             self._create_network(action.name)
         elif action.kind is Kind.REMOVE_NETWORK:
-            self._engine.networks.remove(action.name)
+            self._engine.networks.remove(action.name, detach=action.detach)
         elif action.kind is Kind.CREATE_VOLUME:
             volume = self._volumes[action.name]
             self._engine.volumes.create(

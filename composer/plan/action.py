@@ -39,6 +39,7 @@ class Action(NamedTuple):
     grace_ns: int = -1  # STOP: -1 = the container's own
     anonymous_volumes: bool = False  # REMOVE: take them along
     replaced: bool = False  # REMOVE: another container has taken its place
+    detach: bool = False  # REMOVE_NETWORK: its containers are replaced in this plan
     destructive: bool = False  # it takes away something that cannot be made again
 
 

@@ -103,7 +103,7 @@ class Networks:
                 aux=aux,
                 internal=internal,
                 bridge=self._paths.bridge(network_id),
-                mtu=links.uplink_mtu(host),
+                mtu=host.uplink_mtu(),
                 labels=dict(labels or {}),
                 options=dict(options or {}),
             )
@@ -153,13 +153,18 @@ class Networks:
             raise NotFoundError(f"network {name} does not exist", hint="run `pycompose up`, which makes it")
         self._ensure(row.record)
 
-    def remove(self, name: str) -> None:
-        """Remove a network that no container uses. Raises NotFoundError, ConflictError."""
+    def remove(self, name: str, *, detach: bool = False) -> None:
+        """Remove a network that no container uses; with `detach`, take stopped containers out of it first.
+
+        Raises NotFoundError, ConflictError.
+        """
         row = self.find(name)
         if row is None:
             raise NotFoundError(f"network {name} does not exist")
         users = self.users(row.id)
-        if users:
+        if detach:
+            self._database.execute("DELETE FROM endpoints WHERE network_id = ?", row.id)
+        elif users:
             raise ConflictError(
                 f"network {name} is in use by {', '.join(users[:5])}", hint="remove these containers first"
             )

@@ -34,7 +34,7 @@ from runtime.shim.state import (
 )
 from runtime.shim.stdio import Stdio
 from runtime.shim.task import ShimTask
-from runtime.shim.world import World, seccomp_program
+from runtime.shim.world import World, load_seccomp
 from runtime.signals import parse_signal
 
 
@@ -74,7 +74,7 @@ class Supervisor:
         """Start the program. Raises StartError; the world is then still to be left."""
         spec = self._task.spec
         self._stdio = Stdio(self._loop, self._log, tty=spec.tty, keep_stdin=spec.stdin_open)
-        self._seccomp = seccomp_program(self._task, self._world.spec)
+        self._seccomp = load_seccomp(self._world.spec, self._task.paths)
         self._oom_before = self._world.cgroup.oom_kills()
         try:
             init = spawn_init(

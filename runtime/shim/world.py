@@ -26,6 +26,7 @@ from runtime.shim.mounts import plan_mounts
 from runtime.shim.state import PublishedAddress
 from runtime.shim.task import ShimTask
 from runtime.store.files import write_file, write_json
+from runtime.store.paths import Paths
 from runtime.volume.local import copy_up
 
 
@@ -196,11 +197,12 @@ class World:
         self.cgroup.delete()
 
 
-def seccomp_program(task: ShimTask, spec: Spec) -> bytes | None:
-    """The compiled filter for a spec, from the cache in DATA; None where none is wanted."""
-    if "seccomp" not in spec.get("linux", {}):
+def load_seccomp(spec: Spec, paths: Paths) -> bytes | None:
+    """The compiled filter of a spec, from the cache in DATA; None where the spec asks for none."""
+    profile = spec["linux"].get("seccomp")
+    if profile is None:
         return None
-    return load_program(spec, task.paths.cache)
+    return load_program(profile, paths.cache)
 
 
 def check_mount_sources(mounts: Sequence[MountRequest]) -> None:
