@@ -15,4 +15,6 @@ def parse_signal(text: str) -> int:
     numbers = {member.name: member.value for member in signal.Signals}
     if base in numbers and (not offset or (base == "SIGRTMIN" and offset.isdigit())):
         return numbers[base] + int(offset or 0)
-    raise InvalidError(f"{text!r} is not a signal", hint="use a name such as SIGTERM or a number from 1 to 64")
+    raise InvalidError(
+        f"{text!r} is not a signal", hint="use a name such as SIGTERM or a number from 1 to 64"
+    )

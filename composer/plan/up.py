@@ -95,7 +95,9 @@ class _UpPlanner:
         self._made |= plan_networks(self._builder, self._used_networks(), self._observed)
         for network in diverged:
             cause = f"its definition changed ({network.origin})"
-            gone = self._builder.add(Kind.REMOVE_NETWORK, network.name, cause, needs=tuple(stops.values()), detach=True)
+            gone = self._builder.add(
+                Kind.REMOVE_NETWORK, network.name, cause, needs=tuple(stops.values()), detach=True
+            )
             self._made[network.name] = self._builder.add(
                 Kind.CREATE_NETWORK, network.name, cause, needs=(gone,)
             )

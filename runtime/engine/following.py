@@ -61,7 +61,9 @@ class LogFollower:
                 lines = reader.skip_to_tail(self._tail) if self._tail else list(reader.read())[:0]
             else:
                 lines = list(reader.read())
-            events += [LogEvent(self._containers[container_id], line) for line in lines if self._in_time(line)]
+            events += [
+                LogEvent(self._containers[container_id], line) for line in lines if self._in_time(line)
+            ]
         events.sort(key=lambda event: event.line.time_ns if event.line else 0)
         return events
 
