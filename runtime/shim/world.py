@@ -12,13 +12,13 @@ from runtime.container.users import resolve_user
 from runtime.errors import EngineError, InvalidError
 from runtime.image.snapshot import mount_snapshot, plan_snapshot, prepare_layer_dir
 from runtime.linux import constants, syscalls
+from runtime.linux.seccomp import load_program
 from runtime.network import etc_files
 from runtime.network.dns.server import Responder
 from runtime.network.dns.zone import ZoneEntry, remove_entry, write_entry
 from runtime.network.endpoint import HostNetwork
 from runtime.network.firewall.rules import PublishedPort
 from runtime.network.ports import Reservation, reserve
-from runtime.linux.seccomp import load_program
 from runtime.oci.container_spec import MountRequest
 from runtime.oci.generate import generate
 from runtime.oci.spec import Spec
