@@ -16,7 +16,43 @@ from runtime.errors import StartError
 from runtime.linux import constants as k
 from runtime.linux import syscalls
 
-APPLETS = ["sh", "cat", "ls", "id", "hostname", "mount", "ps", "sleep", "true", "false", "echo", "touch", "mkdir", "kill", "stty", "test", "env", "pwd", "head", "grep", "dd", "stat", "ulimit", "sync", "wc", "tr", "nice", "chmod", "tty", "mknod", "cut", "readlink", "umount", "dmesg", "unshare"]
+APPLETS = [
+    "sh",
+    "cat",
+    "ls",
+    "id",
+    "hostname",
+    "mount",
+    "ps",
+    "sleep",
+    "true",
+    "false",
+    "echo",
+    "touch",
+    "mkdir",
+    "kill",
+    "stty",
+    "test",
+    "env",
+    "pwd",
+    "head",
+    "grep",
+    "dd",
+    "stat",
+    "ulimit",
+    "sync",
+    "wc",
+    "tr",
+    "nice",
+    "chmod",
+    "tty",
+    "mknod",
+    "cut",
+    "readlink",
+    "umount",
+    "dmesg",
+    "unshare",
+]
 
 
 class Outcome(NamedTuple):
