@@ -289,7 +289,8 @@ def test_foreign_chains_that_drop_let_our_bridges_through(host: Host) -> None:
         "nft",
         "add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; };"
         "add rule ip filter FORWARD jump DOCKER-USER; add rule ip filter DOCKER-USER return;"
-        "add table inet wall; add chain inet wall forwarded { type filter hook forward priority 5; policy drop; }",
+        "add table inet wall;"
+        "add chain inet wall forwarded { type filter hook forward priority 5; policy drop; }",
     )
     before = run("nft", "list", "ruleset")
     network = host.network("a", "172.18.0.0/20")

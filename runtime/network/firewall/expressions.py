@@ -148,10 +148,9 @@ def destination_nat(address: int, port: int) -> bytes:
     return _expression("nat", data)
 
 
-def redirect(port: int) -> bytes:
-    """redirect to :port"""
-    immediate = _number(1, R1) + _attribute(2 | _NESTED, _attribute(1, struct.pack("!H", port)))
-    return _expression("immediate", immediate) + _expression("redir", _number(1, R1))
+def set_register(register: int, value: bytes) -> bytes:
+    """Puts a value into a register."""
+    return _expression("immediate", _number(1, register) + _attribute(2 | _NESTED, _attribute(1, value)))
 
 
 def masquerade() -> bytes:

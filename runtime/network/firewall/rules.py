@@ -84,8 +84,8 @@ def table_rules() -> Iterable[tuple[str, bytes]]:
     # A container that calls its own published port, or a neighbour's: without this the answer would go to it
     # directly, from an address it never called.
     yield "postrouting", iif_oif + e.lookup(PAIRS) + e.connection_status(e.STATUS_DNAT) + e.masquerade()
-    # The same where br_netfilter is loaded: the packet then stays in the bridge and has no incoming interface here,
-    # which else only the host's own packets have.
+    # The same where br_netfilter is loaded: the packet then stays in the bridge and has no incoming interface
+    # here, which else only the host's own packets lack.
     bridged = e.load_oifname() + e.lookup(BRIDGES) + e.load_iifname() + e.compare(e.ifname(""))
     bridged += e.source_is_foreign() + e.connection_status(e.STATUS_DNAT)
     yield "postrouting", bridged + e.masquerade()
