@@ -203,8 +203,28 @@ class Supervisor:
 
     def _watch_responder(self, descriptor: int) -> None:
         responder = self._world.responder
-        if responder is not None:
-            self._loop.watch(descriptor, lambda: responder.handle(descriptor))
+        if responder is None:
+            return
+
+        def handle() -> None:
+            responder.handle(descriptor)
+            self._await_responder()
+
+        self._loop.watch(descriptor, handle)
+
+    def _await_responder(self) -> None:
+        """Come back when the responder has something to give up on; never while it is idle."""
+        responder = self._world.responder
+        deadline = None if responder is None else responder.next_deadline()
+        if responder is None or deadline is None:
+            self._loop.cancel("dns")
+            return
+
+        def expire() -> None:
+            responder.expire()
+            self._await_responder()
+
+        self._loop.at("dns", max(0, int((deadline - time.monotonic()) * 1e9)), expire)
 
     def _on_shutdown(self, reader: int) -> None:
         # SIGTERM reaches a shim when the machine goes down: the program gets its grace, no restart.

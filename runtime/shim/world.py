@@ -5,6 +5,7 @@ published ports, zone entries) `leave` takes away, or `reclaim` for a shim that 
 """
 
 import os
+import socket
 from collections.abc import Sequence
 
 from runtime.cgroups.manager import Cgroup, open_cgroup
@@ -14,11 +15,12 @@ from runtime.image.snapshot import mount_snapshot, plan_snapshot, prepare_layer_
 from runtime.linux import constants, syscalls
 from runtime.linux.seccomp import load_program
 from runtime.network import etc_files
+from runtime.network.dns.entries import Entry
 from runtime.network.dns.server import Responder
-from runtime.network.dns.zone import ZoneEntry, remove_entry, write_entry
+from runtime.network.dns.zone import remove_entry, write_entry
 from runtime.network.endpoint import HostNetwork
 from runtime.network.firewall.rules import PublishedPort
-from runtime.network.ports import Reservation, reserve
+from runtime.network.ports import reserve
 from runtime.oci.container_spec import MountRequest
 from runtime.oci.generate import generate
 from runtime.oci.spec import Spec
@@ -49,7 +51,7 @@ class World:
     def __init__(self, task: ShimTask) -> None:
         self._task = task
         self._host: HostNetwork | None = None
-        self._reservations: list[Reservation] = []
+        self._reservations: list[socket.socket] = []
         self._published: list[PublishedPort] = []
         self._zones: list[str] = []
         self.ports: tuple[PublishedAddress, ...] = ()
@@ -61,6 +63,8 @@ class World:
     def enter(self) -> None:
         """Make everything up to the OCI spec. Raises EngineError or OSError; `leave` undoes what was done."""
         own_network = self._task.spec.network_mode != "host"
+        resolv_conf = etc_files.parse_resolv_conf(_read_text("/etc/resolv.conf"))
+        host_namespace = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         if own_network:
             self._host = HostNetwork(self._task.paths.nft_table)
             self._reserve_ports()
@@ -69,8 +73,8 @@ class World:
         self._mount_root()
         if self._host is not None:
             self._host.attach(self._task.endpoints)
-            self._start_responder()
-        self._write_etc()
+            self._start_responder(host_namespace, resolv_conf)
+        self._write_etc(resolv_conf)
         self._generate()
         self.cgroup.create(self.spec["linux"].get("resources", {}))
 
@@ -106,30 +110,30 @@ class World:
             elif request.type == "volume" and not request.nocopy:
                 copy_up(self.rootfs, request.target, request.source)
 
-    def _start_responder(self) -> None:
-        networks = [
-            (endpoint.network_name, self._task.paths.zone(endpoint.network_id))
-            for endpoint in self._task.endpoints
-        ]
-        if networks and self._host is not None:
-            internal = all(endpoint.internal for endpoint in self._task.endpoints)
-            self.responder = Responder(networks, self._host, upstreams=self._task.spec.dns, internal=internal)
+    def _start_responder(self, host_namespace: int, host: etc_files.ResolvConf) -> None:
+        endpoints = self._task.endpoints
+        if not endpoints:
+            return
+        zones = [(item.network_name, self._task.paths.zone(item.network_id)) for item in endpoints]
+        internal = all(endpoint.internal for endpoint in endpoints)
+        upstreams = () if internal else (self._task.spec.dns or host.nameservers)
+        self.responder = Responder(zones, upstreams, host_namespace=host_namespace)
 
-    def _write_etc(self) -> None:
+    def _write_etc(self, host: etc_files.ResolvConf) -> None:
         spec, directory = self._task.spec, self.etc_directory
         os.makedirs(directory, mode=0o755, exist_ok=True)
-        hostname = self.hostname
-        gateway = self._task.host_gateway
         addresses = [endpoint.address for endpoint in self._task.endpoints]
         files = {
-            "hosts": etc_files.hosts_text(hostname, spec.domainname, addresses, spec.extra_hosts, gateway),
-            "hostname": etc_files.hostname_text(hostname),
+            "hosts": etc_files.hosts_text(
+                self.hostname, spec.domainname, addresses, spec.extra_hosts, self._task.host_gateway
+            ),
+            "hostname": etc_files.hostname_text(self.hostname),
             "resolv.conf": etc_files.resolv_conf_text(
-                etc_files.read_host_resolv_conf(),
+                host,
                 embedded=self.responder is not None,
-                servers=spec.dns,
-                search=spec.dns_search,
-                options=spec.dns_opt,
+                dns=spec.dns,
+                dns_search=spec.dns_search,
+                dns_opt=spec.dns_opt,
             ),
         }
         for name, text in files.items():
@@ -171,7 +175,7 @@ class World:
         task = self._task
         for endpoint in task.endpoints:
             zone = task.paths.zone(endpoint.network_id)
-            entry = ZoneEntry(
+            entry = Entry(
                 names=endpoint.names,
                 address=endpoint.address,
                 container=task.spec.name,
@@ -195,6 +199,14 @@ class World:
             reservation.close()
         self.cgroup.kill()
         self.cgroup.delete()
+
+
+def _read_text(path: str) -> str:
+    try:
+        with open(path, errors="replace") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
 
 
 def load_seccomp(spec: Spec, paths: Paths) -> bytes | None:
