@@ -1,6 +1,7 @@
 """One cgroup of ours across all hierarchies of the machine: v1, hybrid and v2 behind one interface.
 
-In a hybrid machine the v1 controllers carry the limits, and a process joins the v2 tree and name=systemd under the
+In a hybrid machine the v1 controllers carry the limits, and a process joins the v2 tree and name=systemd
+under the
 same path too, so that one path names it everywhere. Only a leaf holds processes.
 """
 
@@ -28,7 +29,8 @@ _KILL_TIMEOUT_S = 10.0
 
 
 class Stats(NamedTuple):
-    """What a cgroup uses. `memory_bytes` is without inactive page cache, as Docker shows it; limits 0 = none."""
+    """What a cgroup uses. `memory_bytes` is without inactive page cache, as Docker shows it; limits 0 =
+    none."""
 
     memory_bytes: int = 0
     memory_limit_bytes: int = 0
@@ -52,7 +54,8 @@ class Cgroup:
     def create(self, resources: LinuxResources) -> list[str]:
         """Make the cgroup, with its parents, and set its limits; also changes those of one that is there.
 
-        Returns warnings, one for each file the kernel lacks. Raises InvalidError for a value the kernel refuses,
+        Returns warnings, one for each file the kernel lacks. Raises InvalidError for a value the kernel
+        refuses,
         OSError for anything else.
         """
         warnings: list[str] = []
@@ -76,7 +79,7 @@ class Cgroup:
 
     def _missing_controllers(self, resources: LinuxResources) -> list[str]:
         return [
-            f"this kernel has no {controller} controller: {', '.join(file for file, _ in plan(resources))} not set"
+            f"this kernel has no {controller} controller: {_names(plan(resources))} not set"
             for controller, plan in v1.PLANS.items()
             if self.layout.controller(controller) is None and plan(resources)
         ]
@@ -114,7 +117,8 @@ class Cgroup:
             write_text(directory, "cgroup.procs", str(pid))
 
     def open_procs(self) -> list[int]:
-        """cgroup.procs of every hierarchy, opened for writing, for a process that will not see these paths."""
+        """cgroup.procs of every hierarchy, opened for writing, for a process that will not see these
+        paths."""
         opened: list[int] = []
         try:
             for directory in self._directories:
@@ -169,7 +173,8 @@ class Cgroup:
                 pass
 
     def freeze(self, frozen: bool) -> None:
-        """Stop or continue all processes at once (`pause`); returns when it is done. Raises UnsupportedError."""
+        """Stop or continue all processes at once (`pause`); returns when it is done. Raises
+        UnsupportedError."""
         freezer = self.layout.controller("freezer")
         unified = self.layout.unified()
         if freezer is not None:
@@ -264,6 +269,10 @@ def join_opened(descriptors: Sequence[int]) -> None:
         os.write(fd, b"0")
 
 
+def _names(files: list[tuple[str, str]]) -> str:
+    return ", ".join(dict.fromkeys(file for file, _ in files))
+
+
 def _apply(directory: str, files: list[tuple[str, str]]) -> list[str]:
     """Write values; one that is refused is tried again after the others, as limits depend on one another."""
     warnings: list[str] = []
@@ -326,7 +335,8 @@ def _enable_controllers(directory: str) -> None:
 
 
 def _inherit_cpuset(parent: str, directory: str) -> None:
-    """v1: a new cpuset has no processors and no memory, and nothing can join it before it has (cpusets.rst)."""
+    """v1: a new cpuset has no processors and no memory, and nothing can join it before it has
+    (cpusets.rst)."""
     for file in ("cpuset.cpus", "cpuset.mems"):
         if not read_text(directory, file):
             value = read_text(parent, file)
