@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from runtime.shim.launch import Launch
     from runtime.shim.logs.reader import LogReader
     from runtime.shim.logs.record import Line
-    from runtime.signals import parse_signal
+    from runtime.container.kill import parse_signal
     from runtime.store.files import read_json, write_json
     from runtime.store.locks import FileLock
     from runtime.store.paths import Paths
@@ -72,7 +72,7 @@ _HOMES = {
     "Launch": "runtime.shim.launch",
     "LogReader": "runtime.shim.logs.reader",
     "Line": "runtime.shim.logs.record",
-    "parse_signal": "runtime.signals",
+    "parse_signal": "runtime.container.kill",
     "read_json": "runtime.store.files",
     "write_json": "runtime.store.files",
     "FileLock": "runtime.store.locks",

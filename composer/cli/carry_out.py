@@ -50,7 +50,11 @@ def carry_out(
             keep_going=keep_going,
             deadline=deadline,
         )
-        executor.run(plan)
+        try:
+            executor.run(plan)
+        finally:
+            for warning in dict.fromkeys(executor.warnings):
+                print_warning(context.err, warning)
     finally:
         lock.release()
     return plan

@@ -74,6 +74,7 @@ class Executor:
         self._stops: dict[int, tuple[Action, Stopping]] = {}
         self._waits: dict[int, tuple[Action, Waiter]] = {}
         self.failures: list[Failure] = []
+        self.warnings: list[str] = []
 
     def run(self, plan: Plan) -> None:
         """Carry out the whole plan. Raises ExecutionError, with the first failure's text, if not all succeeded."""
@@ -236,6 +237,7 @@ class Executor:
         self._poll.unregister(descriptor)
         try:
             launch.finish()
+            self.warnings += [f"container {launch.name}: {text}" for text in launch.warnings]
             self._engine.containers.started(self._id(action))
         except EngineError as error:
             self._fail(action, error)

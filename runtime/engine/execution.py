@@ -8,9 +8,9 @@ from runtime.cgroups.manager import open_cgroup
 from runtime.container.exec import exec_process, spawn_exec
 from runtime.errors import StartError, StateError
 from runtime.linux.pidfd import open_checked
+from runtime.linux.seccomp import load_program
 from runtime.oci.spec import Process, Spec
 from runtime.shim import control
-from runtime.shim.world import load_seccomp
 
 if TYPE_CHECKING:
     from runtime.engine.containers import Container
@@ -45,7 +45,7 @@ def run_attached(engine: "Engine", container: "Container", request: ExecRequest)
             init_pidfd=pidfd,
             cgroup=open_cgroup(f"{engine.paths.cgroup_parent}/{container.id}"),
             stdio=(0, 1, 2),
-            seccomp_program=None if request.privileged else load_seccomp(spec, engine.paths),
+            seccomp_program=None if request.privileged else load_program(spec, engine.paths.cache),
         )
     finally:
         os.close(pidfd)
@@ -82,10 +82,22 @@ def _process(spec: Spec, request: ExecRequest, pid: int) -> Process:
     return exec_process(
         spec,
         request.args,
-        env=request.env,
+        env=_variables(request.env),
         cwd=request.cwd,
         user=request.user or None,
         privileged=request.privileged,
         tty=request.tty,
         root=f"/proc/{pid}/root",
     )
+
+
+def _variables(entries: tuple[str, ...]) -> list[tuple[str, str]]:
+    """NAME=VALUE, or NAME alone for this process's own value, as `docker exec -e` has it."""
+    found = []
+    for entry in entries:
+        name, separator, value = entry.partition("=")
+        if separator:
+            found.append((name, value))
+        elif name in os.environ:
+            found.append((name, os.environ[name]))
+    return found

@@ -30,17 +30,18 @@ _ERRORS: dict[str, type[EngineError]] = {
 class Launch:
     """A shim on its way. Wait until `fileno` is readable (or just call `finish`)."""
 
-    __slots__ = ("_report", "name")
+    __slots__ = ("_report", "name", "warnings")
 
     def __init__(self, name: str, report: socket.socket) -> None:
         self.name = name
         self._report = report
+        self.warnings: tuple[str, ...] = ()
 
     def fileno(self) -> int:
         return self._report.fileno()
 
     def finish(self) -> int:
-        """Wait for the outcome; the program's pid. Raises what kept it from starting as an EngineError."""
+        """Wait for the outcome; the program's pid. `warnings` then names limits the kernel cannot keep. Raises what kept it from starting as an EngineError."""
         try:
             message = control.receive(self._report)
         finally:
@@ -49,6 +50,7 @@ class Launch:
             raise StartError(f"container {self.name}: its supervisor died while starting it")
         if "error" in message:
             raise _error_from(self.name, message)
+        self.warnings = tuple(message["warnings"])
         return int(message["pid"])
 
 

@@ -80,7 +80,7 @@ def _supervise(task: ShimTask, report: socket.socket) -> None:
         world.enter()
         supervisor.start()
         world.announce()
-        _report(report, {"ok": True, "pid": supervisor.pid})
+        _report(report, {"ok": True, "pid": supervisor.pid, "warnings": world.warnings})
         report.close()
         supervisor.run()
     except BaseException as error:

@@ -16,6 +16,7 @@ from runtime.container.exec import spawn_exec
 from runtime.container.start import Init, spawn_init
 from runtime.errors import EngineError, StartError
 from runtime.linux.procfs import start_time
+from runtime.linux.seccomp import load_program
 from runtime.oci.spec import Process
 from runtime.shim import control
 from runtime.shim.health import plan_probe
@@ -34,8 +35,8 @@ from runtime.shim.state import (
 )
 from runtime.shim.stdio import Stdio
 from runtime.shim.task import ShimTask
-from runtime.shim.world import World, load_seccomp
-from runtime.signals import parse_signal
+from runtime.shim.world import World
+from runtime.container.kill import parse_signal
 
 
 class Supervisor:
@@ -74,7 +75,7 @@ class Supervisor:
         """Start the program. Raises StartError; the world is then still to be left."""
         spec = self._task.spec
         self._stdio = Stdio(self._loop, self._log, tty=spec.tty, keep_stdin=spec.stdin_open)
-        self._seccomp = load_seccomp(self._world.spec, self._task.paths)
+        self._seccomp = load_program(self._world.spec, self._task.paths.cache)
         self._oom_before = self._world.cgroup.oom_kills()
         try:
             init = spawn_init(

@@ -10,10 +10,12 @@ from collections.abc import Sequence
 
 from runtime.cgroups.manager import Cgroup, open_cgroup
 from runtime.container.users import resolve_user
-from runtime.errors import EngineError, InvalidError
+from runtime.errors import EngineError, InvalidError, StateError
 from runtime.image.snapshot import mount_snapshot, plan_snapshot, prepare_layer_dir
 from runtime.linux import constants, syscalls
-from runtime.linux.seccomp import load_program
+from runtime.linux.capabilities import permitted_names
+from runtime.linux.devices import load_host_devices
+from runtime.linux.limits import load_hard_limits
 from runtime.network import etc_files
 from runtime.network.dns.entries import Entry
 from runtime.network.dns.server import Responder
@@ -28,7 +30,6 @@ from runtime.shim.mounts import plan_mounts
 from runtime.shim.state import PublishedAddress
 from runtime.shim.task import ShimTask
 from runtime.store.files import write_file, write_json
-from runtime.store.paths import Paths
 from runtime.volume.local import copy_up
 
 
@@ -42,10 +43,11 @@ class World:
         "_task",
         "_zones",
         "cgroup",
+        "_spec",
         "ports",
         "responder",
         "rootfs",
-        "spec",
+        "warnings",
     )
 
     def __init__(self, task: ShimTask) -> None:
@@ -58,7 +60,15 @@ class World:
         self.responder: Responder | None = None
         self.rootfs = f"{task.paths.container(task.container_id)}/rootfs"
         self.cgroup: Cgroup = open_cgroup(f"{task.paths.cgroup_parent}/{task.container_id}")
-        self.spec: Spec = {}
+        self.warnings: list[str] = []
+        self._spec: Spec | None = None
+
+    @property
+    def spec(self) -> Spec:
+        """What `enter` generated. Raises StateError before that."""
+        if self._spec is None:
+            raise StateError("the container's world has not been entered")
+        return self._spec
 
     def enter(self) -> None:
         """Make everything up to the OCI spec. Raises EngineError or OSError; `leave` undoes what was done."""
@@ -76,7 +86,7 @@ class World:
             self._start_responder(host_namespace, resolv_conf)
         self._write_etc(resolv_conf)
         self._generate()
-        self.cgroup.create(self.spec["linux"].get("resources", {}))
+        self.warnings += self.cgroup.create(self.spec["linux"].get("resources", {}))
 
     def _reserve_ports(self) -> None:
         if not self._task.endpoints:
@@ -153,7 +163,7 @@ class World:
     def _generate(self) -> None:
         task = self._task
         user = resolve_user(self.rootfs, task.spec.user or task.image.config.user, task.spec.group_add)
-        self.spec = generate(
+        self._spec = generate(
             task.spec._replace(hostname=self.hostname),
             task.image.config,
             container_id=task.container_id,
@@ -161,10 +171,14 @@ class World:
             cgroups_path=f"/{task.paths.cgroup_parent}/{task.container_id}",
             extra_mounts=plan_mounts(task.mounts, self.etc_directory),
             rootfs_path=self.rootfs,
+            host_devices=load_host_devices() if task.spec.privileged else (),
+            available_capabilities=permitted_names(),
+            hard_limits=load_hard_limits(),
+            warnings=self.warnings,
         )
         write_json(
             f"{task.paths.container(task.container_id)}/config.json",
-            dict(self.spec),
+            dict(self._spec),
             durable=False,
         )
 
@@ -207,14 +221,6 @@ def _read_text(path: str) -> str:
             return file.read()
     except FileNotFoundError:
         return ""
-
-
-def load_seccomp(spec: Spec, paths: Paths) -> bytes | None:
-    """The compiled filter of a spec, from the cache in DATA; None where the spec asks for none."""
-    profile = spec["linux"].get("seccomp")
-    if profile is None:
-        return None
-    return load_program(profile, paths.cache)
 
 
 def check_mount_sources(mounts: Sequence[MountRequest]) -> None:
