@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from runtime.cgroups.manager import open_cgroup
 from runtime.engine.stopping import Stopping
 from runtime.engine.subscription import Subscription, subscribe
 from runtime.errors import ConflictError, InvalidError, NotFoundError, StateError
@@ -77,6 +78,7 @@ class Containers:
         self._engine = engine
         self._paths = engine.paths
         self._database = engine.database
+        self.removed = False  # whether this command has removed a container
 
     # ---- looking
 
@@ -267,9 +269,16 @@ class Containers:
         self._database.execute("UPDATE containers SET intent = 'removing' WHERE id = ?", container_id)
         discard(self._paths, self._paths.container(container_id))
         self._database.execute("DELETE FROM containers WHERE id = ?", container_id)
+        self.removed = True
         for name in anonymous.values():
             if not self._engine.volumes.users(name):
                 self._engine.volumes.remove(name)
+
+    def drop_empty_cgroups(self) -> None:
+        """Take away the cgroups above containers once there is no container in this root."""
+        if self._database.row("SELECT 1 FROM containers") is None:
+            for path in (f"{self._paths.cgroup_parent}/shim", self._paths.cgroup_parent):
+                open_cgroup(path).delete()
 
     # ---- starting
 

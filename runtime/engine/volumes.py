@@ -61,12 +61,12 @@ class Volumes:
         """Where a volume's content lies."""
         return f"{self._paths.volume(name)}/_data"
 
-    def users(self, name: str) -> list[str]:
+    def users(self, name: str) -> tuple[str, ...]:
         """Names of the containers that mount a volume."""
         rows = self._database.rows(
             "SELECT DISTINCT name FROM containers JOIN mounts ON container_id = id WHERE volume = ?", name
         )
-        return [row["name"] for row in rows]
+        return tuple(row["name"] for row in rows)
 
     def create(
         self,

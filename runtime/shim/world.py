@@ -17,9 +17,9 @@ from runtime.linux.capabilities import permitted_names
 from runtime.linux.devices import load_host_devices
 from runtime.linux.limits import load_hard_limits
 from runtime.network import etc_files
-from runtime.network.dns.entries import Entry
+from runtime.network.dns.zone import Entry
 from runtime.network.dns.server import Responder
-from runtime.network.dns.zone import remove_entry, write_entry
+from runtime.network.dns.entries import remove_entry, write_entry
 from runtime.network.endpoint import HostNetwork
 from runtime.network.firewall.rules import PublishedPort
 from runtime.network.ports import reserve
@@ -97,8 +97,8 @@ class World:
             self._reservations.append(reservation)
             self._published.append(
                 PublishedPort(
-                    reservation.host_ip,
-                    reservation.host_port,
+                    request.host_ip,
+                    reservation.getsockname()[1],
                     request.protocol,
                     address,
                     request.container_port,
