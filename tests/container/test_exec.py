@@ -125,37 +125,32 @@ def test_exec_in_a_container_that_has_ended(make_spec: Make, rootfs: str, cgroup
     assert "not running" in in_container(spec, rootfs, cgroup_path, action)
 
 
-def test_container_dies_with_its_shim(make_spec: Make, rootfs: str, cgroup_path: str) -> None:
-    for init_process in (False, True):
-        spec = make_spec("sleep", "60", user="app")
-        reader, writer = os.pipe()
-        shim = os.fork()
-        if shim == 0:
-            try:
-                in_child_pid = -1
+@pytest.mark.parametrize("init_process", [False, True])
+def test_container_dies_with_its_shim(
+    make_spec: Make, rootfs: str, cgroup_path: str, init_process: bool
+) -> None:
+    spec = make_spec("sleep", "60", user="app")
+    reader, writer = os.pipe()
 
-                def play() -> None:
-                    nonlocal in_child_pid
-                    null = os.open("/dev/null", os.O_RDWR)
-                    init = start(spec, rootfs, output=null, cgroup_path=cgroup_path, init=init_process)
-                    os.write(writer, str(init.pid).encode())
-                    os.kill(os.getpid(), signal.SIGKILL)
+    def play() -> None:
+        null = os.open("/dev/null", os.O_RDWR)
+        init = start(spec, rootfs, output=null, cgroup_path=cgroup_path, init=init_process)
+        os.write(writer, str(init.pid).encode())
+        os.kill(os.getpid(), signal.SIGKILL)
 
-                in_child(play)
-            finally:
-                os._exit(0)
-        os.waitpid(shim, 0)
-        os.close(writer)
-        pid = int(os.read(reader, 32))
-        os.close(reader)
-        cgroup = open_cgroup(cgroup_path)
-        deadline = time.monotonic() + 5
-        while cgroup.procs() and time.monotonic() < deadline:
-            time.sleep(0.005)
-        left = cgroup.procs()
-        cgroup.kill()
-        assert cgroup.delete()
-        assert left == [], f"{pid} outlived its shim"
+    with pytest.raises(AssertionError, match="status 9"):
+        in_child(play)
+    os.close(writer)
+    pid = int(os.read(reader, 32))
+    os.close(reader)
+    cgroup = open_cgroup(cgroup_path)
+    deadline = time.monotonic() + 5
+    while cgroup.procs() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    left = cgroup.procs()
+    cgroup.kill()
+    assert cgroup.delete()
+    assert left == [], f"{pid} outlived its shim"
 
 
 def test_exec_process_refuses_nonsense(make_spec: Make, rootfs: str) -> None:

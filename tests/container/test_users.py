@@ -46,7 +46,7 @@ def test_no_files_at_all(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("user", ["nobodyatall", "web:nogroup"])
 def test_unknown_names(root: str, user: str) -> None:
-    with pytest.raises(NotFoundError, match="no (user|group)"):
+    with pytest.raises(NotFoundError, match=r"no (user|group)"):
         resolve_user(root, user)
 
 
