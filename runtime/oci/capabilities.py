@@ -44,10 +44,8 @@ def choose_capabilities(
     dropped = {parse_capability(name) for name in drop}
     if privileged:
         return [name for name in NAMES if name in available]
-    if "ALL" in added:
-        chosen = set(available) - dropped
-    else:
-        chosen = set() if "ALL" in dropped else set(DEFAULT) - dropped
+    base = set() if "ALL" in dropped else set(DEFAULT) - dropped
+    chosen = set(available) - dropped if "ALL" in added else base
     wanted = added - {"ALL"}
     for name in sorted(wanted - set(available)):
         raise InvalidError(

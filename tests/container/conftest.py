@@ -1,4 +1,5 @@
-"""Fixtures for tests that start containers for real: a busybox root filesystem, a spec, a cgroup path of their own."""
+"""Fixtures for tests that start containers for real: a busybox root filesystem, a spec, a cgroup path of
+their own."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -6,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shimplay import make_rootfs
 
+from runtime.container.users import resolve_user
 from runtime.linux.capabilities import permitted_names
 from runtime.linux.limits import load_hard_limits
-from runtime.container.users import resolve_user
 from runtime.oci.container_spec import ContainerSpec
 from runtime.oci.generate import generate
 from runtime.oci.image_config import ImageConfig
+from tests.container.shimplay import make_rootfs
 
 
 @pytest.fixture(scope="session")

@@ -9,38 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shimplay import in_child, start
 
 from runtime.cgroups.manager import open_cgroup
 from runtime.container.exec import exec_process, spawn_exec
 from runtime.errors import InvalidError, NotFoundError, StartError
 from runtime.linux.seccomp import load_program
+from tests.container.shimplay import in_child, in_container, start
 
 pytestmark = pytest.mark.root
 Make = Callable[..., Any]
 
 
-def in_container(
-    spec: Any, rootfs: str, cgroup_path: str, action: Callable[[Any], None], **options: Any
-) -> str:
-    """Run `action(init)` in the namespaces of a shim that has started the container."""
-
-    def play() -> None:
-        null = os.open("/dev/null", os.O_RDWR)
-        init = start(spec, rootfs, output=null, cgroup_path=cgroup_path, **options)
-        action(init)
-        os.kill(init.pid, signal.SIGKILL)
-        os.waitpid(init.pid, 0)
-
-    try:
-        return in_child(play)
-    finally:
-        cgroup = open_cgroup(cgroup_path)
-        cgroup.kill()
-        assert cgroup.delete()
-
-
-def execute(spec: Any, init: Any, cgroup_path: str, *args: str, seccomp: bytes | None = None, **options: Any) -> int:
+def execute(
+    spec: Any, init: Any, cgroup_path: str, *args: str, seccomp: bytes | None = None, **options: Any
+) -> int:
     process = exec_process(spec, args, root=f"/proc/{init.pid}/root", **options)
     running = spawn_exec(
         process,
@@ -69,7 +51,10 @@ def test_exec_sees_the_container_and_is_confined(
     program = load_program(spec, str(tmp_path))
 
     def action(init: Any) -> None:
-        script = "hostname; cat /proc/1/comm; echo $FROM $MORE; ls /proc/self/fd | tr '\\n' ' '; grep -E 'CapEff|Seccomp:' /proc/self/status; cat /proc/self/cgroup; exit 9"
+        script = (
+            "hostname; cat /proc/1/comm; echo $FROM $MORE; ls /proc/self/fd | tr '\\n' ' '; grep "
+            "-E 'CapEff|Seccomp:' /proc/self/status; cat /proc/self/cgroup; exit 9"
+        )
         code = execute(spec, init, cgroup_path, "sh", "-c", script, seccomp=program, env={"MORE": "more"})
         os.write(1, f"code {code}\n".encode())
 
@@ -140,37 +125,32 @@ def test_exec_in_a_container_that_has_ended(make_spec: Make, rootfs: str, cgroup
     assert "not running" in in_container(spec, rootfs, cgroup_path, action)
 
 
-def test_container_dies_with_its_shim(make_spec: Make, rootfs: str, cgroup_path: str) -> None:
-    for init_process in (False, True):
-        spec = make_spec("sleep", "60", user="app")
-        reader, writer = os.pipe()
-        shim = os.fork()
-        if shim == 0:
-            try:
-                in_child_pid = -1
+@pytest.mark.parametrize("init_process", [False, True])
+def test_container_dies_with_its_shim(
+    make_spec: Make, rootfs: str, cgroup_path: str, init_process: bool
+) -> None:
+    spec = make_spec("sleep", "60", user="app")
+    reader, writer = os.pipe()
 
-                def play() -> None:
-                    nonlocal in_child_pid
-                    null = os.open("/dev/null", os.O_RDWR)
-                    init = start(spec, rootfs, output=null, cgroup_path=cgroup_path, init=init_process)
-                    os.write(writer, str(init.pid).encode())
-                    os.kill(os.getpid(), signal.SIGKILL)
+    def play() -> None:
+        null = os.open("/dev/null", os.O_RDWR)
+        init = start(spec, rootfs, output=null, cgroup_path=cgroup_path, init=init_process)
+        os.write(writer, str(init.pid).encode())
+        os.kill(os.getpid(), signal.SIGKILL)
 
-                in_child(play)
-            finally:
-                os._exit(0)
-        os.waitpid(shim, 0)
-        os.close(writer)
-        pid = int(os.read(reader, 32))
-        os.close(reader)
-        cgroup = open_cgroup(cgroup_path)
-        deadline = time.monotonic() + 5
-        while cgroup.procs() and time.monotonic() < deadline:
-            time.sleep(0.005)
-        left = cgroup.procs()
-        cgroup.kill()
-        assert cgroup.delete()
-        assert left == [], f"{pid} outlived its shim"
+    with pytest.raises(AssertionError, match="status 9"):
+        in_child(play)
+    os.close(writer)
+    pid = int(os.read(reader, 32))
+    os.close(reader)
+    cgroup = open_cgroup(cgroup_path)
+    deadline = time.monotonic() + 5
+    while cgroup.procs() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    left = cgroup.procs()
+    cgroup.kill()
+    assert cgroup.delete()
+    assert left == [], f"{pid} outlived its shim"
 
 
 def test_exec_process_refuses_nonsense(make_spec: Make, rootfs: str) -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shimplay import run
 
 from runtime.linux.capabilities import mask_of
 from runtime.linux.seccomp import load_program
 from runtime.oci.capabilities import DEFAULT
+from tests.container.shimplay import in_container, run
 
 pytestmark = pytest.mark.root
 Make = Callable[..., Any]
@@ -28,7 +28,10 @@ def shell(make_spec: Make, rootfs: str, cgroup_path: str, script: str, **fields:
 def test_it_is_pid_1_with_names_and_namespaces_of_its_own(
     make_spec: Make, rootfs: str, cgroup_path: str
 ) -> None:
-    script = "echo pid $$; hostname; ls /proc | grep -c '^[0-9]'; for n in pid ipc uts mnt net cgroup; do readlink /proc/self/ns/$n; done"
+    script = (
+        "echo pid $$; hostname; ls /proc | grep -c '^[0-9]'; for n in pid ipc uts mnt net "
+        "cgroup; do readlink /proc/self/ns/$n; done"
+    )
     lines = shell(make_spec, rootfs, cgroup_path, script).split("\n")
     assert lines[0] == "pid 1"
     assert lines[1] == "box"
@@ -38,9 +41,7 @@ def test_it_is_pid_1_with_names_and_namespaces_of_its_own(
         assert line != os.readlink(f"/proc/self/ns/{kind}")
 
 
-def test_cgroup_namespace_shows_the_container_as_root(
-    make_spec: Make, rootfs: str, cgroup_path: str
-) -> None:
+def test_cgroup_namespace_shows_the_container_as_root(make_spec: Make, rootfs: str, cgroup_path: str) -> None:
     output = shell(make_spec, rootfs, cgroup_path, "cat /proc/self/cgroup; ls /sys/fs/cgroup")
     for line in output.splitlines():
         if line.count(":") == 2:
@@ -75,7 +76,12 @@ def test_seccomp_refuses_what_the_profile_leaves_out(
 
 def test_no_new_privileges(make_spec: Make, rootfs: str, cgroup_path: str, tmp_path: Path) -> None:
     spec = make_spec(
-        "grep", "-E", "NoNewPrivs|Seccomp:", "/proc/self/status", security_opt=("no-new-privileges",), user="app"
+        "grep",
+        "-E",
+        "NoNewPrivs|Seccomp:",
+        "/proc/self/status",
+        security_opt=("no-new-privileges",),
+        user="app",
     )
     outcome = run(spec, rootfs, cgroup_path, seccomp=load_program(spec, str(tmp_path)))
     assert outcome.output == "NoNewPrivs:\t1\nSeccomp:\t2\n"
@@ -90,12 +96,12 @@ def test_cap_drop_all_and_add_one(make_spec: Make, rootfs: str, cgroup_path: str
 
 def test_masked_and_read_only_paths(make_spec: Make, rootfs: str, cgroup_path: str) -> None:
     script = (
-        "cat /proc/keys | wc -c; ls /sys/firmware | wc -l; echo 1 > /proc/sys/kernel/sysrq; echo b >/proc/sysrq-trigger;"
+        "cat /proc/keys | wc -c; ls /sys/firmware | wc -l; echo x > /proc/sys/kernel/hostname; "
         "mkdir /sys/fs/cgroup/x; touch /sys/x; true"
     )
     output = shell(make_spec, rootfs, cgroup_path, script)
     assert output.startswith("0\n0\n")
-    assert output.count("Read-only file system") == 4, output
+    assert output.count("Read-only file system") == 3, output
 
 
 def test_read_only_root_with_writable_mounts(
@@ -154,14 +160,20 @@ def test_user_can_reopen_its_output(make_spec: Make, rootfs: str, cgroup_path: s
 def test_limits_of_the_cgroup_and_of_the_process(make_spec: Make, rootfs: str, cgroup_path: str) -> None:
     from runtime.oci.container_spec import ResourceLimits, Ulimit
 
-    output = shell(
-        make_spec,
-        rootfs,
-        cgroup_path,
-        "cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes pids/pids.max cpu/cpu.cfs_quota_us cpu/cpu.shares; ulimit -n; ulimit -Hn",
-        resources=ResourceLimits(memory_bytes=64 << 20, pids_limit=20, nano_cpus=500_000_000, cpu_shares=512),
-        ulimits=(Ulimit("nofile", 100, 200),),
-    ) if os.path.exists("/sys/fs/cgroup/memory") else pytest.skip("cgroup v1 is not mounted")
+    output = (
+        shell(
+            make_spec,
+            rootfs,
+            cgroup_path,
+            "cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes pids/pids.max cpu/cpu.cfs_quota_us cpu/cpu.shares; ulimit -n; ulimit -Hn",
+            resources=ResourceLimits(
+                memory_bytes=64 << 20, pids_limit=20, nano_cpus=500_000_000, cpu_shares=512
+            ),
+            ulimits=(Ulimit("nofile", 100, 200),),
+        )
+        if os.path.exists("/sys/fs/cgroup/memory")
+        else pytest.skip("cgroup v1 is not mounted")
+    )
     assert output.split() == [str(64 << 20), "20", "50000", "512", "100", "200"]
 
 
@@ -177,7 +189,10 @@ def test_sysctls_of_its_namespaces(make_spec: Make, rootfs: str, cgroup_path: st
 
 
 def test_devices(make_spec: Make, rootfs: str, cgroup_path: str) -> None:
-    script = "echo x > /dev/null; head -c 3 /dev/zero | wc -c; mknod /dev/mem2 c 1 1 && cat /dev/mem2 | head -c1; ls -l /dev/fd"
+    script = (
+        "echo x > /dev/null; head -c 3 /dev/zero | wc -c; mknod /dev/mem2 c 1 1 && cat "
+        "/dev/mem2 | head -c1; ls -l /dev/fd"
+    )
     output = shell(make_spec, rootfs, cgroup_path, script)
     assert output.startswith("3\n")
     assert "Operation not permitted" in output
@@ -241,9 +256,7 @@ def test_init_process_reaps_and_forwards(make_spec: Make, rootfs: str, cgroup_pa
     assert outcome.code == 3
 
 
-def test_nobody_inside_can_look_into_the_init_process(
-    make_spec: Make, rootfs: str, cgroup_path: str
-) -> None:
+def test_nobody_inside_can_look_into_the_init_process(make_spec: Make, rootfs: str, cgroup_path: str) -> None:
     outcome = run(make_spec("readlink", "/proc/1/exe"), rootfs, cgroup_path, init=True)
     assert outcome.output == ""
     assert outcome.code == 1
@@ -256,16 +269,23 @@ def test_proc_self_exe_of_a_script_is_never_the_hosts_python(
     with open(path, "w") as file:
         file.write("#!/proc/self/exe\n")
     os.chmod(path, 0o755)
+
+    def action(init: Any) -> None:
+        os.write(1, os.readlink(f"/proc/{init.pid}/exe").encode())
+
     try:
-        outcome = run(make_spec("/bin/trick"), rootfs, cgroup_path)
+        # Its interpreter is the trampoline, which execs the script again, and so on until it is killed.
+        output = in_container(make_spec("/bin/trick"), rootfs, cgroup_path, action)
     finally:
         os.unlink(path)
-    # The interpreter is the trampoline; it tries to exec what is not a program, and gives up.
-    assert outcome.error is not None or outcome.code == 127
+    assert output.startswith("/memfd:trampoline")
 
 
 def test_tty(make_spec: Make, rootfs: str, cgroup_path: str) -> None:
-    script = "tty; test -t 0 && test -t 1 && test -t 2 && echo yes; echo $TERM; stat -c %U /dev/console; echo x > /dev/tty"
+    script = (
+        "tty; test -t 0 && test -t 1 && test -t 2 && echo yes; echo $TERM; stat -c %U "
+        "/dev/console; echo x > /dev/tty"
+    )
     spec = make_spec("sh", "-c", script, tty=True, user="app")
     outcome = run(spec, rootfs, cgroup_path)
     assert outcome.error is None, outcome.error
@@ -273,15 +293,25 @@ def test_tty(make_spec: Make, rootfs: str, cgroup_path: str) -> None:
 
 
 def test_tty_under_an_init_process(make_spec: Make, rootfs: str, cgroup_path: str) -> None:
-    outcome = run(make_spec("sh", "-c", "tty; cat /dev/tty & sleep 0.05; kill $!", tty=True), rootfs, cgroup_path, init=True)
+    outcome = run(
+        make_spec("sh", "-c", "tty; cat /dev/tty & sleep 0.05; kill $!", tty=True),
+        rootfs,
+        cgroup_path,
+        init=True,
+    )
     assert outcome.output.split()[0] == "/dev/pts/0"
     assert outcome.code == 0
 
 
 def test_privileged(make_spec: Make, rootfs: str, cgroup_path: str) -> None:
-    script = "mkdir /t && mount -t tmpfs t /t && echo mounted; mkdir /sys/fs/cgroup/pids/x && rmdir /sys/fs/cgroup/pids/x && echo rw"
+    script = (
+        "mkdir /t && mount -t tmpfs t /t && echo mounted; mkdir /sys/fs/cgroup/pids/x && "
+        "rmdir /sys/fs/cgroup/pids/x && echo rw"
+    )
     try:
-        output = shell(make_spec, rootfs, cgroup_path, script.replace("rmdir", "busybox rmdir"), privileged=True)
+        output = shell(
+            make_spec, rootfs, cgroup_path, script.replace("rmdir", "busybox rmdir"), privileged=True
+        )
     finally:
         os.rmdir(f"{rootfs}/t")
     assert "mounted" in output
