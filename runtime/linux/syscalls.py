@@ -105,7 +105,8 @@ def setns(fd: int, nstype: int) -> None:
 def clone3(flags: int, *, exit_signal: int = signal.SIGCHLD) -> tuple[int, int]:
     """clone3(2) used like fork: returns (pid, pidfd) in the parent and (0, -1) in the child.
 
-    `flags` are CLONE_NEW* bits and CLONE_PARENT; CLONE_PIDFD is always added, and the pidfd is close-on-exec. With CLONE_PARENT the kernel wants exit_signal 0 and uses the caller's own.
+    `flags` are CLONE_NEW* bits and CLONE_PARENT; CLONE_PIDFD is always added, and the pidfd is close-on-exec.
+    With CLONE_PARENT the kernel wants exit_signal 0 and uses the caller's own.
     Only for single-threaded processes: glibc's fork handlers do not run, the interpreter's do.
     """
     pidfd = _int(-1)
