@@ -11,7 +11,9 @@ from runtime.cgroups.manager import open_cgroup
 from runtime.engine.stopping import Stopping
 from runtime.engine.subscription import Subscription, subscribe
 from runtime.errors import ConflictError, InvalidError, NotFoundError, StateError
-from runtime.image.resolved import ResolvedImage, image_from_json, image_to_json
+from runtime.engine.images import identity
+from runtime.image.record import image_from_json, image_to_json
+from runtime.image.store import ResolvedImage
 from runtime.network.record import Endpoint
 from runtime.oci import container_spec
 from runtime.oci.container_spec import ContainerSpec, MountRequest
@@ -204,7 +206,7 @@ class Containers:
                     CREATED,
                     "",
                     labels.get(LABEL_HASH, ""),
-                    image.id,
+                    identity(image),
                     json.dumps(container_spec.to_json(spec)),
                     json.dumps(image_to_json(image)),
                     json.dumps(dict(fields or {})),
@@ -306,11 +308,18 @@ class Containers:
             paths=self._paths,
             container_id=row["id"],
             spec=spec,
-            image=self._engine.images.current(image_from_json(json.loads(row["image"]))),
+            image=self._image(row),
             mounts=self._mounts(row["id"], spec),
             endpoints=endpoints,
             host_gateway=_host_gateway(endpoints),
         )
+
+    def _image(self, row: sqlite3.Row) -> ResolvedImage:
+        image = image_from_json(json.loads(row["image"]))
+        if all(os.path.isdir(layer) for layer in image.layers):
+            return image
+        # What `host:/` is made of changed since, or somebody cleaned up.
+        return self._engine.images.resolve(image.reference)
 
     def _mounts(self, container_id: str, spec: ContainerSpec) -> tuple[MountRequest, ...]:
         rows = self._database.rows("SELECT target, volume FROM mounts WHERE container_id = ?", container_id)

@@ -30,7 +30,7 @@ from runtime.shim.mounts import plan_mounts
 from runtime.shim.state import PublishedAddress
 from runtime.shim.task import ShimTask
 from runtime.store.files import write_file, write_json
-from runtime.volume.local import copy_up
+from runtime.volume.store import VolumeStore
 
 
 class World:
@@ -114,11 +114,12 @@ class World:
         mounts = plan_snapshot(self._task.image, layer)
         prepare_layer_dir(mounts)
         mount_snapshot(mounts, self.rootfs)
+        volumes = VolumeStore(self._task.paths)
         for request in self._task.mounts:
-            if request.type == "bind" and request.create_host_path:
+            if request.type == "bind" and request.create_host_path and not os.path.exists(request.source):
                 os.makedirs(request.source, exist_ok=True)
             elif request.type == "volume" and not request.nocopy:
-                copy_up(self.rootfs, request.target, request.source)
+                volumes.fill(os.path.basename(os.path.dirname(request.source)), self.rootfs, request.target)
 
     def _start_responder(self, host_namespace: int, host: etc_files.ResolvConf) -> None:
         endpoints = self._task.endpoints
