@@ -124,10 +124,11 @@ def _escape(path: str, special: str) -> str:
 
 def _forget_volatile(work: str) -> None:
     """overlayfs refuses a layer that was mounted volatile before; ours are only used again after a stop."""
-    try:
-        os.rmdir(f"{work}/work/incompat/volatile")
-    except (FileNotFoundError, NotADirectoryError):
-        pass
+    for path in (f"{work}/work/incompat/volatile/dirty", f"{work}/work/incompat/volatile"):
+        try:
+            os.rmdir(path) if os.path.isdir(path) else os.unlink(path)
+        except FileNotFoundError:
+            pass
 
 
 def _mount_error(mount: SnapshotMount, error: OSError) -> StartError | UnsupportedError:
@@ -136,10 +137,8 @@ def _mount_error(mount: SnapshotMount, error: OSError) -> StartError | Unsupport
     if number == errno.ENODEV:
         return UnsupportedError(what, hint="the kernel has no overlayfs: load the module `overlay`")
     hint = ""
-    if number == errno.ELOOP:
-        hint = "the data directory lies inside a directory that the container is made of; move it with --root"
-    elif number == errno.EINVAL:
+    if number == errno.EINVAL:
         hint = "the data directory must be on a file system that overlayfs can write to: no overlay, no NFS"
     elif number == errno.ENOENT:
-        hint = f"one of these is missing: {', '.join(mount.lower)}"
+        hint = f"one of these is missing: {', '.join((*mount.lower, mount.upper))}"
     return StartError(what, step=f"mount overlay {mount.target}", errno=number, hint=hint)
