@@ -58,10 +58,10 @@ class Images:
 
         return import_tar(self._store, archive, reference)
 
-    def remove(self, reference: str) -> "list[str]":
+    def remove(self, reference: str) -> tuple[str, ...]:
         """Take a name away, and the image with its last one; what was done. Raises NotFoundError, ConflictError."""
         rows = self._engine.database.rows("SELECT DISTINCT image_id FROM containers")
-        return self._store.remove(reference, {row["image_id"] for row in rows})
+        return tuple(self._store.remove(reference, {row["image_id"] for row in rows}))
 
 
 def identity(image: ResolvedImage) -> str:
@@ -74,5 +74,9 @@ def _rows(summary: ImageSummary) -> list[ImageRow]:
     found = []
     for name in names:
         repository, _, tag = name.rpartition(":")
-        found.append(ImageRow(summary.id, repository or name, tag if repository else "", summary.created, summary.size_bytes))
+        found.append(
+            ImageRow(
+                summary.id, repository or name, tag if repository else "", summary.created, summary.size_bytes
+            )
+        )
     return found

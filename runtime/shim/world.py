@@ -6,24 +6,22 @@ published ports, zone entries) `leave` takes away, or `reclaim` for a shim that 
 
 import os
 import socket
-from collections.abc import Sequence
 
 from runtime.cgroups.manager import Cgroup, open_cgroup
 from runtime.container.users import resolve_user
-from runtime.errors import EngineError, InvalidError, StateError
+from runtime.errors import EngineError, StateError
 from runtime.image.snapshot import mount_snapshot, plan_snapshot, prepare_layer_dir
 from runtime.linux import constants, syscalls
 from runtime.linux.capabilities import permitted_names
 from runtime.linux.devices import load_host_devices
 from runtime.linux.limits import load_hard_limits
 from runtime.network import etc_files
-from runtime.network.dns.zone import Entry
-from runtime.network.dns.server import Responder
 from runtime.network.dns.entries import remove_entry, write_entry
+from runtime.network.dns.server import Responder
+from runtime.network.dns.zone import Entry
 from runtime.network.endpoint import HostNetwork
 from runtime.network.firewall.rules import PublishedPort
 from runtime.network.ports import reserve
-from runtime.oci.container_spec import MountRequest
 from runtime.oci.generate import generate
 from runtime.oci.spec import Spec
 from runtime.shim.mounts import plan_mounts
@@ -40,10 +38,10 @@ class World:
         "_host",
         "_published",
         "_reservations",
+        "_spec",
         "_task",
         "_zones",
         "cgroup",
-        "_spec",
         "ports",
         "responder",
         "rootfs",
@@ -222,13 +220,3 @@ def _read_text(path: str) -> str:
             return file.read()
     except FileNotFoundError:
         return ""
-
-
-def check_mount_sources(mounts: Sequence[MountRequest]) -> None:
-    """Refuse bind mounts whose source is missing and not to be made, before anything is changed."""
-    for request in mounts:
-        if request.type == "bind" and not request.create_host_path and not os.path.exists(request.source):
-            raise InvalidError(
-                f"bind source path does not exist: {request.source}",
-                hint="create it, or set bind.create_host_path: true",
-            )
