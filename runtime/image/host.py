@@ -76,8 +76,14 @@ class _Fact(NamedTuple):
 def resolve_host(paths: Paths) -> ResolvedImage:
     """`host:/` as it is now; builds the skeleton where something has changed.
 
-    Raises OSError, UnsupportedError.
+    Raises OSError, UnsupportedError, InvalidError for a data directory that the image would contain.
     """
+    for root in _OVERLAID:
+        if paths.data.startswith(f"{root}/"):
+            raise InvalidError(
+                f"host:/ shows {root}, and with it the data directory {paths.data}",
+                hint="keep the data elsewhere (--root), such as /var/lib/pycompose",
+            )
     key = _current_key(paths)
     if not key:
         key = _build(paths)
