@@ -1,7 +1,6 @@
 """One cgroup of ours across all hierarchies of the machine: v1, hybrid and v2 behind one interface.
 
-In a hybrid machine the v1 controllers carry the limits, and a process joins the v2 tree and name=systemd
-under the
+In a hybrid machine the v1 controllers carry the limits, and a process joins the v2 tree and name=systemd under the
 same path too, so that one path names it everywhere. Only a leaf holds processes.
 """
 
@@ -14,8 +13,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from runtime.cgroups.detect import V2, Hierarchy, Layout, detect_layout
-from runtime.cgroups.files import read_keyed, read_text, remove_tree, write_text
+from runtime.cgroups.detect import V1, V2, Hierarchy, Layout, detect_layout
+from runtime.cgroups.files import children, read_keyed, read_text, remove_tree, write_text
 from runtime.cgroups.v1 import files as v1
 from runtime.cgroups.v2 import files as v2
 from runtime.errors import InvalidError, StateError, UnsupportedError
@@ -29,8 +28,7 @@ _KILL_TIMEOUT_S = 10.0
 
 
 class Stats(NamedTuple):
-    """What a cgroup uses. `memory_bytes` is without inactive page cache, as Docker shows it; limits 0 =
-    none."""
+    """What a cgroup uses. `memory_bytes` is without inactive page cache, as Docker shows it; limits 0 = none."""
 
     memory_bytes: int = 0
     memory_limit_bytes: int = 0
@@ -54,8 +52,7 @@ class Cgroup:
     def create(self, resources: LinuxResources) -> list[str]:
         """Make the cgroup, with its parents, and set its limits; also changes those of one that is there.
 
-        Returns warnings, one for each file the kernel lacks. Raises InvalidError for a value the kernel
-        refuses,
+        Returns warnings, one for each file the kernel lacks. Raises InvalidError for a value the kernel refuses,
         OSError for anything else.
         """
         warnings: list[str] = []
@@ -85,6 +82,15 @@ class Cgroup:
         ]
 
     def _make(self, hierarchy: Hierarchy) -> None:
+        if hierarchy.version == 1 and "cpuset" not in hierarchy.controllers:
+            # Most often the parents are there, and nothing is to be set on the way down.
+            try:
+                os.mkdir(f"{hierarchy.mount_point}/{self.path}", 0o755)
+                return
+            except FileExistsError:
+                return
+            except FileNotFoundError:
+                pass
         # Another command may remove the empty parent between our two mkdirs: then begin again.
         for attempt in range(20):
             try:
@@ -117,8 +123,7 @@ class Cgroup:
             write_text(directory, "cgroup.procs", str(pid))
 
     def open_procs(self) -> list[int]:
-        """cgroup.procs of every hierarchy, opened for writing, for a process that will not see these
-        paths."""
+        """cgroup.procs of every hierarchy, opened for writing, for a process that will not see these paths."""
         opened: list[int] = []
         try:
             for directory in self._directories:
@@ -129,11 +134,22 @@ class Cgroup:
             raise
         return opened
 
+    def open_for_birth(self) -> int:
+        """The directory for clone3(2)'s CLONE_INTO_CGROUP; -1 where v1 hierarchies have to be joined as well.
+
+        A process born in its cgroup is not moved: the first move after a quiet time waits 20 ms for all processors.
+        """
+        if self.layout.mode != V2:
+            return -1
+        return os.open(self._directories[0], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
     def procs(self) -> list[int]:
         """The processes in it and below, in no order; empty if it is gone."""
         found: set[int] = set()
-        for directory in self._directories:
-            for where, _, _ in os.walk(directory):
+        for hierarchy, directory in zip(self.layout.hierarchies, self._directories, strict=True):
+            # Every process joins every hierarchy, so that where there is a v2 tree only that is searched in depth.
+            deep = hierarchy.version == 2 or self.layout.mode == V1
+            for where in _walk(directory) if deep else (directory,):
                 text = read_text(where, "cgroup.procs") or ""
                 found.update(int(line) for line in text.split() if line != "0")
         return sorted(found)
@@ -173,8 +189,7 @@ class Cgroup:
                 pass
 
     def freeze(self, frozen: bool) -> None:
-        """Stop or continue all processes at once (`pause`); returns when it is done. Raises
-        UnsupportedError."""
+        """Stop or continue all processes at once (`pause`); returns when it is done. Raises UnsupportedError."""
         freezer = self.layout.controller("freezer")
         unified = self.layout.unified()
         if freezer is not None:
@@ -269,6 +284,14 @@ def join_opened(descriptors: Sequence[int]) -> None:
         os.write(fd, b"0")
 
 
+def _walk(directory: str) -> list[str]:
+    """The directory and all below; those that vanish meanwhile are left out."""
+    result = [directory]
+    for where in result:
+        result += children(where)
+    return result
+
+
 def _names(files: list[tuple[str, str]]) -> str:
     return ", ".join(dict.fromkeys(file for file, _ in files))
 
@@ -335,8 +358,7 @@ def _enable_controllers(directory: str) -> None:
 
 
 def _inherit_cpuset(parent: str, directory: str) -> None:
-    """v1: a new cpuset has no processors and no memory, and nothing can join it before it has
-    (cpusets.rst)."""
+    """v1: a new cpuset has no processors and no memory, and nothing can join it before it has (cpusets.rst)."""
     for file in ("cpuset.cpus", "cpuset.mems"):
         if not read_text(directory, file):
             value = read_text(parent, file)
