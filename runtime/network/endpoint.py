@@ -9,6 +9,7 @@ import os
 from collections.abc import Sequence
 
 from runtime.errors import ConflictError, NotFoundError
+from runtime.linux.conntrack import Conntrack
 from runtime.linux.netlink import NetlinkError
 from runtime.linux.nfnetlink import Nfnetlink
 from runtime.linux.rtnetlink import Rtnetlink
@@ -27,11 +28,13 @@ class HostNetwork:
         self.rtnetlink = Rtnetlink()
         self._nfnetlink = Nfnetlink()
         self.firewall = Firewall(self._nfnetlink, table)
+        self._conntrack = Conntrack()
         self._links: dict[str, str] = {}  # address -> the host's end of its veth pair
 
     def close(self) -> None:
         self.rtnetlink.close()
         self._nfnetlink.close()
+        self._conntrack.close()
 
     def attach(self, endpoints: Sequence[Endpoint]) -> None:
         """Puts the calling process's network namespace into these networks; lo comes up in any case.
@@ -124,6 +127,9 @@ class HostNetwork:
                 f"the firewall table {self.firewall.table} is not there, so no port can be published",
                 hint="somebody removed it (`nft flush ruleset`?); `up` makes it again",
             ) from error
+        datagram_ports = {port.host_port for port in ports if port.protocol == "udp"}
+        if datagram_ports:
+            self._conntrack.forget_udp(datagram_ports)
 
     def unpublish(self, ports: Sequence[PublishedPort]) -> None:
         """The inverse of `publish`; what is gone already is no error."""

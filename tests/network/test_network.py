@@ -3,8 +3,10 @@
 import json
 import os
 import socket
+import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from conftest import TABLE, Host, run
@@ -13,7 +15,7 @@ from runtime.errors import NotFoundError
 from runtime.linux.nfnetlink import Nfnetlink, Transaction
 from runtime.linux.rtnetlink import Rtnetlink
 from runtime.network import links
-from runtime.network.firewall import rules
+from runtime.network.firewall import legacy, rules
 from runtime.network.firewall.rules import PublishedPort
 from runtime.network.ipam import parse_subnet
 from runtime.network.record import NetworkRecord
@@ -355,3 +357,68 @@ def test_attach_without_networks_brings_loopback_up(host: Host) -> None:
         sock.bind(("127.0.0.1", 0))
         sock.close()
         assert "UP" in run("ip", "link", "show", "lo")
+
+
+def test_a_busy_udp_client_reaches_the_next_container(host: Host) -> None:
+    """NAT is decided once per flow, and a client that never pauses never starts a new one."""
+    outside = host.outside()
+    network = host.network("a", "172.18.0.0/20")
+    client = outside.udp()
+    for _ in range(3):  # before anything is published
+        client.sendto(b"?", ("198.51.100.1", 5353))
+    for _ in range(2):
+        server, (ip,), published = host.container(network)
+        inside = server.udp(53)
+        port = PublishedPort("", 5353, "udp", ip, 53)
+        published.publish([port])
+        client.sendto(b"?", ("198.51.100.1", 5353))
+        _, peer = inside.recvfrom(10)
+        inside.sendto(b"!", peer)
+        published.unpublish([port])
+
+
+def test_iptables_legacy(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that plays iptables-legacy: it has one chain and keeps its rules in a file."""
+    loaded, state = tmp_path / "names", tmp_path / "rules"
+    loaded.write_text("nat\nfilter\n")
+    monkeypatch.setattr(legacy, "_LOADED", str(loaded))
+    monkeypatch.setattr(legacy, "_SEARCHED", (str(tmp_path),))
+    assert "not installed" in legacy.ensure_accepts("br-a")[0]
+    program = tmp_path / "iptables-legacy"
+    program.write_text(
+        f"""#!/bin/sh
+shift 2; verb=$1 chain=$2; shift 2
+[ $chain = FORWARD ] || exit 1
+case $verb in
+-S) echo "-P FORWARD DROP"; /bin/cat {state} ;;
+-C) /bin/grep -qxF -- "$*" {state} ;;
+-I) echo "$*" >> {state} ;;
+-D) /bin/grep -qxF -- "$*" {state} || exit 1
+    /bin/grep -vxF -- "$*" {state} > {state}.new; /bin/cp {state}.new {state} ;;
+esac
+"""
+    )
+    program.chmod(0o755)
+    state.touch()
+    for _ in range(2):
+        assert legacy.ensure_accepts("br-a") == ()
+    assert [line.split()[:2] for line in state.read_text().splitlines()] == [["-i", "br-a"], ["-o", "br-a"]]
+    legacy.remove_accepts("br-a")
+    assert state.read_text() == ""
+
+
+@pytest.mark.skipif(
+    not os.path.exists("/usr/sbin/iptables-legacy"), reason="iptables-legacy is not installed"
+)
+def test_iptables_legacy_for_real(host: Host) -> None:
+    done = subprocess.run(["iptables-legacy", "-P", "FORWARD", "DROP"], capture_output=True, timeout=20)
+    if done.returncode:
+        pytest.skip("the kernel has no iptables-legacy")
+    outside = host.outside()
+    network = host.network("a", "172.18.0.0/20")
+    container, _, _ = host.container(network)
+    keep = outside.listen(80)
+    assert container.connects("198.51.100.2", 80)
+    host.firewall().remove_network(network.bridge, prefix(network))
+    assert run("iptables-legacy", "-S") == "-P INPUT ACCEPT\n-P FORWARD DROP\n-P OUTPUT ACCEPT\n"
+    keep.close()

@@ -20,7 +20,7 @@ from runtime.linux.nfnetlink import (
     Nfnetlink,
     Transaction,
 )
-from runtime.network.firewall import expressions, rules
+from runtime.network.firewall import expressions, legacy, rules
 from runtime.network.firewall.rules import PublishedPort
 
 _ERESTART = 85
@@ -34,10 +34,10 @@ class Firewall:
         self._netlink = nfnetlink
         self.table = table
 
-    def ensure_network(self, bridge: str, *, internal: bool) -> None:
+    def ensure_network(self, bridge: str, *, internal: bool) -> tuple[str, ...]:
         """Makes a bridge one of ours: NAT, isolation, and an accept where a foreign chain would drop.
-        Idempotent.
 
+        Idempotent. Returns warnings for the user, one line each.
         Raises UnsupportedError where the kernel lacks nftables or NAT.
         """
         elements = rules.network_elements(bridge, internal=internal)
@@ -51,17 +51,17 @@ class Firewall:
         else:
             raise OSError(errno.EAGAIN, f"the firewall table {self.table} vanished {_ATTEMPTS} times")
         self._ensure_foreign_accepts(bridge)
+        return legacy.ensure_accepts(bridge)
 
     def remove_network(self, bridge: str, subnet: tuple[int, int]) -> None:
-        """Takes away all that belongs to a network, ports into its subnet too; the last one takes the
-        table.
-        """
+        """Takes away all of a network, ports into its subnet too; the last network takes the table along."""
 
         def build() -> Transaction | None:
             return self._removal(bridge, subnet)
 
         self._repeat(build)
         self._remove_foreign_accepts(bridge)
+        legacy.remove_accepts(bridge)
 
     def publish(self, ports: Sequence[PublishedPort]) -> None:
         """Makes host ports lead to containers. An entry of somebody who is gone is replaced.
