@@ -64,7 +64,7 @@ def remove_tree(directory: str, timeout_s: float) -> bool:
         except OSError as error:
             if error.errno not in (errno.EBUSY, errno.ENOTEMPTY):
                 raise
-        below = _children(directory)
+        below = children(directory)
         gone = [remove_tree(child, max(0.0, deadline - time.monotonic())) for child in below]
         if below and all(gone):
             continue
@@ -74,7 +74,8 @@ def remove_tree(directory: str, timeout_s: float) -> bool:
         pause_s = min(pause_s * 2, 0.05)
 
 
-def _children(directory: str) -> list[str]:
+def children(directory: str) -> list[str]:
+    """Paths of the cgroups directly below; empty if it is gone."""
     try:
         with os.scandir(directory) as entries:
             return [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]

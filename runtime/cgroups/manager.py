@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from runtime.cgroups.detect import V2, Hierarchy, Layout, detect_layout
-from runtime.cgroups.files import read_keyed, read_text, remove_tree, write_text
+from runtime.cgroups.detect import V1, V2, Hierarchy, Layout, detect_layout
+from runtime.cgroups.files import children, read_keyed, read_text, remove_tree, write_text
 from runtime.cgroups.v1 import files as v1
 from runtime.cgroups.v2 import files as v2
 from runtime.errors import InvalidError, StateError, UnsupportedError
@@ -85,6 +85,15 @@ class Cgroup:
         ]
 
     def _make(self, hierarchy: Hierarchy) -> None:
+        if hierarchy.version == 1 and "cpuset" not in hierarchy.controllers:
+            # Most often the parents are there, and nothing is to be set on the way down.
+            try:
+                os.mkdir(f"{hierarchy.mount_point}/{self.path}", 0o755)
+                return
+            except FileExistsError:
+                return
+            except FileNotFoundError:
+                pass
         # Another command may remove the empty parent between our two mkdirs: then begin again.
         for attempt in range(20):
             try:
@@ -132,8 +141,10 @@ class Cgroup:
     def procs(self) -> list[int]:
         """The processes in it and below, in no order; empty if it is gone."""
         found: set[int] = set()
-        for directory in self._directories:
-            for where, _, _ in os.walk(directory):
+        for hierarchy, directory in zip(self.layout.hierarchies, self._directories, strict=True):
+            # Every process joins every hierarchy, so that where there is a v2 tree only that is searched in depth.
+            deep = hierarchy.version == 2 or self.layout.mode == V1
+            for where in _walk(directory) if deep else (directory,):
                 text = read_text(where, "cgroup.procs") or ""
                 found.update(int(line) for line in text.split() if line != "0")
         return sorted(found)
@@ -267,6 +278,14 @@ def join_opened(descriptors: Sequence[int]) -> None:
     """Move the calling process by descriptors of `Cgroup.open_procs`. Raises OSError."""
     for fd in descriptors:
         os.write(fd, b"0")
+
+
+def _walk(directory: str) -> list[str]:
+    """The directory and all below; those that vanish meanwhile are left out."""
+    result = [directory]
+    for where in result:
+        result += children(where)
+    return result
 
 
 def _names(files: list[tuple[str, str]]) -> str:

@@ -91,8 +91,10 @@ def test_resources_become_files(tmp_path: Path, mode: str, row: int) -> None:
     assert cgroup.create(resources) == []
     expected = v2 if mode == V2 else v1
     for file, text in expected.items():
-        path = tmp_path / ("unified/a/b" if mode == V2 else file.replace("/", "/a/b/")) / (
-            file if mode == V2 else ""
+        path = (
+            tmp_path
+            / ("unified/a/b" if mode == V2 else file.replace("/", "/a/b/"))
+            / (file if mode == V2 else "")
         )
         assert path.read_text() == text, file
 

@@ -165,7 +165,8 @@ def test_limits_of_the_cgroup_and_of_the_process(make_spec: Make, rootfs: str, c
             make_spec,
             rootfs,
             cgroup_path,
-            "cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes pids/pids.max cpu/cpu.cfs_quota_us cpu/cpu.shares; ulimit -n; ulimit -Hn",
+            "cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes pids/pids.max cpu/cpu.cfs_quota_us cpu/cpu.shares; "
+            "ulimit -n; ulimit -Hn",
             resources=ResourceLimits(
                 memory_bytes=64 << 20, pids_limit=20, nano_cpus=500_000_000, cpu_shares=512
             ),
