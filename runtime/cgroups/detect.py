@@ -11,9 +11,8 @@ V1 = "v1"
 V2 = "v2"
 HYBRID = "hybrid"
 
-_CONTROLLERS = frozenset(
-    ["blkio", "cpu", "cpuacct", "cpuset", "devices", "freezer", "hugetlb", "memory", "misc", "net_cls", "net_prio", "perf_event", "pids", "rdma"]
-)
+_WORDS = "blkio cpu cpuacct cpuset devices freezer hugetlb memory misc net_cls net_prio perf_event pids rdma"
+_CONTROLLERS = frozenset(_WORDS.split())
 
 
 class Hierarchy(NamedTuple):

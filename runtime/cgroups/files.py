@@ -49,7 +49,8 @@ def read_keyed(directory: str, file: str) -> dict[str, int]:
 def remove_tree(directory: str, timeout_s: float) -> bool:
     """rmdir a cgroup and those below it; True when it is gone, False when it is still busy after the time.
 
-    Only rmdir is ever called: the files of a cgroup go with it. Processes that have been killed leave their cgroup
+    Only rmdir is ever called: the files of a cgroup go with it. Processes that have been killed leave their
+    cgroup
     a moment after they can be reaped, hence the waiting.
     """
     pause_s = 0.001
@@ -63,7 +64,7 @@ def remove_tree(directory: str, timeout_s: float) -> bool:
         except OSError as error:
             if error.errno not in (errno.EBUSY, errno.ENOTEMPTY):
                 raise
-        below = _children(directory)
+        below = children(directory)
         gone = [remove_tree(child, max(0.0, deadline - time.monotonic())) for child in below]
         if below and all(gone):
             continue
@@ -73,7 +74,8 @@ def remove_tree(directory: str, timeout_s: float) -> bool:
         pause_s = min(pause_s * 2, 0.05)
 
 
-def _children(directory: str) -> list[str]:
+def children(directory: str) -> list[str]:
+    """Paths of the cgroups directly below; empty if it is gone."""
     try:
         with os.scandir(directory) as entries:
             return [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]

@@ -1,6 +1,7 @@
 """One cgroup of ours across all hierarchies of the machine: v1, hybrid and v2 behind one interface.
 
-In a hybrid machine the v1 controllers carry the limits, and a process joins the v2 tree and name=systemd under the
+In a hybrid machine the v1 controllers carry the limits, and a process joins the v2 tree and name=systemd
+under the
 same path too, so that one path names it everywhere. Only a leaf holds processes.
 """
 
@@ -13,8 +14,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from runtime.cgroups.detect import V2, Hierarchy, Layout, detect_layout
-from runtime.cgroups.files import read_keyed, read_text, remove_tree, write_text
+from runtime.cgroups.detect import V1, V2, Hierarchy, Layout, detect_layout
+from runtime.cgroups.files import children, read_keyed, read_text, remove_tree, write_text
 from runtime.cgroups.v1 import files as v1
 from runtime.cgroups.v2 import files as v2
 from runtime.errors import InvalidError, StateError, UnsupportedError
@@ -28,7 +29,8 @@ _KILL_TIMEOUT_S = 10.0
 
 
 class Stats(NamedTuple):
-    """What a cgroup uses. `memory_bytes` is without inactive page cache, as Docker shows it; limits 0 = none."""
+    """What a cgroup uses. `memory_bytes` is without inactive page cache, as Docker shows it; limits 0 =
+    none."""
 
     memory_bytes: int = 0
     memory_limit_bytes: int = 0
@@ -52,7 +54,8 @@ class Cgroup:
     def create(self, resources: LinuxResources) -> list[str]:
         """Make the cgroup, with its parents, and set its limits; also changes those of one that is there.
 
-        Returns warnings, one for each file the kernel lacks. Raises InvalidError for a value the kernel refuses,
+        Returns warnings, one for each file the kernel lacks. Raises InvalidError for a value the kernel
+        refuses,
         OSError for anything else.
         """
         warnings: list[str] = []
@@ -76,12 +79,21 @@ class Cgroup:
 
     def _missing_controllers(self, resources: LinuxResources) -> list[str]:
         return [
-            f"this kernel has no {controller} controller: {', '.join(file for file, _ in plan(resources))} not set"
+            f"this kernel has no {controller} controller: {_names(plan(resources))} not set"
             for controller, plan in v1.PLANS.items()
             if self.layout.controller(controller) is None and plan(resources)
         ]
 
     def _make(self, hierarchy: Hierarchy) -> None:
+        if hierarchy.version == 1 and "cpuset" not in hierarchy.controllers:
+            # Most often the parents are there, and nothing is to be set on the way down.
+            try:
+                os.mkdir(f"{hierarchy.mount_point}/{self.path}", 0o755)
+                return
+            except FileExistsError:
+                return
+            except FileNotFoundError:
+                pass
         # Another command may remove the empty parent between our two mkdirs: then begin again.
         for attempt in range(20):
             try:
@@ -114,7 +126,8 @@ class Cgroup:
             write_text(directory, "cgroup.procs", str(pid))
 
     def open_procs(self) -> list[int]:
-        """cgroup.procs of every hierarchy, opened for writing, for a process that will not see these paths."""
+        """cgroup.procs of every hierarchy, opened for writing, for a process that will not see these
+        paths."""
         opened: list[int] = []
         try:
             for directory in self._directories:
@@ -128,8 +141,10 @@ class Cgroup:
     def procs(self) -> list[int]:
         """The processes in it and below, in no order; empty if it is gone."""
         found: set[int] = set()
-        for directory in self._directories:
-            for where, _, _ in os.walk(directory):
+        for hierarchy, directory in zip(self.layout.hierarchies, self._directories, strict=True):
+            # Every process joins every hierarchy, so that where there is a v2 tree only that is searched in depth.
+            deep = hierarchy.version == 2 or self.layout.mode == V1
+            for where in _walk(directory) if deep else (directory,):
                 text = read_text(where, "cgroup.procs") or ""
                 found.update(int(line) for line in text.split() if line != "0")
         return sorted(found)
@@ -169,7 +184,8 @@ class Cgroup:
                 pass
 
     def freeze(self, frozen: bool) -> None:
-        """Stop or continue all processes at once (`pause`); returns when it is done. Raises UnsupportedError."""
+        """Stop or continue all processes at once (`pause`); returns when it is done. Raises
+        UnsupportedError."""
         freezer = self.layout.controller("freezer")
         unified = self.layout.unified()
         if freezer is not None:
@@ -264,6 +280,18 @@ def join_opened(descriptors: Sequence[int]) -> None:
         os.write(fd, b"0")
 
 
+def _walk(directory: str) -> list[str]:
+    """The directory and all below; those that vanish meanwhile are left out."""
+    result = [directory]
+    for where in result:
+        result += children(where)
+    return result
+
+
+def _names(files: list[tuple[str, str]]) -> str:
+    return ", ".join(dict.fromkeys(file for file, _ in files))
+
+
 def _apply(directory: str, files: list[tuple[str, str]]) -> list[str]:
     """Write values; one that is refused is tried again after the others, as limits depend on one another."""
     warnings: list[str] = []
@@ -326,7 +354,8 @@ def _enable_controllers(directory: str) -> None:
 
 
 def _inherit_cpuset(parent: str, directory: str) -> None:
-    """v1: a new cpuset has no processors and no memory, and nothing can join it before it has (cpusets.rst)."""
+    """v1: a new cpuset has no processors and no memory, and nothing can join it before it has
+    (cpusets.rst)."""
     for file in ("cpuset.cpus", "cpuset.mems"):
         if not read_text(directory, file):
             value = read_text(parent, file)

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 
 class SetupStep(NamedTuple):
-    """One thing to do. `op` chooses the function, `target` is what it is done to, `value` what else it needs."""
+    """One thing to do. `op` chooses the function, `target` is what it is done to, `value` what else it
+    needs."""
 
     op: str
     target: str = ""
@@ -90,7 +91,8 @@ def plan_setup(
     """The steps for a container's root filesystem and names, in order.
 
     `rootfs` is the absolute path of the root as the child sees it; `cgroup_mounts` are (directory below
-    /sys/fs/cgroup or "", file system type, data), for mounts of type cgroup. Raises KeyError for an unknown word.
+    /sys/fs/cgroup or "", file system type, data), for mounts of type cgroup. Raises KeyError for an unknown
+    word.
     """
     linux = spec["linux"]
     own = {namespace["type"] for namespace in linux.get("namespaces", ())}
@@ -121,10 +123,13 @@ def plan_setup(
     return tuple(steps)
 
 
-def plan_identity(process: Process, *, seccomp: bytes | None, die_with_parent: bool) -> tuple[SetupStep, ...]:
+def plan_identity(
+    process: Process, *, seccomp: bytes | None, permitted: int, die_with_parent: bool
+) -> tuple[SetupStep, ...]:
     """The steps that make a child the process it is to be; the same for a container's first process and exec.
 
-    Raises KeyError for an unknown capability.
+    `permitted` are the capabilities the caller can hand on, as a bit mask: OCI asks runtimes to leave out the
+    others (config.md: capabilities). Raises KeyError for an unknown capability.
     """
     steps = [SetupStep("join new session keyring"), SetupStep("start session")]
     if "oomScoreAdj" in process:
@@ -140,7 +145,9 @@ def plan_identity(process: Process, *, seccomp: bytes | None, die_with_parent: b
         # Without no_new_privs the kernel asks for CAP_SYS_ADMIN, which the next steps take away (seccomp(2)).
         steps.append(SetupStep("load seccomp filter", value=seccomp))
     steps.append(SetupStep("enter", process["cwd"], value="as root"))
-    steps.append(SetupStep("become user", f"{user['uid']}:{user['gid']}", value=_plan_credentials(process)))
+    steps.append(
+        SetupStep("become user", f"{user['uid']}:{user['gid']}", value=_plan_credentials(process, permitted))
+    )
     steps.append(SetupStep("enter", process["cwd"]))
     steps.append(SetupStep("set umask", value=user.get("umask", 0o022)))
     if die_with_parent:
@@ -165,17 +172,17 @@ def _plan_console(process: Process, *, bind: bool) -> SetupStep:
     )
 
 
-def _plan_credentials(process: Process) -> Identity:
+def _plan_credentials(process: Process, permitted: int) -> Identity:
     user, sets = process["user"], process.get("capabilities", {})
     return Identity(
         uid=user["uid"],
         gid=user["gid"],
         groups=tuple(user.get("additionalGids", ())),
-        bounding=mask_of(sets.get("bounding", ())),
-        effective=mask_of(sets.get("effective", ())),
-        permitted=mask_of(sets.get("permitted", ())),
-        inheritable=mask_of(sets.get("inheritable", ())),
-        ambient=mask_of(sets.get("ambient", ())),
+        bounding=mask_of(sets.get("bounding", ())) & permitted,
+        effective=mask_of(sets.get("effective", ())) & permitted,
+        permitted=mask_of(sets.get("permitted", ())) & permitted,
+        inheritable=mask_of(sets.get("inheritable", ())) & permitted,
+        ambient=mask_of(sets.get("ambient", ())) & permitted,
     )
 
 

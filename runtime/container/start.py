@@ -1,4 +1,5 @@
-"""Starts a container's first process. Called by the shim, which has made root filesystem, network and cgroup."""
+"""Starts a container's first process. Called by the shim, which has made root filesystem, network and
+cgroup."""
 
 from __future__ import annotations
 
@@ -25,9 +26,11 @@ if TYPE_CHECKING:
 
 
 class Init:
-    """A container's first process, a child of the caller. The caller owns `pidfd` and `console` and reaps `pid`.
+    """A container's first process, a child of the caller. The caller owns `pidfd` and `console` and reaps
+    `pid`.
 
-    After a StartError of either method the process has been killed and reaped, and all descriptors are closed.
+    After a StartError of either method the process has been killed and reaped, and all descriptors are
+    closed.
     """
 
     __slots__ = ("_channel", "_errors", "_program", "console", "pid", "pidfd")
@@ -51,7 +54,8 @@ class Init:
     def start(self) -> None:
         """Let the program run; returns when it has been exec'ed.
 
-        Raises StartError: errno ENOENT (command not found, exit code 127), EACCES (126), or another of execve(2).
+        Raises StartError: errno ENOENT (command not found, exit code 127), EACCES (126), or another of
+        execve(2).
         """
         try:
             try:
@@ -82,11 +86,17 @@ class Init:
 def plan_init(
     spec: Spec, *, rootfs: str, cgroup: Cgroup, seccomp_program: bytes | None
 ) -> tuple[SetupStep, ...]:
-    """All steps of a start, for `--debug` and for `spawn_init`. Raises InvalidError for a name nobody knows."""
+    """All steps of a start, for `--debug` and for `spawn_init`. Raises InvalidError for a name nobody
+    knows."""
     try:
         return (
             *plan_setup(spec, rootfs=rootfs, cgroup_mounts=cgroup.mounts()),
-            *plan_identity(spec["process"], seccomp=seccomp_program, die_with_parent=True),
+            *plan_identity(
+                spec["process"],
+                seccomp=seccomp_program,
+                permitted=syscalls.capget()[1],
+                die_with_parent=True,
+            ),
         )
     except KeyError as error:
         raise InvalidError(f"unknown name in the container's configuration: {error.args[0]}") from None
@@ -106,7 +116,8 @@ def spawn_init(
 
     The caller is single-threaded, owns the mount namespace in which `rootfs` (absolute) is mounted, and is in
     the network namespace the container is to have. `stdio` are the descriptors for 0, 1, 2 (not used when the
-    process has a terminal), `preserve_fds` follow from 3 on. With `init_process` a reaping pid 1 stands before
+    process has a terminal), `preserve_fds` follow from 3 on. With `init_process` a reaping pid 1 stands
+    before
     the program. Raises OSError, InvalidError; later failures come from the methods of Init.
     """
     steps = plan_init(spec, rootfs=rootfs, cgroup=cgroup, seccomp_program=seccomp_program)
@@ -123,7 +134,7 @@ def spawn_init(
         if pid == 0:
             child = Child(last)
             try:
-                settle("init")
+                settle()
                 descriptors = (null, null, null) if null >= 0 else stdio
                 child.arrange_descriptors(descriptors, preserve_fds, errors_far, far.fileno(), trampoline)
                 _run_child(child, steps, cgroup, flags, process["args"], process.get("env", []), init_process)

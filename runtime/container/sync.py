@@ -29,7 +29,7 @@ _LOOKUP = b"L"
 _MAX_MESSAGE_BYTES = 65536
 
 _HINTS = {
-    errno.EPERM: "the container engine needs root, or the kernel forbids this (LSM, user namespace, missing capability)",
+    errno.EPERM: "root is needed, or the kernel forbids this (LSM, user namespace, missing capability)",
     errno.ENOMEM: "the memory limit may be too small to start anything",
     errno.ENOSPC: "no space left on the device, or a limit of the kernel is reached",
     errno.EMFILE: "too many open files",
@@ -53,7 +53,8 @@ def send_failure(channel: int, step: str, error: BaseException) -> None:
 
 
 def _call_of(error: BaseException) -> str:
-    """Name of the innermost function: that of the system call, as the functions of syscalls.py are named like it."""
+    """Name of the innermost function: that of the system call, as the functions of syscalls.py are named
+    like it."""
     trace, name = error.__traceback__, ""
     while trace is not None:
         name = trace.tb_frame.f_code.co_name
@@ -70,6 +71,29 @@ def send_created(channel: int, console: int) -> None:
             connection.send(_CREATED)
 
 
+def send_process(channel: int, pid: int, pidfd: int) -> None:
+    """In the intermediate child of exec: hand over the process it has made, then it can go."""
+    with socket.socket(fileno=os.dup(channel)) as connection:
+        socket.send_fds(connection, [struct.pack("=i", pid)], [pidfd])
+
+
+def receive_process(channel: socket.socket) -> tuple[int, int]:
+    """In the parent: (pid, pidfd) of the process an intermediate child has made. Raises StartError."""
+    message, descriptors, _, _ = socket.recv_fds(channel, _MAX_MESSAGE_BYTES, 1)
+    if len(message) == 4 and descriptors:
+        os.set_inheritable(descriptors[0], False)
+        return struct.unpack("=i", message)[0], descriptors[0]
+    raise failure_of(message) if message else _died()
+
+
+def _died() -> StartError:
+    return StartError(
+        "the container's process died while it was set up",
+        step="set-up",
+        hint="it was killed from outside, or the memory limit is too small",
+    )
+
+
 def receive_created(channel: socket.socket) -> int:
     """In the parent: wait for the child's report; returns the console's master or -1. Raises StartError."""
     message, descriptors, _, _ = socket.recv_fds(channel, _MAX_MESSAGE_BYTES, 1)
@@ -81,11 +105,7 @@ def receive_created(channel: socket.socket) -> int:
     for descriptor in descriptors:
         os.close(descriptor)
     if not message:
-        raise StartError(
-            "the container's first process died while it was set up",
-            step="set-up",
-            hint="it was killed from outside, or its memory limit is too small",
-        )
+        raise _died()
     raise failure_of(message)
 
 
@@ -104,7 +124,8 @@ def lookup_failure(number: int) -> bytes:
 
 
 def receive_exec(pipe: int, program: str) -> None:
-    """In the parent: wait until the program runs (end of file on the error pipe). Raises StartError if it cannot."""
+    """In the parent: wait until the program runs (end of file on the error pipe). Raises StartError if it
+    cannot."""
     message = os.read(pipe, 16)
     if not message:
         return
@@ -124,7 +145,9 @@ _EXEC_TEXTS = {errno.ENOENT: "command not found", errno.EACCES: "permission deni
 def _exec_hint(number: int, by_lookup: bool) -> str:
     if number == errno.ENOENT:
         if by_lookup:
-            return "it is not in any directory of the container's PATH; check `command`, `entrypoint` and the image"
+            return (
+                "it is in no directory of the container's PATH; check `command`, `entrypoint` and the image"
+            )
         return "there is no such file in the container, or the interpreter or loader it names is missing"
     if number == errno.EACCES:
         return "the file is not executable for the container's user, or lies on a noexec mount"

@@ -9,19 +9,10 @@ from typing import NamedTuple
 
 from runtime.errors import InvalidError, NotFoundError
 from runtime.linux import paths
+from runtime.oci.user import ResolvedUser
 
 _MAX_ID = (1 << 32) - 2
 _MAX_FILE_BYTES = 4 << 20
-
-
-class ResolvedUser(NamedTuple):
-    """Numbers of a user. `additional_gids` holds `gid` too, so that dropping it cannot widen access."""
-
-    uid: int = 0
-    gid: int = 0
-    additional_gids: tuple[int, ...] = (0,)
-    home: str = "/"
-    name: str = ""
 
 
 class _Account(NamedTuple):
@@ -40,7 +31,8 @@ class _Group(NamedTuple):
 def resolve_user(root: str, user: str, group_add: Sequence[str] = ()) -> ResolvedUser:
     """Resolve "name|uid[:group|gid]" inside the root filesystem mounted at `root`; "" is root.
 
-    A number needs no entry in passwd. Raises NotFoundError for a name that is in neither file, InvalidError for an
+    A number needs no entry in passwd. Raises NotFoundError for a name that is in neither file, InvalidError
+    for an
     impossible number, OSError if a file is there and cannot be read.
     """
     root_fd = paths.open_root(root)

@@ -1,57 +1,12 @@
-"""Capabilities: names and bits (capabilities(7)), Docker's default set, and giving a process its five sets."""
+"""Capabilities as bits (capabilities(7)), and giving a process its five sets. Their names are in
+oci/capabilities."""
 
 from collections.abc import Iterable
 
 from runtime.linux import constants as k
 from runtime.linux import syscalls
+from runtime.oci.capabilities import NAMES
 
-# In the order of their bits (linux/capability.h).
-NAMES: tuple[str, ...] = tuple(
-    f"CAP_{word}"
-    for word in [
-        "CHOWN",
-        "DAC_OVERRIDE",
-        "DAC_READ_SEARCH",
-        "FOWNER",
-        "FSETID",
-        "KILL",
-        "SETGID",
-        "SETUID",
-        "SETPCAP",
-        "LINUX_IMMUTABLE",
-        "NET_BIND_SERVICE",
-        "NET_BROADCAST",
-        "NET_ADMIN",
-        "NET_RAW",
-        "IPC_LOCK",
-        "IPC_OWNER",
-        "SYS_MODULE",
-        "SYS_RAWIO",
-        "SYS_CHROOT",
-        "SYS_PTRACE",
-        "SYS_PACCT",
-        "SYS_ADMIN",
-        "SYS_BOOT",
-        "SYS_NICE",
-        "SYS_RESOURCE",
-        "SYS_TIME",
-        "SYS_TTY_CONFIG",
-        "MKNOD",
-        "LEASE",
-        "AUDIT_WRITE",
-        "AUDIT_CONTROL",
-        "SETFCAP",
-        "MAC_OVERRIDE",
-        "MAC_ADMIN",
-        "SYSLOG",
-        "WAKE_ALARM",
-        "BLOCK_SUSPEND",
-        "AUDIT_READ",
-        "PERFMON",
-        "BPF",
-        "CHECKPOINT_RESTORE",
-    ]
-)
 BITS: dict[str, int] = {name: bit for bit, name in enumerate(NAMES)}
 
 

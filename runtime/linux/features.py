@@ -2,6 +2,7 @@
 
 import errno
 import os
+from collections.abc import Callable
 
 from runtime.linux import constants as k
 from runtime.linux import syscalls
@@ -9,7 +10,7 @@ from runtime.linux import syscalls
 
 def missing_calls() -> tuple[str, ...]:
     """The system calls the engine cannot do without and this kernel lacks; empty on Linux 5.12 and later."""
-    probes = (
+    probes: tuple[tuple[str, Callable[[], None]], ...] = (
         ("openat2 (Linux 5.6)", lambda: os.close(syscalls.openat2(k.AT_FDCWD, "/", os.O_RDONLY))),
         ("close_range (Linux 5.9)", lambda: syscalls.close_range(0xFFFFFFFE, 0xFFFFFFFE)),
         ("mount_setattr (Linux 5.12)", lambda: syscalls.mount_setattr(-1, "x", 0)),

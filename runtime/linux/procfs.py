@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 
 class MountPoint(NamedTuple):
-    """One line of mountinfo: where, what (`root` is the part of the file system that is mounted) and options."""
+    """One line of mountinfo: where, what (`root` is the part of the file system that is mounted) and
+    options."""
 
     mount_id: int
     root: str

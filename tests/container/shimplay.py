@@ -16,10 +16,12 @@ from runtime.errors import StartError
 from runtime.linux import constants as k
 from runtime.linux import syscalls
 
-APPLETS = (
-    "sh cat ls id hostname mount ps sleep true false echo touch mkdir kill stty test env pwd head grep dd stat "
-    "ulimit sync wc tr nice chmod tty mknod cut readlink umount dmesg unshare"
-).split()
+_WORDS = """
+sh cat ls id hostname mount ps sleep true false echo touch mkdir kill stty test env pwd head grep dd stat
+sync wc tr nice
+chmod tty mknod cut readlink umount dmesg unshare ln date
+"""
+APPLETS = _WORDS.split()
 
 
 class Outcome(NamedTuple):
@@ -163,3 +165,23 @@ def run(spec: Any, rootfs: str, cgroup_path: str, **options: Any) -> Outcome:
         return Outcome(int(rest), output)
     number, step, message, hint = rest.split("\n", 3)
     return Outcome(-1, output, StartError(message, step=step, errno=int(number), hint=hint))
+
+
+def in_container(
+    spec: Any, rootfs: str, cgroup_path: str, action: Callable[[Any], None], **options: Any
+) -> str:
+    """Run `action(init)` in the namespaces of a shim that has started the container."""
+
+    def play() -> None:
+        null = os.open("/dev/null", os.O_RDWR)
+        init = start(spec, rootfs, output=null, cgroup_path=cgroup_path, **options)
+        action(init)
+        os.kill(init.pid, signal.SIGKILL)
+        os.waitpid(init.pid, 0)
+
+    try:
+        return in_child(play)
+    finally:
+        cgroup = open_cgroup(cgroup_path)
+        cgroup.kill()
+        assert cgroup.delete()

@@ -1,6 +1,7 @@
 """Device rules as the eBPF program that cgroup v2 wants in place of files (BPF_PROG_TYPE_CGROUP_DEVICE).
 
-`assemble` is pure. The program reads struct bpf_cgroup_dev_ctx {access << 16 | type, major, minor} and returns
+`assemble` is pure. The program reads struct bpf_cgroup_dev_ctx {access << 16 | type, major, minor} and
+returns
 1 for allowed. The last rule that matches decides, so rules are tested in reverse; nothing matching is denied.
 """
 
@@ -40,9 +41,18 @@ def assemble(rules: Sequence[DeviceRule]) -> bytes:
         _insn(_LOAD_WORD, _MAJOR, _CONTEXT, 4),
         _insn(_LOAD_WORD, _MINOR, _CONTEXT, 8),
     ]
-    parts += [_rule(rule) for rule in reversed(rules)]
-    parts += [_insn(_SET, _RESULT, value=0), _insn(_EXIT)]
+    for rule in reversed(rules):
+        parts.append(_rule(rule))
+        if _is_universal(rule):
+            break  # what follows would be unreachable, which the verifier refuses
+    else:
+        parts += [_insn(_SET, _RESULT, value=0), _insn(_EXIT)]
     return b"".join(parts)
+
+
+def _is_universal(rule: DeviceRule) -> bool:
+    numbered = rule.get("major", -1) >= 0 or rule.get("minor", -1) >= 0
+    return rule.get("type", "a") == "a" and not numbered and set(rule.get("access", "rwm")) == set("rwm")
 
 
 def _rule(rule: DeviceRule) -> bytes:
@@ -69,7 +79,8 @@ def _rule(rule: DeviceRule) -> bytes:
 
 
 def attach(directory: str, rules: Sequence[DeviceRule]) -> None:
-    """Load the rules and attach them to a cgroup v2 directory. Raises OSError (bpf(2)); needs CAP_BPF or root."""
+    """Load the rules and attach them to a cgroup v2 directory. Raises OSError (bpf(2)); needs CAP_BPF or
+    root."""
     program = syscalls.bpf_prog_load(k.BPF_PROG_TYPE_CGROUP_DEVICE, assemble(rules))
     try:
         target = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
