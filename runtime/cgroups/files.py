@@ -49,8 +49,7 @@ def read_keyed(directory: str, file: str) -> dict[str, int]:
 def remove_tree(directory: str, timeout_s: float) -> bool:
     """rmdir a cgroup and those below it; True when it is gone, False when it is still busy after the time.
 
-    Only rmdir is ever called: the files of a cgroup go with it. Processes that have been killed leave their
-    cgroup
+    Only rmdir is ever called: the files of a cgroup go with it. Processes that have been killed leave their cgroup
     a moment after they can be reaped, hence the waiting.
     """
     pause_s = 0.001

@@ -1,7 +1,6 @@
 """One cgroup of ours across all hierarchies of the machine: v1, hybrid and v2 behind one interface.
 
-In a hybrid machine the v1 controllers carry the limits, and a process joins the v2 tree and name=systemd
-under the
+In a hybrid machine the v1 controllers carry the limits, and a process joins the v2 tree and name=systemd under the
 same path too, so that one path names it everywhere. Only a leaf holds processes.
 """
 
@@ -29,8 +28,7 @@ _KILL_TIMEOUT_S = 10.0
 
 
 class Stats(NamedTuple):
-    """What a cgroup uses. `memory_bytes` is without inactive page cache, as Docker shows it; limits 0 =
-    none."""
+    """What a cgroup uses. `memory_bytes` is without inactive page cache, as Docker shows it; limits 0 = none."""
 
     memory_bytes: int = 0
     memory_limit_bytes: int = 0
@@ -54,8 +52,7 @@ class Cgroup:
     def create(self, resources: LinuxResources) -> list[str]:
         """Make the cgroup, with its parents, and set its limits; also changes those of one that is there.
 
-        Returns warnings, one for each file the kernel lacks. Raises InvalidError for a value the kernel
-        refuses,
+        Returns warnings, one for each file the kernel lacks. Raises InvalidError for a value the kernel refuses,
         OSError for anything else.
         """
         warnings: list[str] = []
@@ -126,8 +123,7 @@ class Cgroup:
             write_text(directory, "cgroup.procs", str(pid))
 
     def open_procs(self) -> list[int]:
-        """cgroup.procs of every hierarchy, opened for writing, for a process that will not see these
-        paths."""
+        """cgroup.procs of every hierarchy, opened for writing, for a process that will not see these paths."""
         opened: list[int] = []
         try:
             for directory in self._directories:
@@ -137,6 +133,15 @@ class Cgroup:
                 os.close(fd)
             raise
         return opened
+
+    def open_for_birth(self) -> int:
+        """The directory for clone3(2)'s CLONE_INTO_CGROUP; -1 where v1 hierarchies have to be joined as well.
+
+        A process born in its cgroup is not moved: the first move after a quiet time waits 20 ms for all processors.
+        """
+        if self.layout.mode != V2:
+            return -1
+        return os.open(self._directories[0], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def procs(self) -> list[int]:
         """The processes in it and below, in no order; empty if it is gone."""
@@ -184,8 +189,7 @@ class Cgroup:
                 pass
 
     def freeze(self, frozen: bool) -> None:
-        """Stop or continue all processes at once (`pause`); returns when it is done. Raises
-        UnsupportedError."""
+        """Stop or continue all processes at once (`pause`); returns when it is done. Raises UnsupportedError."""
         freezer = self.layout.controller("freezer")
         unified = self.layout.unified()
         if freezer is not None:
@@ -354,8 +358,7 @@ def _enable_controllers(directory: str) -> None:
 
 
 def _inherit_cpuset(parent: str, directory: str) -> None:
-    """v1: a new cpuset has no processors and no memory, and nothing can join it before it has
-    (cpusets.rst)."""
+    """v1: a new cpuset has no processors and no memory, and nothing can join it before it has (cpusets.rst)."""
     for file in ("cpuset.cpus", "cpuset.mems"):
         if not read_text(directory, file):
             value = read_text(parent, file)

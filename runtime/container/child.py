@@ -49,8 +49,7 @@ class Child:
     def arrange_descriptors(
         self, stdio: Sequence[int], preserve: Sequence[int], error: int, channel: int, trampoline: int
     ) -> None:
-        """0, 1, 2, then the preserved ones from 3 on, the error pipe, the channel, the trampoline; no
-        others."""
+        """0, 1, 2, then the preserved ones from 3 on, the error pipe, the channel, the trampoline; no others."""
         wanted = [*stdio, *preserve, error, channel, trampoline]
         count = len(wanted)
         # Out of the way first, so that no dup2 overwrites a source that is still to be used.
@@ -78,8 +77,7 @@ class Child:
         os._exit(1)
 
     def report_created(self) -> None:
-        """Tell the parent that all steps are done, handing over the console if there is one; wait for its
-        word.
+        """Tell the parent that all steps are done, handing over the console if there is one; wait for its word.
 
         Ends the process if the parent is gone.
         """
@@ -107,8 +105,7 @@ class Child:
 
 
 def settle() -> None:
-    """First thing in a new child: nobody may look into it, no signal handler or collector of the parent's
-    runs."""
+    """First thing in a new child: nobody may look into it, no signal handler or collector of the parent's runs."""
     gc.disable()  # a collected object of the parent's could close a descriptor number that is ours by now
     syscalls.prctl(k.PR_SET_DUMPABLE, 0)
     signal.set_wakeup_fd(-1)

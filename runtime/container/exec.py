@@ -2,13 +2,11 @@
 
     caller ──clone3──► intermediate ──setns, clone3(CLONE_PARENT)──► the process
        │                    │                                            │
-       │ ◄── pid, pidfd ────┘ exits                                      │ joins the cgroup, steps of
-       identity.py
+       │ ◄── pid, pidfd ────┘ exits                                      │ joins the cgroup, identity.py
        │ ◄────────────────────────── "created", console ─────────────────┤
        ├──────────────────────────── "g" ───────────────────────────────►│ trampoline, program
 
-A process enters a pid namespace only by being born there, hence two forks; CLONE_PARENT makes the second
-one's
+A process enters a pid namespace only by being born there, hence two forks; CLONE_PARENT makes the second one's
 child the caller's own, which reaps it like any other.
 """
 
@@ -66,8 +64,7 @@ def exec_process(
 ) -> Process:
     """The OCI process of an exec: the container's own with other arguments.
 
-    `user` ("name|uid[:group|gid]") is looked up below `root`, a path of the running container's root
-    filesystem
+    `user` ("name|uid[:group|gid]") is looked up below `root`, a path of the running container's root filesystem
     such as /proc/PID/root. Raises InvalidError, NotFoundError.
     """
     if not args or not args[0]:
@@ -172,8 +169,7 @@ def _plan(process: Process, seccomp: bytes | None) -> tuple[SetupStep, ...]:
 
 
 def _enter(init_pidfd: int, report: int) -> tuple[int, int]:
-    """In the intermediate child: join, then fork into the pid namespace. (pid, pidfd), or (0, -1) in the
-    process."""
+    """In the intermediate child: join, then fork into the pid namespace. (pid, pidfd), or (0, -1) in the process."""
     try:
         namespaces.join_process(init_pidfd, _NAMESPACES)
         return syscalls.clone3(k.CLONE_PARENT)

@@ -18,8 +18,7 @@ from runtime.linux import constants as k
 
 
 def _join_keyring(child: Child, step: SetupStep) -> None:
-    # Without a session keyring of its own a container would find the keys of whoever ran `up`
-    # (session-keyring(7)).
+    # Without a session keyring of its own a container would find the keys of whoever ran `up` (session-keyring(7)).
     try:
         syscalls.keyctl_join_session_keyring()
     except OSError as error:
@@ -104,8 +103,7 @@ def _set_umask(child: Child, step: SetupStep) -> None:
 
 
 def _die_with_parent(child: Child, step: SetupStep) -> None:
-    # A change of credentials would clear it, so it comes after them. The parent may have died before this
-    # call:
+    # A change of credentials would clear it, so it comes after them. The parent may have died before this call:
     # the child then reads end-of-file instead of the word to go, and ends (sync.py).
     syscalls.prctl(k.PR_SET_PDEATHSIG, signal.SIGKILL)
 

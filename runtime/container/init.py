@@ -1,7 +1,6 @@
 """Carries out the set-up steps of a container's root filesystem and names, in the new child.
 
-Every path before the pivot is opened beneath the root by openat2; after it the process's root is the
-container's.
+Every path before the pivot is opened beneath the root by openat2; after it the process's root is the container's.
 No descriptor of a host directory is left open when the steps are through.
 """
 
@@ -131,8 +130,7 @@ def _link(child: Child, step: SetupStep) -> None:
 
 
 def _change_root(child: Child, step: SetupStep) -> None:
-    # pivot_root(2), "pivot_root(".", ".")": the old root lands on top of the new one and is detached from
-    # there.
+    # pivot_root(2), "pivot_root(".", ".")": the old root lands on top of the new one and is detached from there.
     os.fchdir(child.root_fd)
     os.close(child.root_fd)
     child.root_fd = -1

@@ -16,11 +16,9 @@ _OWN = frozenset((signal.SIGCHLD, signal.SIGTTIN, signal.SIGTTOU))
 
 
 def run_as_init(child: Child, args: Sequence[str], environment: Sequence[str]) -> None:
-    """Start the program as a child and end with its exit code (128 + n when signal n ended it). Never
-    returns."""
+    """Start the program as a child and end with its exit code (128 + n when signal n ended it). Never returns."""
     everything = signal.valid_signals()
-    # Blocked and waited for: a blocked signal reaches pid 1 although it has no handler (signal(7),
-    # pid_namespaces(7)).
+    # Blocked and waited for: a blocked signal reaches pid 1 although it has no handler (signal(7), pid_namespaces(7)).
     signal.pthread_sigmask(signal.SIG_BLOCK, everything)
     program = os.fork()
     if program == 0:

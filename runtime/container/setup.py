@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 
 
 class SetupStep(NamedTuple):
-    """One thing to do. `op` chooses the function, `target` is what it is done to, `value` what else it
-    needs."""
+    """One thing to do. `op` chooses the function, `target` is what it is done to, `value` what else it needs."""
 
     op: str
     target: str = ""
@@ -91,8 +90,7 @@ def plan_setup(
     """The steps for a container's root filesystem and names, in order.
 
     `rootfs` is the absolute path of the root as the child sees it; `cgroup_mounts` are (directory below
-    /sys/fs/cgroup or "", file system type, data), for mounts of type cgroup. Raises KeyError for an unknown
-    word.
+    /sys/fs/cgroup or "", file system type, data), for mounts of type cgroup. Raises KeyError for an unknown word.
     """
     linux = spec["linux"]
     own = {namespace["type"] for namespace in linux.get("namespaces", ())}

@@ -1,5 +1,4 @@
-"""Starts a container's first process. Called by the shim, which has made root filesystem, network and
-cgroup."""
+"""Starts a container's first process. Called by the shim, which has made root filesystem, network and cgroup."""
 
 from __future__ import annotations
 
@@ -12,7 +11,7 @@ from runtime.container import init, reaper, sync
 from runtime.container.child import Child, make_channel, settle
 from runtime.container.setup import plan_identity, plan_setup
 from runtime.container.trampoline import open_trampoline
-from runtime.errors import InvalidError
+from runtime.errors import InvalidError, UnsupportedError
 from runtime.linux import constants as k
 from runtime.linux import namespaces, syscalls
 from runtime.linux.capabilities import last_capability
@@ -26,11 +25,9 @@ if TYPE_CHECKING:
 
 
 class Init:
-    """A container's first process, a child of the caller. The caller owns `pidfd` and `console` and reaps
-    `pid`.
+    """A container's first process, a child of the caller. The caller owns `pidfd` and `console` and reaps `pid`.
 
-    After a StartError of either method the process has been killed and reaped, and all descriptors are
-    closed.
+    After a StartError of either method the process has been killed and reaped, and all descriptors are closed.
     """
 
     __slots__ = ("_channel", "_errors", "_program", "console", "pid", "pidfd")
@@ -54,8 +51,7 @@ class Init:
     def start(self) -> None:
         """Let the program run; returns when it has been exec'ed.
 
-        Raises StartError: errno ENOENT (command not found, exit code 127), EACCES (126), or another of
-        execve(2).
+        Raises StartError: errno ENOENT (command not found, exit code 127), EACCES (126), or another of execve(2).
         """
         try:
             try:
@@ -86,8 +82,14 @@ class Init:
 def plan_init(
     spec: Spec, *, rootfs: str, cgroup: Cgroup, seccomp_program: bytes | None
 ) -> tuple[SetupStep, ...]:
-    """All steps of a start, for `--debug` and for `spawn_init`. Raises InvalidError for a name nobody
-    knows."""
+    """All steps of a start, for `--debug` and for `spawn_init`. Raises InvalidError for a name nobody knows."""
+    for namespace in spec["linux"].get("namespaces", ()):
+        kind = namespace["type"]
+        if kind in ("user", "time") or (kind != "network" and "path" in namespace):
+            raise UnsupportedError(
+                f"a {kind} namespace {'of its own' if 'path' not in namespace else 'to be joined'} is not supported",
+                hint="pid, ipc, uts, mount and cgroup namespaces are created, the network namespace is inherited",
+            )
     try:
         return (
             *plan_setup(spec, rootfs=rootfs, cgroup_mounts=cgroup.mounts()),
@@ -116,28 +118,30 @@ def spawn_init(
 
     The caller is single-threaded, owns the mount namespace in which `rootfs` (absolute) is mounted, and is in
     the network namespace the container is to have. `stdio` are the descriptors for 0, 1, 2 (not used when the
-    process has a terminal), `preserve_fds` follow from 3 on. With `init_process` a reaping pid 1 stands
-    before
+    process has a terminal), `preserve_fds` follow from 3 on. With `init_process` a reaping pid 1 stands before
     the program. Raises OSError, InvalidError; later failures come from the methods of Init.
     """
     steps = plan_init(spec, rootfs=rootfs, cgroup=cgroup, seccomp_program=seccomp_program)
     process = spec["process"]
-    wanted = {n["type"] for n in spec["linux"].get("namespaces", ()) if n["type"] not in ("network", "user")}
+    wanted = {n["type"] for n in spec["linux"].get("namespaces", ()) if n["type"] != "network"}
     flags = namespaces.flags_of(wanted) | k.CLONE_NEWNS
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC) if process.get("terminal") else -1
     near, far = make_channel()
     errors, errors_far = os.pipe2(os.O_CLOEXEC)
     trampoline = open_trampoline(3 + len(preserve_fds))
-    last = last_capability()
+    last, birth = last_capability(), -1
     try:
-        pid, pidfd = syscalls.clone3(flags & ~k.CLONE_NEWCGROUP)
+        birth = cgroup.open_for_birth()
+        pid, pidfd = syscalls.clone3(flags & ~k.CLONE_NEWCGROUP, cgroup_fd=birth)
         if pid == 0:
             child = Child(last)
             try:
                 settle()
                 descriptors = (null, null, null) if null >= 0 else stdio
                 child.arrange_descriptors(descriptors, preserve_fds, errors_far, far.fileno(), trampoline)
-                _run_child(child, steps, cgroup, flags, process["args"], process.get("env", []), init_process)
+                _join_cgroup(child, None if birth >= 0 else cgroup, flags)
+                child.run_steps(steps, init.OPERATIONS)
+                _run_program(child, process["args"], process.get("env", []), init_process)
             finally:
                 os._exit(1)
     except BaseException:
@@ -146,29 +150,24 @@ def spawn_init(
         raise
     finally:
         far.close()
-        for fd in (errors_far, trampoline, null):
+        for fd in (errors_far, trampoline, null, birth):
             if fd >= 0:
                 os.close(fd)
     return Init(pid, pidfd, near, errors, process["args"][0])
 
 
-def _run_child(
-    child: Child,
-    steps: tuple[SetupStep, ...],
-    cgroup: Cgroup,
-    flags: int,
-    args: list[str],
-    environment: list[str],
-    init_process: bool,
-) -> None:
+def _join_cgroup(child: Child, cgroup: Cgroup | None, flags: int) -> None:
     try:
-        cgroup.add(0)
+        if cgroup is not None:
+            cgroup.add(0)
         if flags & k.CLONE_NEWCGROUP:
             # After joining: the namespace's root is the cgroup the process is in at this moment.
             syscalls.unshare(k.CLONE_NEWCGROUP)
     except BaseException as error:
         child.fail("join cgroup", error)
-    child.run_steps(steps, init.OPERATIONS)
+
+
+def _run_program(child: Child, args: list[str], environment: list[str], init_process: bool) -> None:
     child.report_created()
     if init_process:
         reaper.run_as_init(child, args, environment)

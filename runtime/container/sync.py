@@ -53,8 +53,7 @@ def send_failure(channel: int, step: str, error: BaseException) -> None:
 
 
 def _call_of(error: BaseException) -> str:
-    """Name of the innermost function: that of the system call, as the functions of syscalls.py are named
-    like it."""
+    """Name of the innermost function: that of the system call, as the functions of syscalls.py are named like it."""
     trace, name = error.__traceback__, ""
     while trace is not None:
         name = trace.tb_frame.f_code.co_name
@@ -124,8 +123,7 @@ def lookup_failure(number: int) -> bytes:
 
 
 def receive_exec(pipe: int, program: str) -> None:
-    """In the parent: wait until the program runs (end of file on the error pipe). Raises StartError if it
-    cannot."""
+    """In the parent: wait until the program runs (end of file on the error pipe). Raises StartError if it cannot."""
     message = os.read(pipe, 16)
     if not message:
         return

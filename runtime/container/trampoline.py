@@ -1,11 +1,8 @@
 """The trampoline: a static program of about 300 bytes that execs a container's program.
 
-Why it exists: between fork and exec the child *is* the host's Python interpreter. If it exec'ed a program
-named by
-the container directly, an image could name `#!/proc/self/exe` as its interpreter and so run, or open and
-overwrite,
-the host's Python (DESIGN 3.7, compare CVE-2019-5736). The child execs this program from a sealed memfd
-instead;
+Why it exists: between fork and exec the child *is* the host's Python interpreter. If it exec'ed a program named by
+the container directly, an image could name `#!/proc/self/exe` as its interpreter and so run, or open and overwrite,
+the host's Python (DESIGN 3.7, compare CVE-2019-5736). The child execs this program from a sealed memfd instead;
 /proc/self/exe then is a file of which nobody can change a byte.
 
 Convention:
@@ -120,8 +117,7 @@ _CODE = {"x86_64": (62, _code_x86_64), "aarch64": (183, _code_aarch64)}
 
 
 def build(error_fd: int, machine: str) -> bytes:
-    """The trampoline as an ELF executable (elf(5)). `error_fd` is below 65536, `machine` as uname(2) says
-    it."""
+    """The trampoline as an ELF executable (elf(5)). `error_fd` is below 65536, `machine` as uname(2) says it."""
     number, code_of = _CODE[machine]
     code = code_of(error_fd)
     size = _HEADERS + len(code)

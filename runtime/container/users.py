@@ -31,8 +31,7 @@ class _Group(NamedTuple):
 def resolve_user(root: str, user: str, group_add: Sequence[str] = ()) -> ResolvedUser:
     """Resolve "name|uid[:group|gid]" inside the root filesystem mounted at `root`; "" is root.
 
-    A number needs no entry in passwd. Raises NotFoundError for a name that is in neither file, InvalidError
-    for an
+    A number needs no entry in passwd. Raises NotFoundError for a name that is in neither file, InvalidError for an
     impossible number, OSError if a file is there and cannot be read.
     """
     root_fd = paths.open_root(root)

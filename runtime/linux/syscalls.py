@@ -102,24 +102,20 @@ def setns(fd: int, nstype: int) -> None:
         raise _fail()
 
 
-def clone3(flags: int, *, exit_signal: int = signal.SIGCHLD) -> tuple[int, int]:
+def clone3(flags: int, *, exit_signal: int = signal.SIGCHLD, cgroup_fd: int = -1) -> tuple[int, int]:
     """clone3(2) used like fork: returns (pid, pidfd) in the parent and (0, -1) in the child.
 
     `flags` are CLONE_NEW* bits and CLONE_PARENT; CLONE_PIDFD is always added, and the pidfd is close-on-exec.
     With CLONE_PARENT the kernel wants exit_signal 0 and uses the caller's own.
+    The child is born in the cgroup v2 whose directory `cgroup_fd` is, if that is given (Linux 5.7).
     Only for single-threaded processes: glibc's fork handlers do not run, the interpreter's do.
     """
     pidfd = _int(-1)
-    arguments = (ctypes.c_uint64 * 8)(
-        flags | k.CLONE_PIDFD,
-        ctypes.addressof(pidfd),
-        0,
-        0,
-        0 if flags & k.CLONE_PARENT else exit_signal,
-        0,
-        0,
-        0,
-    )
+    arguments = (ctypes.c_uint64 * 11)()  # struct clone_args
+    arguments[0] = flags | k.CLONE_PIDFD | (k.CLONE_INTO_CGROUP if cgroup_fd >= 0 else 0)
+    arguments[1] = ctypes.addressof(pidfd)
+    arguments[4] = 0 if flags & k.CLONE_PARENT else exit_signal
+    arguments[10] = max(0, cgroup_fd)
     size = _ulong(ctypes.sizeof(arguments))
     call, pointer = _long(_CLONE3), ctypes.byref(arguments)
     _python.PyOS_BeforeFork()

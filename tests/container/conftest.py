@@ -1,5 +1,4 @@
-"""Fixtures for tests that start containers for real: a busybox root filesystem, a spec, a cgroup path of
-their own."""
+"""Fixtures for tests that start containers for real: a busybox root filesystem, a spec, a cgroup path of their own."""
 
 import os
 from collections.abc import Callable, Iterator

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from runtime.cgroups.detect import Layout
 from runtime.cgroups.manager import open_cgroup
 from runtime.container.start import Init, spawn_init
 from runtime.errors import StartError
@@ -101,9 +102,10 @@ def start(
     seccomp: bytes | None = None,
     init: bool = False,
     preserve: Sequence[int] = (),
+    layout: Layout | None = None,
 ) -> Init:
     """Create cgroup and container in the current namespaces and let it run."""
-    cgroup = open_cgroup(cgroup_path)
+    cgroup = open_cgroup(cgroup_path, layout=layout)
     cgroup.create(spec["linux"].get("resources", {}))
     null = os.open("/dev/null", os.O_RDONLY)
     started = spawn_init(

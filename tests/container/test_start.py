@@ -9,6 +9,10 @@ from typing import Any
 
 import pytest
 
+from runtime.cgroups.detect import V2, Layout, detect_layout
+from runtime.cgroups.manager import open_cgroup
+from runtime.container.start import plan_init
+from runtime.errors import UnsupportedError
 from runtime.linux.capabilities import mask_of
 from runtime.linux.seccomp import load_program
 from runtime.oci.capabilities import DEFAULT
@@ -46,6 +50,43 @@ def test_cgroup_namespace_shows_the_container_as_root(make_spec: Make, rootfs: s
     for line in output.splitlines():
         if line.count(":") == 2:
             assert line.endswith(":/")
+
+
+def test_on_a_v2_machine_it_is_born_in_its_cgroup(make_spec: Make, rootfs: str, cgroup_path: str) -> None:
+    unified = detect_layout().unified()
+    if unified is None:
+        pytest.skip("needs a cgroup v2 tree, with or without controllers")
+    spec = make_spec(
+        "sh", "-c", "grep ^0: /proc/self/cgroup; grep cgroup /proc/mounts; cat /sys/fs/cgroup/cgroup.procs"
+    )
+    outcome = run(spec, rootfs, cgroup_path, layout=Layout(V2, (unified,)))
+    assert outcome.error is None, outcome.error
+    own, mount, *pids = outcome.output.splitlines()
+    assert own == "0::/"
+    assert mount.startswith("cgroup2 /sys/fs/cgroup cgroup2 ro,nosuid,nodev,noexec,relatime")
+    assert pids[0] == "1"
+
+
+def test_descriptors_to_preserve_follow_from_3(make_spec: Make, rootfs: str, cgroup_path: str) -> None:
+    reader, writer = os.pipe()
+    try:
+        os.write(writer, b"handed over\n")
+        outcome = run(
+            make_spec("sh", "-c", "head -n1 <&3; ls /proc/self/fd"), rootfs, cgroup_path, preserve=(reader,)
+        )
+    finally:
+        os.close(reader)
+        os.close(writer)
+    assert outcome.output.split("\n", 1)[0] == "handed over"
+    assert outcome.output.split()[2:] == ["0", "1", "2", "3", "4"]  # 4 is ls's own
+
+
+@pytest.mark.parametrize("namespace", [{"type": "user"}, {"type": "pid", "path": "/proc/1/ns/pid"}])
+def test_namespaces_that_cannot_be_had_are_refused(make_spec: Make, namespace: Any) -> None:
+    spec = make_spec("true")
+    spec["linux"]["namespaces"].append(namespace)
+    with pytest.raises(UnsupportedError, match=namespace["type"]):
+        plan_init(spec, rootfs="/r", cgroup=open_cgroup("x"), seccomp_program=None)
 
 
 def test_docker_capabilities_seccomp_and_no_other_descriptors(

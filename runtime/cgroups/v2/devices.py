@@ -1,7 +1,6 @@
 """Device rules as the eBPF program that cgroup v2 wants in place of files (BPF_PROG_TYPE_CGROUP_DEVICE).
 
-`assemble` is pure. The program reads struct bpf_cgroup_dev_ctx {access << 16 | type, major, minor} and
-returns
+`assemble` is pure. The program reads struct bpf_cgroup_dev_ctx {access << 16 | type, major, minor} and returns
 1 for allowed. The last rule that matches decides, so rules are tested in reverse; nothing matching is denied.
 """
 
@@ -79,8 +78,7 @@ def _rule(rule: DeviceRule) -> bytes:
 
 
 def attach(directory: str, rules: Sequence[DeviceRule]) -> None:
-    """Load the rules and attach them to a cgroup v2 directory. Raises OSError (bpf(2)); needs CAP_BPF or
-    root."""
+    """Load the rules and attach them to a cgroup v2 directory. Raises OSError (bpf(2)); needs CAP_BPF or root."""
     program = syscalls.bpf_prog_load(k.BPF_PROG_TYPE_CGROUP_DEVICE, assemble(rules))
     try:
         target = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

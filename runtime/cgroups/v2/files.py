@@ -1,7 +1,6 @@
 """Resources as the files of cgroup v2: "Resources -> [(file, text)]". Pure.
 
-Source: kernel Documentation/admin-guide/cgroup-v2.rst. What v2 has no file for is still listed, under its v1
-name:
+Source: kernel Documentation/admin-guide/cgroup-v2.rst. What v2 has no file for is still listed, under its v1 name:
 writing it then fails as missing, and the caller is told.
 """
 
