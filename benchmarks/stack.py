@@ -49,7 +49,12 @@ class Engine:
         """Milliseconds that one command takes. Raises CalledProcessError."""
         started = time.perf_counter()
         subprocess.run(
-            [*self.command, *words], cwd=folder, env=self.environ, check=True, capture_output=True, timeout=300
+            [*self.command, *words],
+            cwd=folder,
+            env=self.environ,
+            check=True,
+            capture_output=True,
+            timeout=300,
         )
         return (time.perf_counter() - started) * 1000
 
@@ -120,7 +125,9 @@ def find_docker(root: Path) -> Engine | None:
     except (OSError, subprocess.SubprocessError):
         return None
     archive = subprocess.run(["tar", "-C", str(root), "-c", "."], check=True, capture_output=True).stdout
-    subprocess.run(["docker", "import", "-", "pycompose-bench"], input=archive, check=True, capture_output=True)
+    subprocess.run(
+        ["docker", "import", "-", "pycompose-bench"], input=archive, check=True, capture_output=True
+    )
     return Engine("docker", ["docker", "compose"], "pycompose-bench", {})
 
 

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from runtime.container.kill import parse_signal
     from runtime.engine.containers import Container
     from runtime.engine.engine import Engine
     from runtime.engine.execution import ExecRequest, run_attached, run_detached
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from runtime.shim.launch import Launch
     from runtime.shim.logs.reader import LogReader
     from runtime.shim.logs.record import Line
-    from runtime.container.kill import parse_signal
     from runtime.store.files import read_json, write_json
     from runtime.store.locks import FileLock
     from runtime.store.paths import Paths

@@ -187,7 +187,7 @@ def logs(
     until: Annotated[str, typer.Option("--until", help="Up to a time.")] = "",
     no_log_prefix: Annotated[bool, typer.Option("--no-log-prefix", help="No names before lines.")] = False,
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours.")] = False,
-    index: Annotated[int, typer.Option("--index", help="Only the container of this number.")] = 0,
+    number: Annotated[int, typer.Option("--index", help="Only the container of this number.")] = 0,
 ) -> None:
     """Show what containers have printed."""
     _run(context, "logs", locals())
@@ -200,7 +200,7 @@ def exec(
     command: Annotated[list[str], typer.Argument(metavar="COMMAND [ARG...]")],
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Run in the background.")] = False,
     env: Annotated[list[str] | None, typer.Option("--env", "-e", help="NAME=VALUE to set.")] = None,
-    index: Annotated[int, typer.Option("--index", help="The container's number.")] = 0,
+    number: Annotated[int, typer.Option("--index", help="The container's number.")] = 0,
     no_tty: Annotated[bool, typer.Option("--no-tty", "-T", help="No terminal even if there is one.")] = False,
     privileged: Annotated[bool, typer.Option("--privileged", help="With all capabilities.")] = False,
     user: Annotated[str, typer.Option("--user", "-u", help="As this user.")] = "",

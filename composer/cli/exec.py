@@ -14,7 +14,7 @@ class Arguments(NamedTuple):
     command: tuple[str, ...] = ()
     detach: bool = False
     env: tuple[str, ...] = ()
-    index: int = 0
+    number: int = 0
     no_tty: bool = False
     privileged: bool = False
     user: str = ""
@@ -50,10 +50,10 @@ def _choose(containers: list[Container], arguments: Arguments) -> Container:
         for container in containers
         if container.service == arguments.service
         and container.status == "running"
-        and (not arguments.index or container.number == arguments.index)
+        and (not arguments.number or container.number == arguments.number)
     ]
     if not running:
-        which = f" (container {arguments.index})" if arguments.index else ""
+        which = f" (container {arguments.number})" if arguments.number else ""
         raise ComposeError(
             f'service "{arguments.service}"{which} is not running', hint="start it with `pycompose up`"
         )

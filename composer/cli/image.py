@@ -33,13 +33,21 @@ def list_images(context: Context, *, quiet: bool, format: str) -> int:
                 image.repository,
                 image.tag,
                 image.id.removeprefix("sha256:")[:12],
-                f"{describe_duration(now - image.created_ns)} ago",
+                _describe_age(image.created, now),
                 describe_size(image.size_bytes),
             )
             for image in images
         ]
         context.out.line(render_table(("REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"), rows))
     return 0
+
+
+def _describe_age(created: str, now_ns: int) -> str:
+    from datetime import datetime
+
+    if not created:
+        return "N/A"
+    return f"{describe_duration(now_ns - int(datetime.fromisoformat(created).timestamp() * 1e9))} ago"
 
 
 def describe_size(size_bytes: int) -> str:
@@ -59,7 +67,8 @@ def remove(context: Context, *, names: tuple[str, ...]) -> int:
     failed: EngineError | None = None
     for name in names:
         try:
-            context.out.line(f"Removed: {context.engine.images.remove(name)}")
+            for line in context.engine.images.remove(name):
+                context.out.line(line)
         except EngineError as error:
             if failed is not None:
                 context.err.line(f"error: {failed}")

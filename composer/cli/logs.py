@@ -21,7 +21,7 @@ class Arguments(NamedTuple):
     until: str = ""
     no_log_prefix: bool = False
     no_color: bool = False
-    index: int = 0
+    number: int = 0
 
 
 def run(context: Context, arguments: Arguments) -> int:
@@ -34,7 +34,7 @@ def run(context: Context, arguments: Arguments) -> int:
         container
         for container in context.engine.containers.list(desired.project)
         if (not arguments.services or container.service in arguments.services)
-        and (not arguments.index or container.number == arguments.index)
+        and (not arguments.number or container.number == arguments.number)
     ]
     if arguments.no_color:
         context.out.colour = False

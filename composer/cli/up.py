@@ -59,7 +59,7 @@ def run(context: Context, arguments: Arguments) -> int:
         context,
         desired,
         lambda wanted, observed: plan_up(wanted, observed, options),
-        check=_check_ports,
+        check=lambda plan: _check(context, plan),
         deadline=deadline,
     )
     if context.options.dry_run:
@@ -84,8 +84,11 @@ def parse_scale(words: tuple[str, ...], desired: Desired) -> dict[str, int]:
     return scale
 
 
-def _check_ports(plan: Plan) -> None:
-    """Refuse the plan if a host port is taken, before anything is changed. Raises ConflictError."""
+def _check(context: Context, plan: Plan) -> None:
+    """Refuse the plan if a container of it can't ever start or a host port is taken. Raises EngineError."""
+    for action in plan.actions:
+        if action.kind is Kind.CREATE:
+            context.engine.containers.check(from_json(action.spec))
     # Ports that a container of this plan gives up are free by the time they are wanted.
     stopped = {action.name for action in plan.actions if action.kind in (Kind.STOP, Kind.REMOVE)}
     requests = [

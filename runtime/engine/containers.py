@@ -4,35 +4,26 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from runtime.engine.stopping import Stopping
 from runtime.engine.subscription import Subscription, subscribe
-from runtime.errors import ConflictError, InvalidError, NotFoundError, StateError
-from runtime.image.resolved import ResolvedImage, image_from_json, image_to_json
-from runtime.network.record import Endpoint
+from runtime.errors import ConflictError, NotFoundError, StateError
 from runtime.oci import container_spec
-from runtime.oci.container_spec import ContainerSpec, MountRequest
+from runtime.oci.container_spec import ContainerSpec
 from runtime.shim import control
-from runtime.shim.launch import Launch, launch
 from runtime.shim.state import CREATED, EXITED, ExitRecord, LiveState, read_exit_record, read_live_state
-from runtime.shim.task import ShimTask
-from runtime.shim.world import check_mount_sources
 from runtime.store.locks import is_locked
 from runtime.store.trash import discard
 
 if TYPE_CHECKING:
     from runtime.engine.engine import Engine
+    from runtime.engine.stopping import Stopping
+    from runtime.shim.launch import Launch
 
 # What `docker` shows for a container that was running when its machine went down.
 _LOST_WITH_MACHINE = 255
 _LOST_WITH_SHIM = 137
-
-LABEL_PROJECT = "com.docker.compose.project"
-LABEL_SERVICE = "com.docker.compose.service"
-LABEL_NUMBER = "com.docker.compose.container-number"
-LABEL_HASH = "com.docker.compose.config-hash"
 
 
 class Container(NamedTuple):
@@ -77,6 +68,7 @@ class Containers:
         self._engine = engine
         self._paths = engine.paths
         self._database = engine.database
+        self.removed = False  # whether this command has removed a container
 
     # ---- looking
 
@@ -176,61 +168,24 @@ class Containers:
         """Make a container; its id. Nothing runs yet.
 
         `fields` are kept for telling later what changed. `replaces` is the id of a stopped container whose name
-        this one takes and, with `keep_volumes`, its anonymous volumes; it is left for `remove`. Raises ConflictError for a taken name, NotFoundError for
-        an image or network that is not there, InvalidError for a mount that cannot be.
+        this one takes and, with `keep_volumes`, its anonymous volumes; it is left for `remove`. Raises
+        ConflictError for a taken name, NotFoundError for an image or network that is not there, InvalidError for
+        a mount that cannot be.
         """
-        image = self._engine.images.resolve(spec.image)
-        self._check_mounts(spec)
-        container_id = os.urandom(32).hex()
-        inherited = self._anonymous_volumes(replaces) if keep_volumes else {}
-        labels = spec.labels
-        with self._database.transaction():
-            self._database.execute(
-                "UPDATE containers SET intent = 'replaced', name = name || '.' || substr(id, 1, 12) WHERE id = ?",
-                replaces,
-            )
-            self._database.execute("DELETE FROM endpoints WHERE container_id = ?", replaces)
-            try:
-                self._database.execute(
-                    "INSERT INTO containers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    container_id,
-                    spec.name,
-                    labels.get(LABEL_PROJECT, ""),
-                    labels.get(LABEL_SERVICE, ""),
-                    int(labels.get(LABEL_NUMBER, "1")),
-                    time.time_ns(),
-                    CREATED,
-                    "",
-                    labels.get(LABEL_HASH, ""),
-                    image.id,
-                    json.dumps(container_spec.to_json(spec)),
-                    json.dumps(image_to_json(image)),
-                    json.dumps(dict(fields or {})),
-                )
-            except sqlite3.IntegrityError as error:
-                raise ConflictError(
-                    f"the container name {spec.name} is in use",
-                    hint="remove that container or choose another name",
-                ) from error
-            self._engine.networks.allocate(container_id, spec.networks)
-            self._record_mounts(container_id, spec, image, inherited)
-        folder = self._paths.container(container_id)
-        os.makedirs(f"{folder}/rootfs", mode=0o711)
-        # Readers may follow a log before the first line is written.
-        os.close(os.open(f"{folder}/log", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        return container_id
+        from runtime.engine.creating import create_container
 
-    def _check_mounts(self, spec: ContainerSpec) -> None:
-        seen: set[str] = set()
-        for mount in spec.mounts:
-            if not mount.target.startswith("/"):
-                raise InvalidError(f"container {spec.name}: mount target {mount.target!r} is not absolute")
-            if mount.target in seen:
-                raise InvalidError(f"container {spec.name}: two mounts at {mount.target}")
-            seen.add(mount.target)
-        check_mount_sources(spec.mounts)
+        return create_container(
+            self._engine, spec, fields=fields or {}, replaces=replaces, keep_volumes=keep_volumes
+        )
 
-    def _anonymous_volumes(self, container_id: str) -> dict[str, str]:
+    def check(self, spec: ContainerSpec) -> None:
+        """Refuse what can never start, before anything is made. Raises NotFoundError, InvalidError."""
+        from runtime.engine.creating import check_spec
+
+        check_spec(self._engine, spec)
+
+    def anonymous_volumes(self, container_id: str) -> dict[str, str]:
+        """Target -> name of the anonymous volumes of a container."""
         rows = self._database.rows(
             "SELECT target, volume FROM mounts JOIN volumes ON volumes.name = volume"
             " WHERE container_id = ? AND anonymous = 1",
@@ -238,84 +193,47 @@ class Containers:
         )
         return {row["target"]: row["volume"] for row in rows}
 
-    def _record_mounts(
-        self, container_id: str, spec: ContainerSpec, image: ResolvedImage, inherited: Mapping[str, str]
-    ) -> None:
-        volumes = self._engine.volumes
-        targets = {mount.target.rstrip("/") for mount in spec.mounts}
-        requests = [mount for mount in spec.mounts if mount.type == "volume"]
-        requests += [
-            MountRequest("volume", target)
-            for target in image.config.volumes
-            if target.rstrip("/") not in targets
-        ]
-        for mount in requests:
-            name = mount.source or inherited.get(mount.target)
-            if not name:
-                name = volumes.create_anonymous(project=spec.labels.get(LABEL_PROJECT, ""))
-            elif not volumes.exists(name):
-                volumes.create(name)
-            self._database.execute("INSERT INTO mounts VALUES (?, ?, ?)", container_id, name, mount.target)
-
     def remove(self, container_id: str, *, volumes: bool = False) -> None:
         """Remove a container that does not run, with `volumes` also its anonymous ones. Raises ConflictError."""
         container = self.get(container_id)
         if container.is_live:
             raise ConflictError(f"container {container.name} is running", hint="stop it first")
         self.repair(container_id)
-        anonymous = self._anonymous_volumes(container_id) if volumes else {}
+        anonymous = self.anonymous_volumes(container_id) if volumes else {}
         self._database.execute("UPDATE containers SET intent = 'removing' WHERE id = ?", container_id)
         discard(self._paths, self._paths.container(container_id))
         self._database.execute("DELETE FROM containers WHERE id = ?", container_id)
+        self.removed = True
         for name in anonymous.values():
             if not self._engine.volumes.users(name):
                 self._engine.volumes.remove(name)
 
+    def drop_empty_cgroups(self) -> None:
+        """Take away the cgroups above containers once there is no container in this root."""
+        if self._database.row("SELECT 1 FROM containers") is None:
+            from runtime.cgroups.manager import open_cgroup
+
+            for path in (f"{self._paths.cgroup_parent}/shim", self._paths.cgroup_parent):
+                open_cgroup(path).delete()
+
     # ---- starting
 
-    def begin_start(self, container_id: str) -> Launch:
+    def begin_start(self, container_id: str) -> "Launch":
         """Start a container's shim; returns at once. `Launch.finish` tells the outcome, then call `started`.
 
         Raises ConflictError if it runs already, NotFoundError if it is gone.
         """
-        row = self._database.row("SELECT * FROM containers WHERE id = ?", container_id)
-        if row is None:
-            raise NotFoundError(
-                f"container {container_id[:12]} was removed by another command", hint="run the command again"
-            )
-        self.repair(container_id)
-        return launch(self._task(row))
+        from runtime.engine.starting import begin_start
+
+        return begin_start(self._engine, container_id)
 
     def started(self, container_id: str) -> None:
         """Record that the user wants the container running."""
         self._database.execute("UPDATE containers SET desired = 'running' WHERE id = ?", container_id)
 
-    def _task(self, row: sqlite3.Row) -> ShimTask:
-        spec = container_spec.from_json(json.loads(row["spec"]))
-        endpoints = self._engine.networks.endpoints(row["id"], spec)
-        return ShimTask(
-            paths=self._paths,
-            container_id=row["id"],
-            spec=spec,
-            image=self._engine.images.current(image_from_json(json.loads(row["image"]))),
-            mounts=self._mounts(row["id"], spec),
-            endpoints=endpoints,
-            host_gateway=_host_gateway(endpoints),
-        )
-
-    def _mounts(self, container_id: str, spec: ContainerSpec) -> tuple[MountRequest, ...]:
-        rows = self._database.rows("SELECT target, volume FROM mounts WHERE container_id = ?", container_id)
-        folders = {row["target"]: self._engine.volumes.folder(row["volume"]) for row in rows}
-        mounts = []
-        for mount in spec.mounts:
-            source = folders.pop(mount.target, mount.source) if mount.type == "volume" else mount.source
-            mounts.append(mount._replace(source=source))
-        mounts += [MountRequest("volume", target, source) for target, source in folders.items()]
-        return tuple(mounts)
-
     # ---- stopping
 
-    def begin_stop(self, container: Container, *, grace_ns: int | None = None) -> Stopping:
+    def begin_stop(self, container: Container, *, grace_ns: int | None = None) -> "Stopping":
         """Ask a container to stop; returns at once, `Stopping.finish` waits for the end of all it had.
 
         `grace_ns` None means the container's own stop_grace_period. After it the program is killed.
@@ -324,12 +242,16 @@ class Containers:
         if grace_ns is None:
             grace_ns = spec.stop_grace_period_ns
         self._database.execute("UPDATE containers SET desired = 'stopped' WHERE id = ?", container.id)
+        from runtime.engine.stopping import Stopping
+
         return Stopping(self, container, grace_ns=grace_ns)
 
     def stop_signal(self, container: Container) -> str:
         """The name of the signal that asks the container's program to end."""
         if container.spec.stop_signal:
             return container.spec.stop_signal
+        from runtime.image.record import image_from_json
+
         row = self._database.row("SELECT image FROM containers WHERE id = ?", container.id)
         return (image_from_json(json.loads(row["image"])).config.stop_signal if row else "") or "SIGTERM"
 
@@ -353,7 +275,3 @@ class Containers:
         from runtime.engine.repair import reclaim
 
         reclaim(self._engine, container_id)
-
-
-def _host_gateway(endpoints: Sequence[Endpoint]) -> str:
-    return next((endpoint.gateway for endpoint in endpoints if endpoint.gateway), "")

@@ -27,6 +27,7 @@ class Engine:
         state = state or os.environ.get("PYCOMPOSE_STATE") or DEFAULT_STATE
         self.paths = Paths(os.path.realpath(data), os.path.realpath(state))
         self._database: Database | None = None
+        self._containers: Containers | None = None
         self._networks: Networks | None = None
 
     @property
@@ -37,9 +38,11 @@ class Engine:
 
     @property
     def containers(self) -> "Containers":
-        from runtime.engine.containers import Containers
+        if self._containers is None:
+            from runtime.engine.containers import Containers
 
-        return Containers(self)
+            self._containers = Containers(self)
+        return self._containers
 
     @property
     def images(self) -> "Images":
@@ -71,6 +74,8 @@ class Engine:
         if self._database is not None:
             from runtime.store.trash import sweep_detached
 
+            if self._containers is not None and self._containers.removed:
+                self._containers.drop_empty_cgroups()
             self._database.close()
             self._database = None
             sweep_detached(self.paths)

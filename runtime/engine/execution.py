@@ -36,6 +36,8 @@ def run_attached(engine: "Engine", container: "Container", request: ExecRequest)
     live = container.live
     if live is None or not live.pid:
         raise StateError(f"container {container.name} is not running")
+    # A command that has started shims lets the kernel reap its children; this one's exit code is wanted.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     pidfd = open_checked(live.pid, live.pid_start)
     try:
         spec = cast(Spec, engine.containers.oci_spec(container.id))

@@ -56,12 +56,12 @@ class Networks:
         row = self._database.row("SELECT * FROM networks WHERE name = ?", name)
         return None if row is None else _row(row)
 
-    def users(self, network_id: str) -> list[str]:
+    def users(self, network_id: str) -> tuple[str, ...]:
         """Names of the containers that have an address in a network."""
         rows = self._database.rows(
             "SELECT name FROM containers JOIN endpoints ON container_id = id WHERE network_id = ?", network_id
         )
-        return [row["name"] for row in rows]
+        return tuple(row["name"] for row in rows)
 
     # ---- making and removing
 

@@ -5,7 +5,7 @@ import time
 from typing import TYPE_CHECKING
 
 from runtime.cgroups.manager import open_cgroup
-from runtime.network.dns.zone import remove_entry
+from runtime.network.dns.entries import remove_entry
 from runtime.network.endpoint import HostNetwork
 from runtime.network.firewall.rules import PublishedPort
 from runtime.shim.state import ExitRecord, read_exit_record, read_live_state, write_exit_record

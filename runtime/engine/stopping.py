@@ -7,9 +7,9 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
+from runtime.container.kill import parse_signal
 from runtime.errors import StateError
 from runtime.shim import control
-from runtime.container.kill import parse_signal
 from runtime.store.locks import is_locked
 
 if TYPE_CHECKING:

@@ -7,13 +7,11 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from runtime.errors import ConflictError, InvalidError, NotFoundError
-from runtime.store.trash import discard
+from runtime.errors import ConflictError, NotFoundError
+from runtime.volume.store import VolumeStore
 
 if TYPE_CHECKING:
     from runtime.engine.engine import Engine
-
-_NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 
 
 class VolumeRow(NamedTuple):
@@ -32,7 +30,7 @@ class Volumes:
     """The volumes of one engine."""
 
     def __init__(self, engine: "Engine") -> None:
-        self._paths = engine.paths
+        self._store = VolumeStore(engine.paths)
         self._database = engine.database
 
     def list(self, project: str | None = None) -> list[VolumeRow]:
@@ -59,14 +57,14 @@ class Volumes:
 
     def folder(self, name: str) -> str:
         """Where a volume's content lies."""
-        return f"{self._paths.volume(name)}/_data"
+        return self._store.data(name)
 
-    def users(self, name: str) -> list[str]:
+    def users(self, name: str) -> tuple[str, ...]:
         """Names of the containers that mount a volume."""
         rows = self._database.rows(
             "SELECT DISTINCT name FROM containers JOIN mounts ON container_id = id WHERE volume = ?", name
         )
-        return [row["name"] for row in rows]
+        return tuple(row["name"] for row in rows)
 
     def create(
         self,
@@ -78,12 +76,7 @@ class Volumes:
         anonymous: bool = False,
     ) -> None:
         """Make a volume; one that exists is left as it is. Raises InvalidError for a name that cannot be."""
-        if not name or name[0] in "_.-" or not _NAME_CHARACTERS.issuperset(name):
-            raise InvalidError(
-                f"{name!r} is not a volume name",
-                hint="use letters, digits, '_', '.' and '-', a letter or digit first",
-            )
-        os.makedirs(self.folder(name), mode=0o755, exist_ok=True)
+        self._store.create(name)
         self._database.execute(
             "INSERT OR IGNORE INTO volumes VALUES (?, ?, ?, ?, ?, ?)",
             name,
@@ -110,4 +103,5 @@ class Volumes:
                 f"volume {name} is in use by {', '.join(users[:5])}", hint="remove these first"
             )
         self._database.execute("DELETE FROM volumes WHERE name = ?", name)
-        discard(self._paths, self._paths.volume(name))
+        if self._store.exists(name):
+            self._store.remove(name)

@@ -41,7 +41,10 @@ class Launch:
         return self._report.fileno()
 
     def finish(self) -> int:
-        """Wait for the outcome; the program's pid. `warnings` then names limits the kernel cannot keep. Raises what kept it from starting as an EngineError."""
+        """Wait for the outcome; the program's pid. Raises what kept it from starting as an EngineError.
+
+        `warnings` then names the limits that this kernel cannot keep.
+        """
         try:
             message = control.receive(self._report)
         finally:

@@ -47,7 +47,13 @@ class Stdio:
             os.set_blocking(console, False)
             self._sources[console] = STDOUT
         for source in self._sources:
-            self._loop.watch(source, lambda source=source: self._pump(source))  # type: ignore[misc]
+            self._watch(source)
+
+    def _watch(self, source: int) -> None:
+        def pump() -> None:
+            self._pump(source)
+
+        self._loop.watch(source, pump)
 
     def _pump(self, source: int) -> bool:
         """Move one chunk into the log; False where there is nothing (more) to read."""

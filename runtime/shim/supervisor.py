@@ -13,6 +13,7 @@ import time
 from typing import Any
 
 from runtime.container.exec import spawn_exec
+from runtime.container.kill import parse_signal
 from runtime.container.start import Init, spawn_init
 from runtime.errors import EngineError, StartError
 from runtime.linux.procfs import start_time
@@ -36,7 +37,6 @@ from runtime.shim.state import (
 from runtime.shim.stdio import Stdio
 from runtime.shim.task import ShimTask
 from runtime.shim.world import World
-from runtime.container.kill import parse_signal
 
 
 class Supervisor:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from runtime.image.resolved import ResolvedImage, image_from_json, image_to_json
+from runtime.image.record import image_from_json, image_to_json
+from runtime.image.store import ResolvedImage
 from runtime.network.record import Endpoint
 from runtime.oci import container_spec
 from runtime.oci.container_spec import ContainerSpec, MountRequest

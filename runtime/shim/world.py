@@ -6,31 +6,29 @@ published ports, zone entries) `leave` takes away, or `reclaim` for a shim that 
 
 import os
 import socket
-from collections.abc import Sequence
 
 from runtime.cgroups.manager import Cgroup, open_cgroup
 from runtime.container.users import resolve_user
-from runtime.errors import EngineError, InvalidError, StateError
+from runtime.errors import EngineError, StateError
 from runtime.image.snapshot import mount_snapshot, plan_snapshot, prepare_layer_dir
 from runtime.linux import constants, syscalls
 from runtime.linux.capabilities import permitted_names
 from runtime.linux.devices import load_host_devices
 from runtime.linux.limits import load_hard_limits
 from runtime.network import etc_files
-from runtime.network.dns.entries import Entry
+from runtime.network.dns.entries import remove_entry, write_entry
 from runtime.network.dns.server import Responder
-from runtime.network.dns.zone import remove_entry, write_entry
+from runtime.network.dns.zone import Entry
 from runtime.network.endpoint import HostNetwork
 from runtime.network.firewall.rules import PublishedPort
 from runtime.network.ports import reserve
-from runtime.oci.container_spec import MountRequest
 from runtime.oci.generate import generate
 from runtime.oci.spec import Spec
 from runtime.shim.mounts import plan_mounts
 from runtime.shim.state import PublishedAddress
 from runtime.shim.task import ShimTask
 from runtime.store.files import write_file, write_json
-from runtime.volume.local import copy_up
+from runtime.volume.store import VolumeStore
 
 
 class World:
@@ -40,10 +38,10 @@ class World:
         "_host",
         "_published",
         "_reservations",
+        "_spec",
         "_task",
         "_zones",
         "cgroup",
-        "_spec",
         "ports",
         "responder",
         "rootfs",
@@ -97,8 +95,8 @@ class World:
             self._reservations.append(reservation)
             self._published.append(
                 PublishedPort(
-                    reservation.host_ip,
-                    reservation.host_port,
+                    request.host_ip,
+                    reservation.getsockname()[1],
                     request.protocol,
                     address,
                     request.container_port,
@@ -114,11 +112,12 @@ class World:
         mounts = plan_snapshot(self._task.image, layer)
         prepare_layer_dir(mounts)
         mount_snapshot(mounts, self.rootfs)
+        volumes = VolumeStore(self._task.paths)
         for request in self._task.mounts:
-            if request.type == "bind" and request.create_host_path:
+            if request.type == "bind" and request.create_host_path and not os.path.exists(request.source):
                 os.makedirs(request.source, exist_ok=True)
             elif request.type == "volume" and not request.nocopy:
-                copy_up(self.rootfs, request.target, request.source)
+                volumes.fill(os.path.basename(os.path.dirname(request.source)), self.rootfs, request.target)
 
     def _start_responder(self, host_namespace: int, host: etc_files.ResolvConf) -> None:
         endpoints = self._task.endpoints
@@ -221,13 +220,3 @@ def _read_text(path: str) -> str:
             return file.read()
     except FileNotFoundError:
         return ""
-
-
-def check_mount_sources(mounts: Sequence[MountRequest]) -> None:
-    """Refuse bind mounts whose source is missing and not to be made, before anything is changed."""
-    for request in mounts:
-        if request.type == "bind" and not request.create_host_path and not os.path.exists(request.source):
-            raise InvalidError(
-                f"bind source path does not exist: {request.source}",
-                hint="create it, or set bind.create_host_path: true",
-            )

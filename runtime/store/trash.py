@@ -37,7 +37,11 @@ def sweep_detached(paths: Paths) -> None:
         return
     child = os.fork()
     if child:
-        os.waitpid(child, 0)
+        try:
+            os.waitpid(child, 0)
+        except ChildProcessError:
+            # Where SIGCHLD is ignored the kernel reaps.
+            pass
         return
     try:
         os.setsid()

@@ -9,7 +9,7 @@ from composer.cli.hot import parse
 
 
 def test_the_table_is_current() -> None:
-    assert (hot_table.GLOBAL, hot_table.COMMANDS) == hot_generate.build_table()
+    assert hot_generate.build_table() == (hot_table.GLOBAL, hot_table.COMMANDS)
 
 
 def test_arguments_of_each_command_are_fields_of_its_module() -> None:

@@ -297,3 +297,12 @@ def test_namespace_is_kept(setup: Setup) -> None:
         setup.serve = lambda query: query.reply(aa=0)
         setup.ask("example.org")
         assert os.stat("/proc/thread-self/ns/net").st_ino == before
+
+
+def test_a_second_responder_takes_over(setup: Setup) -> None:
+    """After a shim's fault a new one finds the table of the old one in the namespace."""
+    setup.add("c", "172.18.0.2", "web")
+    with setup.space.inside():
+        setup.responder.close()
+        setup.responder = Responder([(NET, setup.directory)], (), host_namespace=setup.namespace)
+    assert addresses(setup.ask("web")) == ["172.18.0.2"]

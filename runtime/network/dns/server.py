@@ -6,12 +6,14 @@ Listens on high ports of 127.0.0.11 in the container's namespace; a small nftabl
 its sockets.
 """
 
+import errno
 import select
 import socket
 import struct
 import time
 from collections.abc import Callable, Sequence
 
+from runtime.linux.netlink import NetlinkError
 from runtime.linux.nfnetlink import HOOK_OUTPUT, Nfnetlink, Transaction
 from runtime.network.dns import answer, zone
 from runtime.network.dns.answer import Query
@@ -229,10 +231,21 @@ def redirect_port(udp_port: int, tcp_port: int) -> None:
 
     Raises NetlinkError.
     """
+    with Nfnetlink() as nfnetlink:
+        try:
+            nfnetlink.commit(_redirection(udp_port, tcp_port))
+        except NetlinkError as error:
+            if error.errno != errno.EEXIST:
+                raise
+            # Only now: deleting waits for all processors to be done with the table.
+            nfnetlink.commit(_redirection(udp_port, tcp_port, renew=True))
+
+
+def _redirection(udp_port: int, tcp_port: int, *, renew: bool = False) -> Transaction:
     transaction = Transaction()
-    transaction.add_table(TABLE)
-    transaction.delete_table(TABLE)
-    transaction.add_table(TABLE)
+    if renew:
+        transaction.delete_table(TABLE)
+    transaction.add_table(TABLE, exclusive=True)
     transaction.add_chain(TABLE, "output", "nat", HOOK_OUTPUT, -100)
     address = socket.inet_aton(ADDRESS)
     for protocol, port in ((socket.IPPROTO_UDP, udp_port), (socket.IPPROTO_TCP, tcp_port)):
@@ -241,5 +254,4 @@ def redirect_port(udp_port: int, tcp_port: int) -> None:
         rule += e.load_port() + e.compare(struct.pack("!H", 53))
         rule += e.set_register(e.W0, address) + e.set_register(e.W1, struct.pack("!H", port))
         transaction.add_rule(TABLE, "output", rule + e.destination_nat(e.W0, e.W1))
-    with Nfnetlink() as nfnetlink:
-        nfnetlink.commit(transaction)
+    return transaction
