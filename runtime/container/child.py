@@ -99,8 +99,9 @@ class Child:
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
             variables = dict(item.split("=", 1) for item in environment if "=" in item[1:])
             os.execve(self.trampoline_fd, [path, *args], variables)
-        except OSError as error:
-            os.write(self.error_fd, sync.lookup_failure(error.errno or errno.EIO))
+        except (OSError, ValueError) as error:  # ValueError: a NUL character in an argument or variable
+            number = error.errno if isinstance(error, OSError) else errno.EINVAL
+            os.write(self.error_fd, sync.lookup_failure(number or errno.EIO))
         os._exit(127)
 
 

@@ -141,7 +141,8 @@ def spawn_exec(
                 child.report_created()
                 child.exec_program(process["args"], process.get("env", []))
             except BaseException as error:
-                sync.send_failure(far.fileno(), "enter the container's cgroup", error)
+                channel = child.channel_fd if child.channel_fd >= 0 else far.fileno()
+                sync.send_failure(channel, "enter the container's cgroup", error)
             finally:
                 os._exit(1)
         closing.append(middle_fd)

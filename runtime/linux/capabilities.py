@@ -1,5 +1,4 @@
-"""Capabilities as bits (capabilities(7)), and giving a process its five sets. Their names are in
-oci/capabilities."""
+"""Capabilities as bits (capabilities(7)), and giving a process its five sets. Their names are in oci/capabilities."""
 
 from collections.abc import Iterable
 

@@ -81,8 +81,7 @@ class MountOptions(NamedTuple):
 
 
 def parse_options(words: list[str] | tuple[str, ...]) -> MountOptions:
-    """mount(8) option words; what is no flag goes to `data`, as the file system's own option. Later words
-    win."""
+    """mount(8) option words; what is no flag goes to `data`, as the file system's own option. Later words win."""
     flags = cleared = propagation = tree_set = tree_clear = 0
     data: list[str] = []
     for word in words:

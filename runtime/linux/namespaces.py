@@ -26,6 +26,5 @@ def flags_of(types: Iterable[str]) -> int:
 
 
 def join_process(pidfd: int, flags: int) -> None:
-    """Join several namespaces of a process at once (setns(2) with a pidfd). Raises OSError; ESRCH if it is
-    gone."""
+    """Join several namespaces of a process at once (setns(2) with a pidfd). Raises OSError; ESRCH if it is gone."""
     syscalls.setns(pidfd, flags)

@@ -1,5 +1,4 @@
-"""Files inside a root directory that nobody trusts: every path is resolved by openat2(2) as if chrooted
-there.
+"""Files inside a root directory that nobody trusts: every path is resolved by openat2(2) as if chrooted there.
 
 Symbolic links, also absolute ones and "..", stay inside; /proc magic links are refused (RESOLVE_IN_ROOT).
 """

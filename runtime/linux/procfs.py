@@ -4,8 +4,7 @@ from typing import NamedTuple
 
 
 class MountPoint(NamedTuple):
-    """One line of mountinfo: where, what (`root` is the part of the file system that is mounted) and
-    options."""
+    """One line of mountinfo: where, what (`root` is the part of the file system that is mounted) and options."""
 
     mount_id: int
     root: str

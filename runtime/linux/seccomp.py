@@ -1,7 +1,6 @@
 """Compiles an OCI seccomp object to a classic BPF program, and keeps compiled programs as files.
 
-The program (seccomp(2), linux/seccomp.h) is a binary search over ranges of call numbers that share an
-action, so a
+The program (seccomp(2), linux/seccomp.h) is a binary search over ranges of call numbers that share an action, so a
 call is decided after seven or eight comparisons, whatever its number:
 
     other architecture             ENOSYS: 32-bit and x32 programs do not run in a filtered container
@@ -70,8 +69,7 @@ class _Segment(NamedTuple):
 def load_program(spec: Spec, cache_directory: str) -> bytes | None:
     """The compiled filter of a spec, from the cache if it is there; None if the spec has no seccomp.
 
-    Raises InvalidError or UnsupportedError for a profile that cannot be compiled. A cache that cannot be
-    written
+    Raises InvalidError or UnsupportedError for a profile that cannot be compiled. A cache that cannot be written
     costs a millisecond at the next start and nothing else.
     """
     profile = spec["linux"].get("seccomp")

@@ -1,7 +1,6 @@
 """ContainerSpec + ImageConfig -> Spec: Docker's defaults written down as an OCI configuration. Pure.
 
-What must be looked up on the machine is passed in: the user's numbers, the host's devices for `privileged`,
-the
+What must be looked up on the machine is passed in: the user's numbers, the host's devices for `privileged`, the
 capabilities and hard limits this process can hand on. What comes out of each attribute is one function here.
 """
 
@@ -122,8 +121,7 @@ def plan_args(container: ContainerSpec, image: ImageConfig) -> list[str]:
 def plan_environment(
     container: ContainerSpec, image: ImageConfig, *, container_id: str, home: str
 ) -> list[str]:
-    """KEY=value strings: PATH, HOSTNAME, TERM, then the image's, then the container's, HOME if nobody gave
-    it."""
+    """KEY=value strings: PATH, HOSTNAME, TERM, then the image's, then the container's, HOME if nobody gave it."""
     variables: dict[str, str] = {"PATH": DEFAULT_PATH, "HOSTNAME": container.hostname or container_id[:12]}
     if container.tty:
         variables["TERM"] = "xterm"

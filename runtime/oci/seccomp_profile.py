@@ -1,7 +1,6 @@
 """The default seccomp profile as an OCI `Seccomp` object. Pure; data and one function.
 
-The policy is Docker's: everything is refused (EPERM) but a list of calls; some come with a capability, some
-only with
+The policy is Docker's: everything is refused (EPERM) but a list of calls; some come with a capability, some only with
 certain arguments. What the list leaves out: loading code into the kernel, changing mounts, clocks and names,
 namespaces, keyrings, io_uring, raw BPF and performance counters, swap, and calls nobody needs any more.
 """
@@ -60,10 +59,8 @@ semop semtimedop sendmmsg sendmsg sendto setsockopt shmat shmctl shmdt shmget sh
 _BY_CAPABILITY: dict[str, str] = {
     "CAP_DAC_READ_SEARCH": "open_by_handle_at",
     "CAP_SYS_ADMIN": """
-        bpf clone clone3 fanotify_init fsconfig fsmount fsopen fspick listmount lookup_dcookie mount
-        mount_setattr
-        move_mount open_tree open_tree_attr perf_event_open quotactl quotactl_fd setdomainname sethostname
-        setns
+        bpf clone clone3 fanotify_init fsconfig fsmount fsopen fspick listmount lookup_dcookie mount mount_setattr
+        move_mount open_tree open_tree_attr perf_event_open quotactl quotactl_fd setdomainname sethostname setns
         statmount syslog umount2 unshare
         """,
     "CAP_SYS_BOOT": "reboot",
@@ -99,8 +96,7 @@ def default_profile(capabilities: Iterable[str]) -> Seccomp:
             names += calls.split()
     rules: list[SeccompRule] = [{"names": sorted(set(names)), "action": _ALLOW}]
     rules += [_only_with("personality", 0, "SCMP_CMP_EQ", value) for value in _PERSONALITIES]
-    # Not "any but vsock": the kernel reads 32 bits of the argument and a filter 64, so that 1 << 32 | 40
-    # would pass.
+    # Not "any but vsock": the kernel reads 32 bits of the argument and a filter 64, so that 1 << 32 | 40 would pass.
     rules.append(_only_with("socket", 0, "SCMP_CMP_LT", _AF_VSOCK))
     rules += [_only_with("socket", 0, "SCMP_CMP_EQ", family) for family in range(_AF_VSOCK + 1, _AF_MAX)]
     if "CAP_SYS_ADMIN" not in held:

@@ -11,8 +11,7 @@ _IPC_SYSCTLS = frozenset(f"kernel.{name}" for name in _IPC_WORDS.split())
 
 
 class SecurityOptions(NamedTuple):
-    """What security_opt says: is the default filter loaded, are the usual paths of /proc and /sys left
-    open."""
+    """What security_opt says: is the default filter loaded, are the usual paths of /proc and /sys left open."""
 
     seccomp: bool = True
     no_new_privileges: bool = False
@@ -46,8 +45,7 @@ def _known() -> str:
 
 
 def check_sysctls(sysctls: Mapping[str, str], *, own_network: bool, container: str) -> None:
-    """Refuse what would change the host: only sysctls of the container's own namespaces. Raises
-    InvalidError."""
+    """Refuse what would change the host: only sysctls of the container's own namespaces. Raises InvalidError."""
     for name in sysctls:
         spelled = name.replace("/", ".") if "." not in name.partition("/")[0] else name
         if ".." in spelled or spelled.startswith("."):

@@ -1,5 +1,4 @@
-"""A container's user as numbers: what resolving a name inside a root filesystem gives, and `generate`
-receives."""
+"""A container's user as numbers: what resolving a name inside a root filesystem gives, and `generate` receives."""
 
 from typing import NamedTuple
 

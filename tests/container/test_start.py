@@ -269,6 +269,14 @@ def test_a_program_that_cannot_run_says_why(
     assert outcome.error.hint
 
 
+def test_a_nul_in_the_environment_is_an_error(make_spec: Make, rootfs: str, cgroup_path: str) -> None:
+    spec = make_spec("true")
+    spec["process"]["env"].append("BAD=a\0b")
+    outcome = run(spec, rootfs, cgroup_path)
+    assert outcome.error is not None
+    assert outcome.error.errno == errno.EINVAL
+
+
 def test_a_failed_step_is_named(make_spec: Make, rootfs: str, cgroup_path: str) -> None:
     mounts = [{"destination": "/x", "type": "bind", "source": "/nosuch/source", "options": ["rbind"]}]
     outcome = run(make_spec("true", mounts=mounts), rootfs, cgroup_path)
