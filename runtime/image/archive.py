@@ -18,9 +18,9 @@ from typing import IO, Any, NamedTuple, Protocol
 
 from runtime.errors import ImageError, InvalidError, NotFoundError, UnsupportedError
 from runtime.image.changes import parse_changes
-from runtime.image.reference import parse_reference
 from runtime.image.store import MANIFEST, ImageStore, encode_json, sync_directory
 from runtime.image.unpack import unpack_layer
+from runtime.oci.reference import Reference, parse_reference
 
 _GZIP, _BZIP2, _XZ, _ZSTD = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"
 _LAYER = "application/vnd.oci.image.layer.v1.tar"
@@ -66,7 +66,9 @@ def import_tar(store: ImageStore, tar: str, reference: str, changes: Sequence[st
             return _commit(store, name, workspace, stored, document)
 
 
-def _commit(store: ImageStore, name: Any, workspace: str, stored: _Stored, document: dict[str, Any]) -> str:
+def _commit(
+    store: ImageStore, name: Reference, workspace: str, stored: _Stored, document: dict[str, Any]
+) -> str:
     config = encode_json(document)
     config_digest = store.write_blob(config)
     _move(f"{workspace}/blob", store.blob(stored.digest))

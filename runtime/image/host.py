@@ -22,7 +22,7 @@ from collections.abc import Collection, Iterable
 from hashlib import sha256
 from typing import NamedTuple
 
-from runtime.errors import NotFoundError, UnsupportedError
+from runtime.errors import InvalidError, NotFoundError, UnsupportedError
 from runtime.image.store import ResolvedImage
 from runtime.oci.image_config import ImageConfig
 from runtime.store.paths import Paths

@@ -18,8 +18,8 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from runtime.errors import ConflictError, ImageError, InvalidError, NotFoundError, StateError
-from runtime.image.reference import Reference, parse_reference
 from runtime.oci.image_config import ImageConfig, parse_image_config
+from runtime.oci.reference import Reference, parse_reference
 from runtime.store.paths import Paths
 
 REF_NAME = "org.opencontainers.image.ref.name"

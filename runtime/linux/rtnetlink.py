@@ -12,7 +12,6 @@ working on the host. All addresses are plain integers in host order or dotted te
 import errno
 import socket
 import struct
-import time
 from typing import NamedTuple
 
 from runtime.linux.netlink import (
@@ -46,7 +45,6 @@ _IFA_ADDRESS, _IFA_LOCAL, _IFA_BROADCAST = 1, 2, 4
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_METRICS, _RTAX_MTU = 1, 4, 5, 6, 8, 2
 _IFF_UP = 1
 _RT_TABLE_MAIN, _RTPROT_STATIC, _RT_SCOPE_UNIVERSE, _RT_SCOPE_LINK, _RTN_UNICAST = 254, 4, 0, 253, 1
-_RTMGRP_LINK = 1
 
 _U32 = struct.Struct("=I")
 _LINK = struct.Struct("=BxHiII")
@@ -367,40 +365,3 @@ def _decode_link(data: bytes, start: int, end: int) -> Link:
         bool(flags & _IFF_UP),
         attributes.get(_IFLA_ADDRESS, b"").hex(":"),
     )
-
-
-class LinkMonitor:
-    """Notices of links that go away (RTNLGRP_LINK); open it before causing them."""
-
-    def __init__(self) -> None:
-        self.socket = socket.socket(
-            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
-        )
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        self.socket.bind((0, _RTMGRP_LINK))
-
-    def close(self) -> None:
-        self.socket.close()
-
-    def await_removal(self, indexes: set[int], timeout_seconds: float) -> set[int]:
-        """Waits until these links are gone; the indexes of those that are still there at the end.
-
-        A full receive buffer (ENOBUFS) loses notices, so all are then reported as still there: look again.
-        """
-        left = set(indexes)
-        deadline = time.monotonic() + timeout_seconds
-        while left:
-            remaining = deadline - time.monotonic()
-            if remaining <= 0:
-                break
-            self.socket.settimeout(remaining)
-            try:
-                data = self.socket.recv(1 << 17)
-            except (TimeoutError, OSError):
-                break
-            for kind, _, _, start, _ in split_messages(data):
-                # A link that only leaves its bridge is announced by the same message with family AF_BRIDGE.
-                family, _, index, _, _ = _LINK.unpack_from(data, start)
-                if kind == RTM_DELLINK and family == socket.AF_UNSPEC:
-                    left.discard(index)
-        return left

@@ -7,8 +7,9 @@ import errno
 import time
 
 from runtime.errors import ConflictError, UnsupportedError
+from runtime.linux.link_monitor import LinkMonitor
 from runtime.linux.netlink import NetlinkError
-from runtime.linux.rtnetlink import Link, LinkMonitor, Prefix, Rtnetlink
+from runtime.linux.rtnetlink import Link, Prefix, Rtnetlink
 from runtime.network.ipam import Subnet, mac_of, parse_address, parse_subnet
 from runtime.network.record import NetworkRecord
 

@@ -12,7 +12,8 @@ from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from runtime.linux import netlink, rtnetlink
-from runtime.linux.rtnetlink import LinkMonitor, Rtnetlink
+from runtime.linux.link_monitor import LinkMonitor
+from runtime.linux.rtnetlink import Rtnetlink
 
 
 def decode(kind: type, body: bytes) -> object:
