@@ -1,9 +1,9 @@
 """Every error the composer raises on purpose.
 
-    ComposeError                    message, origin (file:line:column) and hint
-    ├── LoadError                   one or more Problems in the files or the environment
-    ├── SelectionError              a service, profile or option that the project does not have
-    └── ExecutionError              a plan that could not be carried out to its end
+ComposeError                    message, origin (file:line:column) and hint
+├── LoadError                   one or more Problems in the files or the environment
+├── SelectionError              a service, profile or option that the project does not have
+└── ExecutionError              a plan that could not be carried out to its end
 """
 
 from collections.abc import Sequence
@@ -45,8 +45,6 @@ class ComposeError(Exception):
 
 class LoadError(ComposeError):
     """The files or the environment do not describe a valid project; all problems found at once."""
-
-    exit_code = 15
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("\n".join(problem.message for problem in problems))

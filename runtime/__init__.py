@@ -1,0 +1,130 @@
+"""The container engine's public interface; importing one name loads the one module behind it."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from runtime.container.kill import parse_signal
+    from runtime.engine.containers import Container
+    from runtime.engine.engine import Engine
+    from runtime.engine.execution import ExecRequest, run_attached, run_detached
+    from runtime.engine.following import LogEvent, LogFollower
+    from runtime.engine.stopping import Stopping
+    from runtime.engine.subscription import Subscription
+    from runtime.errors import (
+        ConflictError,
+        EngineError,
+        ImageError,
+        InvalidError,
+        NotFoundError,
+        StartError,
+        StateError,
+        UnsupportedError,
+    )
+    from runtime.network.ports import check_free
+    from runtime.oci.container_spec import (
+        ContainerSpec,
+        Healthcheck,
+        MountRequest,
+        NetworkAttachment,
+        PortRequest,
+        ResourceLimits,
+        RestartPolicy,
+        Ulimit,
+        from_json,
+        to_json,
+    )
+    from runtime.shim.launch import Launch
+    from runtime.shim.logs.reader import LogReader
+    from runtime.shim.logs.record import Line
+    from runtime.store.files import read_json, write_json
+    from runtime.store.locks import FileLock
+    from runtime.store.paths import Paths
+
+_HOMES = {
+    "Container": "runtime.engine.containers",
+    "Engine": "runtime.engine.engine",
+    "ExecRequest": "runtime.engine.execution",
+    "run_attached": "runtime.engine.execution",
+    "run_detached": "runtime.engine.execution",
+    "LogEvent": "runtime.engine.following",
+    "LogFollower": "runtime.engine.following",
+    "Stopping": "runtime.engine.stopping",
+    "Subscription": "runtime.engine.subscription",
+    "ConflictError": "runtime.errors",
+    "EngineError": "runtime.errors",
+    "ImageError": "runtime.errors",
+    "InvalidError": "runtime.errors",
+    "NotFoundError": "runtime.errors",
+    "StartError": "runtime.errors",
+    "StateError": "runtime.errors",
+    "UnsupportedError": "runtime.errors",
+    "check_free": "runtime.network.ports",
+    "ContainerSpec": "runtime.oci.container_spec",
+    "Healthcheck": "runtime.oci.container_spec",
+    "MountRequest": "runtime.oci.container_spec",
+    "NetworkAttachment": "runtime.oci.container_spec",
+    "PortRequest": "runtime.oci.container_spec",
+    "ResourceLimits": "runtime.oci.container_spec",
+    "RestartPolicy": "runtime.oci.container_spec",
+    "Ulimit": "runtime.oci.container_spec",
+    "from_json": "runtime.oci.container_spec",
+    "to_json": "runtime.oci.container_spec",
+    "Launch": "runtime.shim.launch",
+    "LogReader": "runtime.shim.logs.reader",
+    "Line": "runtime.shim.logs.record",
+    "parse_signal": "runtime.container.kill",
+    "read_json": "runtime.store.files",
+    "write_json": "runtime.store.files",
+    "FileLock": "runtime.store.locks",
+    "Paths": "runtime.store.paths",
+}
+
+__all__ = [
+    "ConflictError",
+    "Container",
+    "ContainerSpec",
+    "Engine",
+    "EngineError",
+    "ExecRequest",
+    "FileLock",
+    "Healthcheck",
+    "ImageError",
+    "InvalidError",
+    "Launch",
+    "Line",
+    "LogEvent",
+    "LogFollower",
+    "LogReader",
+    "MountRequest",
+    "NetworkAttachment",
+    "NotFoundError",
+    "Paths",
+    "PortRequest",
+    "ResourceLimits",
+    "RestartPolicy",
+    "StartError",
+    "StateError",
+    "Stopping",
+    "Subscription",
+    "Ulimit",
+    "UnsupportedError",
+    "check_free",
+    "from_json",
+    "parse_signal",
+    "read_json",
+    "run_attached",
+    "run_detached",
+    "to_json",
+    "write_json",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'runtime' has no attribute {name!r}")
+    import importlib
+
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value

@@ -1,13 +1,13 @@
 """Every error the runtime raises on purpose.
 
-    EngineError                     a message, the object it is about, and what to do
-    ├── NotFoundError               an image, container, network, volume or file is not there
-    ├── ConflictError               a name, port or address is taken, or an object is in use
-    ├── InvalidError                a request that can never work (bad name, bad option)
-    ├── UnsupportedError            the kernel or this version cannot do it; names what is missing
-    ├── StartError                  a container's program could not be started; carries the failed step
-    ├── ImageError                  an image or archive is damaged or not what it claims to be
-    └── StateError                  the store is damaged, too new, or held by somebody else
+EngineError                     a message, the object it is about, and what to do
+├── NotFoundError               an image, container, network, volume or file is not there
+├── ConflictError               a name, port or address is taken, or an object is in use
+├── InvalidError                a request that can never work (bad name, bad option)
+├── UnsupportedError            the kernel or this version cannot do it; names what is missing
+├── StartError                  a container's program could not be started; carries the failed step
+├── ImageError                  an image or archive is damaged or not what it claims to be
+└── StateError                  the store is damaged, too new, or held by somebody else
 """
 
 

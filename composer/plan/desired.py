@@ -51,7 +51,9 @@ class DesiredNetwork(NamedTuple):
     internal: bool = False
     attachable: bool = False
     enable_ipv6: bool = False
-    subnets: tuple[Mapping[str, Any], ...] = ()  # ipam.config entries: subnet, gateway, ip_range, aux_addresses
+    subnets: tuple[
+        Mapping[str, Any], ...
+    ] = ()  # ipam.config entries: subnet, gateway, ip_range, aux_addresses
     driver_opts: Mapping[str, str] = {}
     labels: Mapping[str, str] = {}
     config_hash: str = ""
@@ -115,7 +117,9 @@ def from_json(data: Mapping[str, Any]) -> Desired:
 
 def _plain(record: Any) -> dict[str, Any]:
     defaults = record._field_defaults
-    return {k: v for k, v in zip(record._fields, record, strict=True) if k not in defaults or v != defaults[k]}
+    return {
+        k: v for k, v in zip(record._fields, record, strict=True) if k not in defaults or v != defaults[k]
+    }
 
 
 def _tupled(data: Mapping[str, Any]) -> dict[str, Any]:

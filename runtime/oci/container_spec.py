@@ -148,7 +148,8 @@ _DEFAULTS: dict[str, Any] = ContainerSpec._field_defaults
 def to_json(spec: ContainerSpec) -> dict[str, Any]:
     """A JSON object with only the fields that differ from their defaults."""
     out: dict[str, Any] = {}
-    for key, value in zip(spec._fields, spec, strict=True):
+    values: tuple[Any, ...] = tuple(spec)
+    for key, value in zip(spec._fields, values, strict=True):
         if key in _DEFAULTS and value == _DEFAULTS[key]:
             continue
         if key in _TUPLES:

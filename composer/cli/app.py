@@ -1,0 +1,331 @@
+"""The command line's one definition: what `--help`, completion and the table of the hot commands come from.
+
+A hot command never imports this module; see `hot`. Each command here hands its options to the `run` of the module
+of its name.
+"""
+
+import importlib
+from typing import Annotated, Any
+
+import typer
+
+from composer.cli.context import Context, GlobalOptions
+from composer.version import VERSION
+
+app = typer.Typer(
+    name="pycompose",
+    help="Run the services of a Compose file on this machine's kernel: no daemon, no other engine.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+image_app = typer.Typer(help="Images in the local store.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(image_app, name="image")
+
+Services = Annotated[list[str] | None, typer.Argument(metavar="[SERVICE...]", help="Only these services.")]
+Timeout = Annotated[
+    int | None,
+    typer.Option("--timeout", "-t", min=0, help="Seconds to wait for a container to stop before killing it."),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, do nothing.")]
+RemoveOrphans = Annotated[
+    bool, typer.Option("--remove-orphans", help="Remove containers of services that the file does not have.")
+]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"pycompose version {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def _global_options(
+    context: typer.Context,
+    file: Annotated[
+        list[str] | None,
+        typer.Option("--file", "-f", help="Compose file; repeatable, `-` reads standard input."),
+    ] = None,
+    project_name: Annotated[str, typer.Option("--project-name", "-p", help="Name of the project.")] = "",
+    project_directory: Annotated[
+        str, typer.Option("--project-directory", help="Folder that relative paths start from.")
+    ] = "",
+    env_file: Annotated[
+        list[str] | None, typer.Option("--env-file", help="Read variables from this file instead of .env.")
+    ] = None,
+    profile: Annotated[
+        list[str] | None, typer.Option("--profile", help="Activate a profile; `*` = all.")
+    ] = None,
+    ansi: Annotated[str, typer.Option("--ansi", help="Colours: auto, always or never.")] = "auto",
+    parallel: Annotated[int, typer.Option("--parallel", help="Most containers to work on at once.")] = 0,
+    dry_run: DryRun = False,
+    root: Annotated[
+        str, typer.Option("--root", help="Folder of images, volumes and containers [env: PYCOMPOSE_ROOT].")
+    ] = "",
+    state: Annotated[
+        str, typer.Option("--state", help="Folder of what does not survive a reboot [env: PYCOMPOSE_STATE].")
+    ] = "",
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the release.")
+    ] = False,
+) -> None:
+    context.obj = GlobalOptions(
+        file=tuple(file or ()),
+        project_name=project_name,
+        project_directory=project_directory,
+        env_file=tuple(env_file or ()),
+        profile=tuple(profile or ()),
+        ansi=ansi,
+        parallel=parallel,
+        dry_run=dry_run,
+        root=root,
+        state=state,
+    )
+
+
+def _run(context: typer.Context, command: str, parameters: dict[str, Any]) -> None:
+    """Hand a command's parameters to the module of its name."""
+    parameters.pop("context", None)
+    module = importlib.import_module(f"composer.cli.{command}")
+    arguments = module.Arguments(
+        **{
+            name: tuple(value or ()) if value is None or isinstance(value, list) else value
+            for name, value in parameters.items()
+            if not (value is None and module.Arguments._field_defaults.get(name, 0) is None)
+        }
+    )
+    options: GlobalOptions = context.obj
+    if parameters.get("dry_run"):
+        options = options._replace(dry_run=True)
+    with Context(options) as opened:
+        raise typer.Exit(module.run(opened, arguments))
+
+
+@app.command()
+def up(
+    context: typer.Context,
+    services: Services = None,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Do not follow the logs.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait until all are running or healthy; implies --detach.")
+    ] = False,
+    wait_timeout: Annotated[
+        int | None, typer.Option("--wait-timeout", min=0, help="Most seconds that --wait may take.")
+    ] = None,
+    scale: Annotated[list[str] | None, typer.Option("--scale", help="SERVICE=NUMBER of containers.")] = None,
+    force_recreate: Annotated[
+        bool, typer.Option("--force-recreate", help="Make containers anew though nothing changed.")
+    ] = False,
+    no_recreate: Annotated[
+        bool, typer.Option("--no-recreate", help="Leave existing containers though something changed.")
+    ] = False,
+    no_deps: Annotated[
+        bool, typer.Option("--no-deps", help="Do not start what the services depend on.")
+    ] = False,
+    no_start: Annotated[
+        bool, typer.Option("--no-start", help="Make the containers, do not start them.")
+    ] = False,
+    remove_orphans: RemoveOrphans = False,
+    renew_anon_volumes: Annotated[
+        bool, typer.Option("--renew-anon-volumes", "-V", help="Do not take over anonymous volumes.")
+    ] = False,
+    timeout: Timeout = None,
+    no_log_prefix: Annotated[
+        bool, typer.Option("--no-log-prefix", help="No names before log lines.")
+    ] = False,
+    timestamps: Annotated[bool, typer.Option("--timestamps", help="Show when lines were printed.")] = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Make and start containers."""
+    _run(context, "up", locals())
+
+
+@app.command()
+def down(
+    context: typer.Context,
+    services: Services = None,
+    volumes: Annotated[
+        bool, typer.Option("--volumes", "-v", help="Remove named volumes of the file and anonymous ones too.")
+    ] = False,
+    remove_orphans: RemoveOrphans = False,
+    timeout: Timeout = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Stop and remove containers and networks."""
+    _run(context, "down", locals())
+
+
+@app.command()
+def ps(
+    context: typer.Context,
+    services: Services = None,
+    all: Annotated[bool, typer.Option("--all", "-a", help="Stopped containers too.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only ids.")] = False,
+    list_services: Annotated[bool, typer.Option("--services", help="Only names of services.")] = False,
+    format: Annotated[str, typer.Option("--format", help="table or json (one object per line).")] = "table",
+    filter: Annotated[str, typer.Option("--filter", help="status=STATUS")] = "",
+    status: Annotated[
+        list[str] | None, typer.Option("--status", help="Only containers of this status.")
+    ] = None,
+    no_trunc: Annotated[bool, typer.Option("--no-trunc", help="Do not shorten commands.")] = False,
+) -> None:
+    """List containers."""
+    _run(context, "ps", locals())
+
+
+@app.command()
+def logs(
+    context: typer.Context,
+    services: Services = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines are printed.")] = False,
+    tail: Annotated[str, typer.Option("--tail", "-n", help="How many of the last lines, or all.")] = "all",
+    timestamps: Annotated[
+        bool, typer.Option("--timestamps", "-t", help="Show when lines were printed.")
+    ] = False,
+    since: Annotated[str, typer.Option("--since", help="From a time on: 2026-01-02T13:23:37Z, or 42m.")] = "",
+    until: Annotated[str, typer.Option("--until", help="Up to a time.")] = "",
+    no_log_prefix: Annotated[bool, typer.Option("--no-log-prefix", help="No names before lines.")] = False,
+    no_color: Annotated[bool, typer.Option("--no-color", help="No colours.")] = False,
+    number: Annotated[int, typer.Option("--index", help="Only the container of this number.")] = 0,
+) -> None:
+    """Show what containers have printed."""
+    _run(context, "logs", locals())
+
+
+@app.command(context_settings={"allow_interspersed_args": False})
+def exec(
+    context: typer.Context,
+    service: Annotated[str, typer.Argument(metavar="SERVICE")],
+    command: Annotated[list[str], typer.Argument(metavar="COMMAND [ARG...]")],
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Run in the background.")] = False,
+    env: Annotated[list[str] | None, typer.Option("--env", "-e", help="NAME=VALUE to set.")] = None,
+    number: Annotated[int, typer.Option("--index", help="The container's number.")] = 0,
+    no_tty: Annotated[bool, typer.Option("--no-tty", "-T", help="No terminal even if there is one.")] = False,
+    privileged: Annotated[bool, typer.Option("--privileged", help="With all capabilities.")] = False,
+    user: Annotated[str, typer.Option("--user", "-u", help="As this user.")] = "",
+    workdir: Annotated[str, typer.Option("--workdir", "-w", help="In this folder.")] = "",
+) -> None:
+    """Run a command in a running container."""
+    _run(context, "exec", locals())
+
+
+@app.command()
+def start(context: typer.Context, services: Services = None, dry_run: DryRun = False) -> None:
+    """Start containers that exist."""
+    _run(context, "start", locals())
+
+
+@app.command()
+def stop(
+    context: typer.Context, services: Services = None, timeout: Timeout = None, dry_run: DryRun = False
+) -> None:
+    """Stop containers without removing them."""
+    _run(context, "stop", locals())
+
+
+@app.command()
+def restart(
+    context: typer.Context,
+    services: Services = None,
+    timeout: Timeout = None,
+    no_deps: Annotated[bool, typer.Option("--no-deps", help="Do not restart dependent services.")] = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Stop and start containers."""
+    _run(context, "restart", locals())
+
+
+@app.command()
+def kill(
+    context: typer.Context,
+    services: Services = None,
+    signal: Annotated[str, typer.Option("--signal", "-s", help="Signal to send.")] = "SIGKILL",
+    dry_run: DryRun = False,
+) -> None:
+    """Send a signal to running containers."""
+    _run(context, "kill", locals())
+
+
+@app.command()
+def config(
+    context: typer.Context,
+    services: Services = None,
+    format: Annotated[str, typer.Option("--format", help="yaml or json.")] = "yaml",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only check.")] = False,
+    list_services: Annotated[bool, typer.Option("--services", help="Names of services.")] = False,
+    list_volumes: Annotated[bool, typer.Option("--volumes", help="Names of volumes.")] = False,
+    list_networks: Annotated[bool, typer.Option("--networks", help="Names of networks.")] = False,
+    list_images: Annotated[bool, typer.Option("--images", help="Images.")] = False,
+    list_profiles: Annotated[bool, typer.Option("--profiles", help="Names of profiles.")] = False,
+    no_interpolate: Annotated[
+        bool, typer.Option("--no-interpolate", help="Leave variables as they are.")
+    ] = False,
+    no_normalize: Annotated[bool, typer.Option("--no-normalize", help="Leave out what is implied.")] = False,
+    no_path_resolution: Annotated[
+        bool, typer.Option("--no-path-resolution", help="Leave relative paths as they are.")
+    ] = False,
+    no_env_resolution: Annotated[
+        bool, typer.Option("--no-env-resolution", help="Do not read env_file.")
+    ] = False,
+    no_consistency: Annotated[
+        bool, typer.Option("--no-consistency", help="Do not check references.")
+    ] = False,
+    output: Annotated[str, typer.Option("--output", "-o", help="Write to this file.")] = "",
+) -> None:
+    """Check the file and print it in its canonical form."""
+    _run(context, "config", locals())
+
+
+@app.command()
+def version(
+    context: typer.Context,
+    short: Annotated[bool, typer.Option("--short", help="Only the number.")] = False,
+    format: Annotated[str, typer.Option("--format", "-f", help="pretty or json.")] = "pretty",
+) -> None:
+    """Print the release."""
+    _run(context, "version", locals())
+
+
+def _run_image(context: typer.Context, action: str, **parameters: Any) -> None:
+    module = importlib.import_module("composer.cli.image")
+    with Context(context.obj) as opened:
+        raise typer.Exit(getattr(module, action)(opened, **parameters))
+
+
+@image_app.command("import")
+def image_import(
+    context: typer.Context,
+    archive: Annotated[
+        str, typer.Argument(metavar="TAR", help="Root filesystem as a tar file; `-` = stdin.")
+    ],
+    name: Annotated[str, typer.Argument(metavar="NAME[:TAG]")],
+) -> None:
+    """Make an image from a tar of a root filesystem."""
+    _run_image(context, "import_archive", archive=archive, name=name)
+
+
+@image_app.command("ls")
+def image_list(
+    context: typer.Context,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only ids.")] = False,
+    format: Annotated[str, typer.Option("--format", help="table or json.")] = "table",
+) -> None:
+    """List images."""
+    _run_image(context, "list_images", quiet=quiet, format=format)
+
+
+@image_app.command("rm")
+def image_remove(
+    context: typer.Context, names: Annotated[list[str], typer.Argument(metavar="NAME...")]
+) -> None:
+    """Remove images that no container uses."""
+    _run_image(context, "remove", names=tuple(names))
+
+
+@image_app.command("inspect")
+def image_inspect(
+    context: typer.Context, names: Annotated[list[str], typer.Argument(metavar="NAME...")]
+) -> None:
+    """Print all that is known of images, as JSON."""
+    _run_image(context, "inspect", names=tuple(names))

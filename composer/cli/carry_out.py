@@ -1,0 +1,70 @@
+"""From a planner to its result: lock, observe, plan, then print or execute."""
+
+from collections.abc import Callable
+
+from composer.cli.context import Context
+from composer.execute.executor import Executor
+from composer.execute.observe import observe
+from composer.output.errors import print_warning
+from composer.output.progress import Progress
+from composer.plan.action import Plan
+from composer.plan.desired import Desired
+from composer.plan.observed import ObservedState
+from composer.plan.render import render_plan
+
+Planner = Callable[[Desired, ObservedState], Plan]
+
+
+def carry_out(
+    context: Context,
+    desired: Desired,
+    planner: Planner,
+    *,
+    check: Callable[[Plan], None] | None = None,
+    keep_going: bool = False,
+    deadline: float | None = None,
+) -> Plan:
+    """Plan under the project's lock and execute, or with --dry-run only print. Raises ComposeError, EngineError.
+
+    `check` may refuse the plan before anything is touched. `deadline` is a time.monotonic value.
+    """
+    engine = context.engine
+    if context.options.dry_run:
+        plan = planner(desired, observe(engine, desired))
+        _print_warnings(context, plan)
+        context.out.line(render_plan(plan))
+        return plan
+    lock = engine.project_lock(desired.project)
+    lock.acquire()
+    try:
+        plan = planner(desired, observe(engine, desired))
+        _print_warnings(context, plan)
+        if check is not None:
+            check(plan)
+        executor = Executor(
+            engine,
+            desired,
+            lock,
+            notify=Progress(context.err),
+            parallel=context.parallel,
+            keep_going=keep_going,
+            deadline=deadline,
+        )
+        try:
+            executor.run(plan)
+        finally:
+            for warning in dict.fromkeys(executor.warnings):
+                print_warning(context.err, warning)
+    finally:
+        lock.release()
+    return plan
+
+
+def _print_warnings(context: Context, plan: Plan) -> None:
+    for warning in plan.warnings:
+        print_warning(context.err, warning)
+
+
+def grace_ns(timeout: int | None) -> int:
+    """The --timeout option in ns; -1 where it was not given."""
+    return -1 if timeout is None else timeout * 1_000_000_000

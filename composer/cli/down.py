@@ -1,0 +1,30 @@
+"""`down`: stop and remove the project's containers and networks."""
+
+from typing import NamedTuple
+
+from composer.cli.carry_out import carry_out, grace_ns
+from composer.cli.context import Context
+from composer.plan.lifecycle import DownOptions, plan_down
+
+
+class Arguments(NamedTuple):
+    services: tuple[str, ...] = ()
+    volumes: bool = False
+    remove_orphans: bool = False
+    timeout: int | None = None
+    dry_run: bool = False
+
+
+def run(context: Context, arguments: Arguments) -> int:
+    """Carry out `down`; the exit code."""
+    desired = context.desired(arguments.services)
+    options = DownOptions(
+        services=arguments.services,
+        volumes=arguments.volumes,
+        remove_orphans=arguments.remove_orphans,
+        grace_ns=grace_ns(arguments.timeout),
+    )
+    carry_out(
+        context, desired, lambda wanted, observed: plan_down(wanted, observed, options), keep_going=True
+    )
+    return 0

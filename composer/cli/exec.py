@@ -1,0 +1,60 @@
+"""`exec`: run a command in a running container."""
+
+import sys
+from typing import NamedTuple
+
+from composer.cli.context import Context
+from composer.errors import ComposeError
+from composer.plan.lifecycle import check_services
+from runtime import Container, ExecRequest, run_attached, run_detached
+
+
+class Arguments(NamedTuple):
+    service: str = ""
+    command: tuple[str, ...] = ()
+    detach: bool = False
+    env: tuple[str, ...] = ()
+    number: int = 0
+    no_tty: bool = False
+    privileged: bool = False
+    user: str = ""
+    workdir: str = ""
+
+
+def run(context: Context, arguments: Arguments) -> int:
+    """Carry out `exec`; the exit code of the command."""
+    if not arguments.service or not arguments.command:
+        raise ComposeError(
+            "exec needs a service and a command", hint="pycompose exec SERVICE COMMAND [ARG...]"
+        )
+    desired = context.desired((arguments.service,))
+    check_services(desired, (arguments.service,))
+    container = _choose(context.engine.containers.list(desired.project), arguments)
+    request = ExecRequest(
+        args=arguments.command,
+        env=arguments.env,
+        user=arguments.user,
+        cwd=arguments.workdir,
+        tty=not arguments.no_tty and not arguments.detach and sys.stdin.isatty() and sys.stdout.isatty(),
+        privileged=arguments.privileged,
+    )
+    if arguments.detach:
+        run_detached(context.engine, container, request)
+        return 0
+    return run_attached(context.engine, container, request)
+
+
+def _choose(containers: list[Container], arguments: Arguments) -> Container:
+    running = [
+        container
+        for container in containers
+        if container.service == arguments.service
+        and container.status == "running"
+        and (not arguments.number or container.number == arguments.number)
+    ]
+    if not running:
+        which = f" (container {arguments.number})" if arguments.number else ""
+        raise ComposeError(
+            f'service "{arguments.service}"{which} is not running', hint="start it with `pycompose up`"
+        )
+    return running[0]

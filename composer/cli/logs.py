@@ -1,0 +1,111 @@
+"""`logs`: show what containers have printed."""
+
+import time
+from typing import NamedTuple
+
+from composer.cli.context import Context
+from composer.errors import ComposeError
+from composer.output.logs import LogPrinter, short_name
+from composer.plan.lifecycle import check_services
+from runtime import LogFollower
+
+_UNITS_S = {"h": 3600, "m": 60, "s": 1, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+
+
+class Arguments(NamedTuple):
+    services: tuple[str, ...] = ()
+    follow: bool = False
+    tail: str = "all"
+    timestamps: bool = False
+    since: str = ""
+    until: str = ""
+    no_log_prefix: bool = False
+    no_color: bool = False
+    number: int = 0
+
+
+def run(context: Context, arguments: Arguments) -> int:
+    """Carry out `logs`; the exit code."""
+    tail = _parse_tail(arguments.tail)
+    since_ns, until_ns = parse_time(arguments.since), parse_time(arguments.until)
+    desired = context.desired(arguments.services)
+    check_services(desired, arguments.services)
+    containers = [
+        container
+        for container in context.engine.containers.list(desired.project)
+        if (not arguments.services or container.service in arguments.services)
+        and (not arguments.number or container.number == arguments.number)
+    ]
+    if arguments.no_color:
+        context.out.colour = False
+    names = [short_name(container.name, desired.project) for container in containers]
+    printer = LogPrinter(
+        context.out, names, prefix=not arguments.no_log_prefix, timestamps=arguments.timestamps
+    )
+    follower = LogFollower(context.engine, containers, tail=tail, since_ns=since_ns, until_ns=until_ns)
+    try:
+        if arguments.follow:
+            follower.watch()
+        events = follower.lines_so_far()
+        if not arguments.follow or not follower.live:
+            events += follower.rest()
+        while True:
+            for event in events:
+                printer(event, short_name(event.container.name, desired.project))
+            printer.flush()
+            if not arguments.follow or not follower.live:
+                return 0
+            events = follower.poll()
+    finally:
+        follower.close()
+
+
+def _parse_tail(text: str) -> int:
+    if text == "all":
+        return -1
+    try:
+        return max(-1, int(text))
+    except ValueError:
+        raise ComposeError(f"--tail {text!r} is neither a number nor `all`") from None
+
+
+def parse_time(text: str) -> int:
+    """A time given as RFC 3339 ("2026-01-02T13:23:37Z"), as seconds since the epoch, or relative to now ("42m").
+
+    In ns since the epoch; 0 for an empty text. Raises ComposeError.
+    """
+    if not text:
+        return 0
+    try:
+        return int(float(text) * 1e9)
+    except ValueError:
+        pass
+    relative_s = _parse_relative(text)
+    if relative_s is not None:
+        return time.time_ns() - int(relative_s * 1e9)
+    from datetime import UTC, datetime
+
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ComposeError(
+            f"{text!r} is not a time", hint="write it like 2026-01-02T13:23:37Z, or 42m for 42 minutes ago"
+        ) from None
+    if moment.tzinfo is None:
+        moment = moment.astimezone(UTC) if "T" not in text else moment.astimezone()
+    return int(moment.timestamp() * 1e9)
+
+
+def _parse_relative(text: str) -> float | None:
+    """Seconds of a duration such as "1h30m"; None if it is none."""
+    total, number, rest = 0.0, "", text
+    while rest:
+        if rest[0].isdigit() or rest[0] == ".":
+            number, rest = number + rest[0], rest[1:]
+            continue
+        unit = next((unit for unit in ("ms", "us", "µs", "ns", "h", "m", "s") if rest.startswith(unit)), "")
+        if not unit or not number or number.count(".") > 1:
+            return None
+        total += float(number) * _UNITS_S[unit]
+        number, rest = "", rest[len(unit) :]
+    return None if number else total

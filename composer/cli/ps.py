@@ -1,0 +1,164 @@
+"""`ps`: list the project's containers. Takes no lock and imports nothing heavy."""
+
+import json
+import time
+from typing import Any, NamedTuple
+
+from composer.cli.context import Context
+from composer.errors import ComposeError
+from composer.output.tables import describe_duration, quote_command, render_table
+from composer.plan.lifecycle import check_services
+from runtime import Container
+
+_STATUSES = ("created", "running", "restarting", "paused", "exited", "removing", "dead")
+
+
+class Arguments(NamedTuple):
+    services: tuple[str, ...] = ()
+    all: bool = False
+    quiet: bool = False
+    list_services: bool = False
+    format: str = "table"
+    filter: str = ""
+    status: tuple[str, ...] = ()
+    no_trunc: bool = False
+
+
+def run(context: Context, arguments: Arguments) -> int:
+    """Carry out `ps`; the exit code."""
+    if arguments.format not in ("table", "json"):
+        raise ComposeError(f"--format {arguments.format!r} is not one of table, json")
+    statuses = _wanted_statuses(arguments)
+    desired = context.desired()
+    check_services(desired, arguments.services)
+    containers = [
+        container
+        for container in context.engine.containers.list(desired.project)
+        if (not arguments.services or container.service in arguments.services)
+        and (container.status in statuses if statuses else arguments.all or container.is_live)
+    ]
+    if arguments.quiet:
+        lines = [container.id for container in containers]
+    elif arguments.list_services:
+        lines = list(dict.fromkeys(container.service for container in containers))
+    elif arguments.format == "json":
+        lines = [
+            json.dumps(_as_json(container, context.engine.containers.addresses(container.id)))
+            for container in containers
+        ]
+    else:
+        lines = [_as_table(containers, truncate=not arguments.no_trunc)]
+    for line in lines:
+        context.out.line(line)
+    return 0
+
+
+def _wanted_statuses(arguments: Arguments) -> frozenset[str]:
+    wanted = list(arguments.status)
+    if arguments.filter:
+        key, _, value = arguments.filter.partition("=")
+        if key != "status" or not value:
+            raise ComposeError(
+                f"--filter {arguments.filter!r} is not supported", hint="use --filter status=running"
+            )
+        wanted.append(value)
+    for status in wanted:
+        if status not in _STATUSES:
+            raise ComposeError(f"{status!r} is not a status", hint=f"one of {', '.join(_STATUSES)}")
+    return frozenset(wanted)
+
+
+def _as_table(containers: list[Container], *, truncate: bool) -> str:
+    rows = [
+        (
+            container.name,
+            container.image,
+            quote_command(_command(container), truncate=truncate),
+            container.service,
+            f"{describe_duration(time.time_ns() - container.created_ns)} ago",
+            describe_status(container),
+            describe_ports(container),
+        )
+        for container in containers
+    ]
+    return render_table(("NAME", "IMAGE", "COMMAND", "SERVICE", "CREATED", "STATUS", "PORTS"), rows)
+
+
+def _command(container: Container) -> tuple[str, ...]:
+    spec = container.spec
+    return (*(spec.entrypoint or ()), *(spec.command or ()))
+
+
+def describe_status(container: Container) -> str:
+    """The status as the reference words it: "Up 2 minutes (healthy)", "Exited (3) 5 seconds ago"."""
+    now = time.time_ns()
+    if container.exit is not None:
+        ago = (
+            f" {describe_duration(now - container.exit.finished_ns)} ago"
+            if container.exit.finished_ns
+            else ""
+        )
+        return f"Exited ({container.exit.code}){ago}"
+    live = container.live
+    if live is None:
+        return container.status.capitalize()
+    if container.status == "restarting":
+        return f"Restarting ({live.exit_code}) {describe_duration(now - live.started_ns)} ago"
+    if not live.started_ns:
+        return "Created"
+    health = {"": "", "starting": " (health: starting)"}.get(live.health, f" ({live.health})")
+    return f"Up {describe_duration(now - live.started_ns)}{health}"
+
+
+def describe_ports(container: Container) -> str:
+    """Published ports as "0.0.0.0:8080->80/tcp", then exposed ones."""
+    spec = container.spec
+    published = container.live.ports if container.live else ()
+    texts = [
+        f"{port.host_ip or '0.0.0.0'}:{port.host_port}->{port.container_port}/{port.protocol}"
+        for port in published
+    ]
+    bound = {f"{port.container_port}/{port.protocol}" for port in published}
+    texts += [port for port in (_with_protocol(port) for port in spec.expose) if port not in bound]
+    return ", ".join(dict.fromkeys(texts))
+
+
+def _with_protocol(port: str) -> str:
+    return port if "/" in port else f"{port}/tcp"
+
+
+def _as_json(container: Container, addresses: dict[str, str]) -> dict[str, Any]:
+    spec = container.spec
+    now = time.time_ns()
+    mounts = [mount.source or mount.target for mount in spec.mounts if mount.type != "tmpfs"]
+    return {
+        "Command": quote_command(_command(container)),
+        "CreatedAt": time.strftime("%Y-%m-%d %H:%M:%S +0000 UTC", time.gmtime(container.created_ns / 1e9)),
+        "ExitCode": container.exit.code if container.exit else 0,
+        "Health": container.live.health if container.live else "",
+        "ID": container.id[:12],
+        "Image": container.image,
+        "Labels": ",".join(f"{key}={value}" for key, value in spec.labels.items()),
+        "LocalVolumes": str(sum(mount.type == "volume" for mount in spec.mounts)),
+        "Mounts": ",".join(mounts),
+        "Name": container.name,
+        "Names": container.name,
+        "Networks": ",".join(addresses),
+        "OOMKilled": bool(container.exit and container.exit.oom_killed),
+        "Ports": describe_ports(container),
+        "Project": container.project,
+        "Publishers": [
+            {
+                "URL": port.host_ip or "0.0.0.0",
+                "TargetPort": port.container_port,
+                "PublishedPort": port.host_port,
+                "Protocol": port.protocol,
+            }
+            for port in (container.live.ports if container.live else ())
+        ],
+        "Restarts": container.live.restarts if container.live else 0,
+        "RunningFor": f"{describe_duration(now - container.created_ns)} ago",
+        "Service": container.service,
+        "State": container.status,
+        "Status": describe_status(container),
+    }

@@ -1,0 +1,188 @@
+"""`up`: make, start and follow the project's containers."""
+
+import signal
+import time
+from typing import NamedTuple
+
+from composer.cli.carry_out import carry_out, grace_ns
+from composer.cli.context import Context
+from composer.errors import ComposeError
+from composer.execute.observe import observe
+from composer.output.logs import LogPrinter, short_name
+from composer.plan.action import Kind, Plan
+from composer.plan.desired import Desired
+from composer.plan.lifecycle import plan_kill, plan_stop
+from composer.plan.observed import ObservedState
+from composer.plan.up import UpOptions, plan_up, select_services
+from runtime import Container, LogFollower, check_free, from_json
+
+
+class Arguments(NamedTuple):
+    services: tuple[str, ...] = ()
+    detach: bool = False
+    wait: bool = False
+    wait_timeout: int | None = None
+    scale: tuple[str, ...] = ()
+    force_recreate: bool = False
+    no_recreate: bool = False
+    no_deps: bool = False
+    no_start: bool = False
+    remove_orphans: bool = False
+    renew_anon_volumes: bool = False
+    timeout: int | None = None
+    no_log_prefix: bool = False
+    timestamps: bool = False
+    dry_run: bool = False
+
+
+def run(context: Context, arguments: Arguments) -> int:
+    """Carry out `up`; the exit code."""
+    if arguments.force_recreate and arguments.no_recreate:
+        raise ComposeError("--force-recreate and --no-recreate exclude each other")
+    desired = context.desired(arguments.services)
+    options = UpOptions(
+        services=arguments.services,
+        no_deps=arguments.no_deps,
+        force_recreate=arguments.force_recreate,
+        no_recreate=arguments.no_recreate,
+        remove_orphans=arguments.remove_orphans,
+        renew_anonymous_volumes=arguments.renew_anon_volumes,
+        no_start=arguments.no_start,
+        wait=arguments.wait,
+        scale=parse_scale(arguments.scale, desired),
+        grace_ns=grace_ns(arguments.timeout),
+    )
+    deadline = None
+    if arguments.wait and arguments.wait_timeout:
+        deadline = time.monotonic() + arguments.wait_timeout
+    plan = carry_out(
+        context,
+        desired,
+        lambda wanted, observed: plan_up(wanted, observed, options),
+        check=lambda plan: _check(context, plan),
+        deadline=deadline,
+    )
+    if context.options.dry_run:
+        return 0
+    _report_unchanged(context, desired, plan, options)
+    if arguments.detach or arguments.wait or arguments.no_start:
+        return 0
+    return _Attached(context, desired, arguments, plan).run()
+
+
+def parse_scale(words: tuple[str, ...], desired: Desired) -> dict[str, int]:
+    """The --scale options as service -> number. Raises ComposeError."""
+    known = {service.name for service in desired.services}
+    scale = {}
+    for word in words:
+        name, separator, number = word.partition("=")
+        if not separator or not number.isdigit():
+            raise ComposeError(f"--scale {word!r} is not SERVICE=NUMBER")
+        if name not in known:
+            raise ComposeError(f"--scale {word}: no such service: {name}")
+        scale[name] = int(number)
+    return scale
+
+
+def _check(context: Context, plan: Plan) -> None:
+    """Refuse the plan if a container of it can't ever start or a host port is taken. Raises EngineError."""
+    for action in plan.actions:
+        if action.kind is Kind.CREATE:
+            context.engine.containers.check(from_json(action.spec))
+    # Ports that a container of this plan gives up are free by the time they are wanted.
+    stopped = {action.name for action in plan.actions if action.kind in (Kind.STOP, Kind.REMOVE)}
+    requests = [
+        port
+        for action in plan.actions
+        if action.kind is Kind.CREATE and action.name not in stopped and action.spec.get("ports")
+        for port in from_json(action.spec).ports
+    ]
+    if requests:
+        check_free(requests)
+
+
+def _report_unchanged(context: Context, desired: Desired, plan: Plan, options: UpOptions) -> None:
+    touched = {action.name for action in plan.actions if action.kind is not Kind.WAIT}
+    selected = {
+        service.name for service in select_services(desired, options.services, no_deps=options.no_deps)
+    }
+    for container in observe(context.engine, desired).containers:
+        if container.live and container.service in selected and container.name not in touched:
+            context.err.line(f" Container {container.name}  Running")
+
+
+class _Attached:
+    """Shows the logs until the containers have ended or the user has had enough."""
+
+    def __init__(self, context: Context, desired: Desired, arguments: Arguments, plan: Plan) -> None:
+        self._context = context
+        self._desired = desired
+        self._arguments = arguments
+        started = {action.name for action in plan.actions if action.kind is Kind.START}
+        services = {service.name: service for service in desired.services}
+        selected = {service.name for service in select_services(desired, arguments.services)}
+        self._containers: list[Container] = [
+            container
+            for container in context.engine.containers.list(desired.project)
+            if container.service in (arguments.services or selected)
+            and services[container.service].attach
+            and (container.is_live or container.name in started)
+        ]
+        names = [short_name(container.name, desired.project) for container in self._containers]
+        self._printer = LogPrinter(
+            context.out, names, prefix=not arguments.no_log_prefix, timestamps=arguments.timestamps
+        )
+        self._names = names
+
+    def run(self) -> int:
+        if not self._containers:
+            return 0
+        self._context.err.line(f"Attaching to {', '.join(self._names)}")
+        signal.signal(signal.SIGTERM, _raise_interrupt)
+        begun_ns = min((c.live.started_ns for c in self._containers if c.live), default=0)
+        follower = LogFollower(self._context.engine, self._containers, since_ns=begun_ns)
+        try:
+            follower.watch()
+            self._show(follower, first=True)
+            while follower.live:
+                self._show(follower)
+        except KeyboardInterrupt:
+            return self._stop()
+        finally:
+            follower.close()
+        return 0
+
+    def _show(self, follower: LogFollower, *, first: bool = False) -> None:
+        for event in follower.lines_so_far() if first else follower.poll():
+            self._printer(event, short_name(event.container.name, self._desired.project))
+        self._printer.flush()
+
+    def _stop(self) -> int:
+        """Stop gracefully; a second interrupt kills. 130, as a shell says of a program ended by SIGINT."""
+        self._context.err.line("Gracefully stopping... (press Ctrl+C again to force)")
+        services = tuple(dict.fromkeys(container.service for container in self._containers))
+        grace = grace_ns(self._arguments.timeout)
+
+        def plan(desired: Desired, observed: ObservedState) -> Plan:
+            return plan_stop(desired, observed, services, grace_ns=grace)
+
+        try:
+            carry_out(self._context, self._desired, plan, keep_going=True)
+        except KeyboardInterrupt:
+            carry_out(
+                self._context,
+                self._desired,
+                lambda desired, observed: plan_kill(desired, observed, services, signal.SIGKILL),
+                keep_going=True,
+            )
+            carry_out(
+                self._context,
+                self._desired,
+                lambda desired, observed: plan_stop(desired, observed, services, grace_ns=0),
+                keep_going=True,
+            )
+        return 130
+
+
+def _raise_interrupt(*_: object) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,303 @@
+"""Carries out a Plan: every action once all it needs has succeeded, many at a time, in one loop without threads.
+
+What the kernel or a shim does in the background (starts, stops, waits) is a descriptor in that loop. The executor
+decides nothing: it walks the plan. The project's lock is given back while there is nothing left but waits.
+"""
+
+import select
+import time
+from collections.abc import Callable
+from enum import StrEnum
+from typing import NamedTuple
+
+from composer.errors import ComposeError, ExecutionError
+from composer.execute.wait import Waiter
+from composer.plan.action import Action, Kind, Plan
+from composer.plan.desired import Desired
+from runtime import Engine, EngineError, FileLock, Launch, Stopping, from_json
+
+DEFAULT_PARALLEL = 16
+
+
+class Phase(StrEnum):
+    """Where an action is."""
+
+    BEGUN = "begun"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class Event(NamedTuple):
+    """News for whoever shows progress. `error` only with FAILED."""
+
+    phase: Phase
+    action: Action
+    error: str = ""
+
+
+class Failure(NamedTuple):
+    """An action that did not succeed."""
+
+    action: Action
+    message: str
+    hint: str = ""
+
+
+class Executor:
+    """Runs one plan. `keep_going`: a failure stops only what needs the failed action (for taking things down)."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        desired: Desired,
+        lock: FileLock,
+        *,
+        notify: Callable[[Event], None],
+        parallel: int = DEFAULT_PARALLEL,
+        keep_going: bool = False,
+        deadline: float | None = None,
+    ) -> None:
+        self._engine = engine
+        self._lock = lock
+        self._notify = notify
+        self._parallel = parallel
+        self._keep_going = keep_going
+        self._deadline = deadline
+        self._networks = {network.name: network for network in desired.networks}
+        self._volumes = {volume.name: volume for volume in desired.volumes}
+        self._project = desired.project
+        self._poll = select.poll()
+        self._ids: dict[str, str] = {}
+        self._pending: dict[int, Action] = {}
+        self._done: set[int] = set()
+        self._launches: dict[int, tuple[Action, Launch]] = {}
+        self._stops: dict[int, tuple[Action, Stopping]] = {}
+        self._waits: dict[int, tuple[Action, Waiter]] = {}
+        self.failures: list[Failure] = []
+        self.warnings: list[str] = []
+
+    def run(self, plan: Plan) -> None:
+        """Carry out the whole plan. Raises ExecutionError, with the first failure's text, if not all succeeded."""
+        self._pending = {action.id: action for action in plan.actions}
+        self._ids = {
+            container.name: container.id for container in self._engine.containers.list(self._project)
+        }
+        try:
+            while self._pending or self._busy:
+                self._begin_ready()
+                if self._busy:
+                    self._serve()
+                elif self._pending and not self._any_ready():
+                    break
+        finally:
+            for _, waiter in self._waits.values():
+                waiter.close()
+            if not self._lock.held:
+                self._lock.acquire()
+        if self.failures:
+            raise ExecutionError(self.failures[0].message, hint=self.failures[0].hint)
+
+    @property
+    def _busy(self) -> bool:
+        return bool(self._launches or self._stops or self._waits)
+
+    def _any_ready(self) -> bool:
+        return any(self._is_ready(action) for action in self._pending.values())
+
+    def _is_ready(self, action: Action) -> bool:
+        return self._done.issuperset(action.needs)
+
+    # ---- beginning
+
+    def _begin_ready(self) -> None:
+        progress = True
+        while progress:
+            progress = False
+            for action in list(self._pending.values()):
+                if self.failures and not self._keep_going:
+                    self._pending.clear()
+                    return
+                if len(self._launches) + len(self._stops) >= self._parallel and action.kind is not Kind.WAIT:
+                    return
+                if self._is_ready(action):
+                    del self._pending[action.id]
+                    self._begin(action)
+                    progress = True
+
+    def _begin(self, action: Action) -> None:
+        if not self._lock.held and action.kind is not Kind.WAIT:
+            self._lock.acquire()
+        self._notify(Event(Phase.BEGUN, action))
+        try:
+            if not self._begin_in_background(action):
+                self._do(action)
+                self._succeed(action)
+        except (EngineError, ComposeError, OSError) as error:
+            self._fail(action, error)
+
+    def _begin_in_background(self, action: Action) -> bool:
+        """Begin what takes time and register its descriptor; False for an action that `_do` does at once."""
+        if action.kind is Kind.START:
+            launch = self._engine.containers.begin_start(self._id(action))
+            self._launches[launch.fileno()] = (action, launch)
+            self._poll.register(launch.fileno(), select.POLLIN)
+        elif action.kind is Kind.STOP:
+            grace_ns = None if action.grace_ns < 0 else action.grace_ns
+            container = self._engine.containers.get(self._id(action))
+            stopping = self._engine.containers.begin_stop(container, grace_ns=grace_ns)
+            if stopping.fileno() < 0:
+                stopping.finish()
+                return False
+            self._stops[stopping.fileno()] = (action, stopping)
+            self._poll.register(stopping.fileno(), select.POLLIN)
+        elif action.kind is Kind.WAIT:
+            ids = [self._ids[name] for name in action.containers if name in self._ids]
+            self._watch(action, Waiter(self._engine, action, ids))
+        else:
+            return False
+        return True
+
+    def _id(self, action: Action) -> str:
+        return action.container_id or self._ids[action.name]
+
+    def _do(self, action: Action) -> None:
+        containers = self._engine.containers
+        if action.kind is Kind.CREATE_NETWORK:
+            self._create_network(action.name)
+        elif action.kind is Kind.REMOVE_NETWORK:
+            self._engine.networks.remove(action.name, detach=action.detach)
+        elif action.kind is Kind.CREATE_VOLUME:
+            volume = self._volumes[action.name]
+            self._engine.volumes.create(
+                action.name, project=self._project, config_hash=volume.config_hash, labels=volume.labels
+            )
+        elif action.kind is Kind.REMOVE_VOLUME:
+            self._engine.volumes.remove(action.name)
+        elif action.kind is Kind.CREATE:
+            self._ids[action.name] = containers.create(
+                from_json(action.spec), fields=action.fields, replaces=action.replaces
+            )
+        elif action.kind is Kind.REMOVE:
+            containers.remove(action.container_id, volumes=action.anonymous_volumes)
+        elif action.kind is Kind.KILL:
+            containers.signal(containers.get(action.container_id), action.number)
+
+    def _create_network(self, name: str) -> None:
+        network = self._networks[name]
+        first = network.subnets[0] if network.subnets else {}
+        self._engine.networks.create(
+            name,
+            project=self._project,
+            config_hash=network.config_hash,
+            driver=network.driver,
+            internal=network.internal,
+            subnet=first.get("subnet", ""),
+            gateway=first.get("gateway", ""),
+            ip_range=first.get("ip_range", ""),
+            aux_addresses=first.get("aux_addresses"),
+            options=network.driver_opts,
+            labels=network.labels,
+        )
+
+    # ---- waiting
+
+    def _watch(self, action: Action, waiter: Waiter) -> None:
+        if waiter.done:
+            self._succeed(action)
+            return
+        for descriptor in waiter.filenos():
+            self._waits[descriptor] = (action, waiter)
+            self._poll.register(descriptor, select.POLLIN)
+
+    def _serve(self) -> None:
+        if not self._launches and not self._stops and self._lock.held:
+            self._lock.release()
+        for descriptor, _ in self._poll.poll(self._timeout_ms()):
+            if descriptor in self._launches:
+                self._finish_launch(descriptor)
+            elif descriptor in self._stops:
+                self._finish_stop(descriptor)
+            elif descriptor in self._waits:
+                self._handle_wait(descriptor)
+        now = time.monotonic()
+        for descriptor, (_, stopping) in list(self._stops.items()):
+            if stopping.deadline <= now:
+                self._finish_stop(descriptor)
+        if self._deadline is not None and self._deadline <= now:
+            self._time_out()
+
+    def _timeout_ms(self) -> float | None:
+        deadlines = [stopping.deadline for _, stopping in self._stops.values()]
+        if self._deadline is not None:
+            deadlines.append(self._deadline)
+        return max(0.0, (min(deadlines) - time.monotonic()) * 1000 + 1) if deadlines else None
+
+    def _finish_launch(self, descriptor: int) -> None:
+        action, launch = self._launches.pop(descriptor)
+        self._poll.unregister(descriptor)
+        try:
+            launch.finish()
+            self.warnings += [f"container {launch.name}: {text}" for text in launch.warnings]
+            self._engine.containers.started(self._id(action))
+        except EngineError as error:
+            self._fail(action, error)
+        else:
+            self._succeed(action)
+
+    def _finish_stop(self, descriptor: int) -> None:
+        action, stopping = self._stops.pop(descriptor)
+        self._poll.unregister(descriptor)
+        try:
+            stopping.finish()
+        except (EngineError, OSError) as error:
+            self._fail(action, error)
+        else:
+            self._succeed(action)
+
+    def _handle_wait(self, descriptor: int) -> None:
+        action, waiter = self._waits[descriptor]
+        before = set(waiter.filenos())
+        error: Exception | None = None
+        try:
+            waiter.handle(descriptor)
+        except (EngineError, ComposeError) as caught:
+            error = caught
+        after = set() if error else set(waiter.filenos())
+        for gone in before - after:
+            del self._waits[gone]
+            self._poll.unregister(gone)
+        for new in after - before:
+            self._waits[new] = (action, waiter)
+            self._poll.register(new, select.POLLIN)
+        if error is not None:
+            waiter.close()
+            self._fail(action, error)
+        elif waiter.done:
+            self._succeed(action)
+
+    def _time_out(self) -> None:
+        self._deadline = None
+        for action, waiter in dict.fromkeys(self._waits.values()):
+            for descriptor in waiter.filenos():
+                self._waits.pop(descriptor, None)
+                self._poll.unregister(descriptor)
+            waiter.close()
+            self._fail(action, ExecutionError(f"service {action.service} was not ready in time"))
+
+    # ---- outcomes
+
+    def _succeed(self, action: Action) -> None:
+        self._done.add(action.id)
+        self._notify(Event(Phase.DONE, action))
+
+    def _fail(self, action: Action, error: Exception) -> None:
+        message = str(error)
+        if action.kind is Kind.WAIT and action.condition != "ready":
+            message = f"dependency failed to start: {message}"
+        self.failures.append(Failure(action, message, getattr(error, "hint", "")))
+        self._notify(Event(Phase.FAILED, action, message))
+
+    def kill_stopping(self) -> None:
+        """The user has no patience: kill what is being stopped."""
+        for _, stopping in self._stops.values():
+            stopping.kill()

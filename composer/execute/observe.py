@@ -1,0 +1,45 @@
+"""Reads what is there into an ObservedState."""
+
+from collections.abc import Iterable
+
+from composer.plan.desired import Desired
+from composer.plan.observed import ObservedContainer, ObservedState
+from runtime import Container, Engine
+
+
+def observe_container(container: Container, networks: tuple[str, ...] = ()) -> ObservedContainer:
+    """One container as the planner sees it."""
+    return ObservedContainer(
+        id=container.id,
+        name=container.name,
+        service=container.service,
+        number=container.number,
+        status=container.status,
+        health=container.live.health if container.live else "",
+        exit_code=container.exit.code if container.exit else -1,
+        config_hash=container.config_hash,
+        image_id=container.image_id,
+        fields=container.fields,
+        networks=networks,
+        leftover=bool(container.intent),
+    )
+
+
+def observe(engine: Engine, desired: Desired) -> ObservedState:
+    """The project's containers, all networks and volumes that matter to it, and its images. Takes no lock."""
+    containers = tuple(
+        observe_container(container, tuple(engine.containers.addresses(container.id)))
+        for container in engine.containers.list(desired.project)
+    )
+    networks = {network.name: network for network in engine.networks.list()}
+    return ObservedState(
+        containers=containers,
+        networks={name: network.config_hash for name, network in networks.items()},
+        project_networks=tuple(name for name, item in networks.items() if item.project == desired.project),
+        volumes={volume.name: volume.config_hash for volume in engine.volumes.list() if not volume.anonymous},
+        images=_images(engine, (service.image for service in desired.services)),
+    )
+
+
+def _images(engine: Engine, references: Iterable[str]) -> dict[str, str]:
+    return {reference: engine.images.find(reference) for reference in dict.fromkeys(references) if reference}

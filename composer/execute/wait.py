@@ -1,0 +1,87 @@
+"""Waits for a condition of a service's containers, told by their shims: nothing is polled."""
+
+from composer.errors import ExecutionError
+from composer.plan.action import READY, Action
+from composer.plan.desired import COMPLETED, HEALTHY
+from runtime import Container, Engine, Subscription
+
+_PENDING = None
+
+
+def check(container: Container, condition: str) -> bool | None:
+    """Whether the condition holds; None while that is open. Raises ExecutionError when it can't hold any more."""
+    ended = container.exit
+    health = container.live.health if container.live else ""
+    if condition == COMPLETED:
+        if ended is None:
+            return _PENDING
+        if ended.code == 0 and not ended.error:
+            return True
+        raise ExecutionError(f"container {container.name} didn't complete successfully: exit {ended.code}")
+    if ended is not None:
+        if condition == READY and ended.code == 0 and container.spec.restart.name in ("", "no"):
+            return True
+        raise ExecutionError(f"container {container.name} exited ({ended.code})")
+    if container.live is None:
+        raise ExecutionError(f"container {container.name} is not running")
+    if health == "unhealthy":
+        raise ExecutionError(f"container {container.name} is unhealthy")
+    if health == "healthy":
+        return True
+    if not health and container.status == "running":
+        if condition == HEALTHY:
+            raise ExecutionError(
+                f"container {container.name} has no healthcheck", hint="give its service a healthcheck"
+            )
+        return True
+    return _PENDING
+
+
+class Waiter:
+    """One WAIT action under way. `filenos` to poll, `handle` what became readable; `done` at the end."""
+
+    def __init__(self, engine: Engine, action: Action, container_ids: list[str]) -> None:
+        self._engine = engine
+        self._condition = action.condition
+        self._pending: dict[int, tuple[str, Subscription]] = {}
+        for container_id in container_ids:
+            self._look(container_id)
+
+    @property
+    def done(self) -> bool:
+        return not self._pending
+
+    def filenos(self) -> list[int]:
+        return list(self._pending)
+
+    def handle(self, descriptor: int) -> None:
+        """Take news from one container. Raises ExecutionError when the condition can't hold any more."""
+        container_id, subscription = self._pending[descriptor]
+        ended = not subscription.take()
+        if check(self._engine.containers.get(container_id), self._condition) is not _PENDING or ended:
+            del self._pending[descriptor]
+            subscription.close()
+            if ended:
+                self._look(container_id)
+
+    def _look(self, container_id: str) -> None:
+        # Subscribe first: a change after the look below is then news.
+        subscription = self._engine.containers.subscribe(container_id)
+        try:
+            outcome = check(self._engine.containers.get(container_id), self._condition)
+        except ExecutionError:
+            if subscription is not None:
+                subscription.close()
+            raise
+        if subscription is None:
+            if outcome is _PENDING:
+                raise ExecutionError(f"a container of the service is gone: {container_id[:12]}")
+        elif outcome is _PENDING:
+            self._pending[subscription.fileno()] = (container_id, subscription)
+        else:
+            subscription.close()
+
+    def close(self) -> None:
+        for _, subscription in self._pending.values():
+            subscription.close()
+        self._pending.clear()

@@ -1,0 +1,65 @@
+"""What an executor does, line by line, as it happens."""
+
+from composer.execute.executor import Event, Phase
+from composer.output.terminal import DIM, GREEN, RED, Terminal
+from composer.plan.action import Action, Kind
+from composer.plan.desired import COMPLETED, HEALTHY
+
+# Kind -> what kind of thing it is about, the word while it goes on, the word when it is done.
+_WORDS = {
+    Kind.CREATE_NETWORK: ("Network", "Creating", "Created"),
+    Kind.REMOVE_NETWORK: ("Network", "Removing", "Removed"),
+    Kind.CREATE_VOLUME: ("Volume", "Creating", "Created"),
+    Kind.REMOVE_VOLUME: ("Volume", "Removing", "Removed"),
+    Kind.CREATE: ("Container", "Creating", "Created"),
+    Kind.START: ("Container", "Starting", "Started"),
+    Kind.STOP: ("Container", "Stopping", "Stopped"),
+    Kind.KILL: ("Container", "Killing", "Killed"),
+    Kind.REMOVE: ("Container", "Removing", "Removed"),
+    Kind.WAIT: ("Service", "Waiting", "Ready"),
+}
+_OBVIOUS_CAUSES = frozenset(("new", "down", "stop", "start", "restart", "kill", "--wait"))
+
+
+class Progress:
+    """Writes to one terminal (stderr); `quiet` shows failures only."""
+
+    def __init__(self, terminal: Terminal, *, quiet: bool = False) -> None:
+        self._terminal = terminal
+        self._quiet = quiet
+
+    def __call__(self, event: Event) -> None:
+        action = event.action
+        if event.phase is Phase.FAILED:
+            self._write(action, "Error", event.error, RED)
+        elif self._quiet or (action.kind is Kind.REMOVE and not self._is_visible_removal(action)):
+            return
+        elif event.phase is Phase.BEGUN:
+            self._write(action, self._begun(action), self._cause(action), DIM)
+        else:
+            self._write(action, self._done(action), "", GREEN)
+
+    @staticmethod
+    def _is_visible_removal(action: Action) -> bool:
+        # The old half of a recreated container goes without a line of its own.
+        return not action.replaced
+
+    @staticmethod
+    def _begun(action: Action) -> str:
+        return "Recreating" if action.kind is Kind.CREATE and action.replaces else _WORDS[action.kind][1]
+
+    @staticmethod
+    def _done(action: Action) -> str:
+        if action.kind is Kind.CREATE and action.replaces:
+            return "Recreated"
+        if action.kind is Kind.WAIT:
+            return {HEALTHY: "Healthy", COMPLETED: "Completed"}.get(action.condition, "Ready")
+        return _WORDS[action.kind][2]
+
+    @staticmethod
+    def _cause(action: Action) -> str:
+        return "" if action.cause in _OBVIOUS_CAUSES else action.cause
+
+    def _write(self, action: Action, word: str, more: str, colour: str) -> None:
+        text = f" {_WORDS[action.kind][0]} {action.name}  {self._terminal.paint(word, colour)}"
+        self._terminal.line(f"{text}  {more}" if more else text)

@@ -1,0 +1,245 @@
+"""Plans `down`, `stop`, `start`, `restart` and `kill`. Pure."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from composer.errors import SelectionError
+from composer.plan.action import Kind, Plan, PlanBuilder
+from composer.plan.desired import COMPLETED, HEALTHY, Desired, DesiredService
+from composer.plan.observed import ObservedContainer, ObservedState
+from composer.plan.orphans import find_orphans, plan_orphans
+
+
+class DownOptions(NamedTuple):
+    """The options of `down` that change the plan. `grace_ns` -1 = each container's own."""
+
+    services: tuple[str, ...] = ()
+    volumes: bool = False
+    remove_orphans: bool = False
+    grace_ns: int = -1
+
+
+def check_services(desired: Desired, names: Iterable[str]) -> None:
+    """Raise SelectionError if a name is not a service of the file."""
+    known = {service.name for service in desired.services} | set(desired.inactive)
+    for name in names:
+        if name not in known:
+            raise SelectionError(
+                f"no such service: {name}",
+                hint=f"the project has: {', '.join(sorted(known)) or 'no services'}",
+            )
+
+
+def _dependents(desired: Desired) -> dict[str, set[str]]:
+    """Service -> the services that depend on it directly."""
+    found: dict[str, set[str]] = {}
+    for service in desired.services:
+        for dependency in service.depends_on:
+            found.setdefault(dependency.service, set()).add(service.name)
+    return found
+
+
+def _stop_all(
+    builder: PlanBuilder,
+    desired: Desired,
+    containers: Iterable[ObservedContainer],
+    cause: str,
+    grace_ns: int,
+) -> dict[str, int]:
+    """STOP actions, dependents before what they depend on; container id -> action."""
+    by_service: dict[str, list[ObservedContainer]] = {}
+    for container in containers:
+        by_service.setdefault(container.service, []).append(container)
+    dependents = _dependents(desired)
+    order = [service.name for service in reversed(desired.services)]
+    order += [name for name in by_service if name not in order]
+    stops: dict[str, int] = {}
+    of_service: dict[str, tuple[int, ...]] = {}
+    for name in order:
+        before = tuple(
+            stop for dependent in dependents.get(name, ()) for stop in of_service.get(dependent, ())
+        )
+        own = []
+        for container in by_service.get(name, ()):
+            if container.live:
+                stops[container.id] = builder.add(
+                    Kind.STOP,
+                    container.name,
+                    cause,
+                    needs=before,
+                    service=name,
+                    container_id=container.id,
+                    grace_ns=grace_ns,
+                )
+                own.append(stops[container.id])
+        # A service with nothing to stop passes on what has to be stopped before it.
+        of_service[name] = tuple(own) or before
+    return stops
+
+
+def plan_down(desired: Desired, observed: ObservedState, options: DownOptions) -> Plan:
+    """Stop and remove the project's containers, then its networks, with `volumes` also its volumes."""
+    check_services(desired, options.services)
+    builder = PlanBuilder(desired.project)
+    orphans = {container.id for container in find_orphans(desired, observed)}
+    chosen = [
+        container
+        for container in observed.containers
+        if container.id not in orphans and (not options.services or container.service in options.services)
+    ]
+    stops = _stop_all(builder, desired, chosen, "down", options.grace_ns)
+    removals = [
+        builder.add(
+            Kind.REMOVE,
+            container.name,
+            "down",
+            needs=(stops[container.id],) if container.id in stops else (),
+            service=container.service,
+            container_id=container.id,
+            anonymous_volumes=options.volumes,
+        )
+        for container in chosen
+    ]
+    removals += plan_orphans(builder, desired, observed, remove=options.remove_orphans)
+    if not options.services:
+        _remove_resources(builder, desired, observed, options, tuple(removals), kept=orphans)
+    return builder.plan()
+
+
+def _remove_resources(
+    builder: PlanBuilder,
+    desired: Desired,
+    observed: ObservedState,
+    options: DownOptions,
+    removals: tuple[int, ...],
+    *,
+    kept: set[str],
+) -> None:
+    in_use = {
+        name
+        for container in observed.containers
+        if container.id in kept and not options.remove_orphans
+        for name in container.networks
+    }
+    for name in observed.project_networks:
+        if name in in_use:
+            builder.warn(f"network {name} is still in use by an orphan container and stays")
+        else:
+            builder.add(Kind.REMOVE_NETWORK, name, "down", needs=removals)
+    if not options.volumes:
+        return
+    for name in desired.all_volumes:
+        if name in observed.volumes:
+            builder.add(Kind.REMOVE_VOLUME, name, "down --volumes", needs=removals, destructive=True)
+
+
+def plan_stop(
+    desired: Desired, observed: ObservedState, services: tuple[str, ...] = (), *, grace_ns: int = -1
+) -> Plan:
+    """Stop containers, dependents first."""
+    check_services(desired, services)
+    builder = PlanBuilder(desired.project)
+    chosen = [item for item in observed.containers if not services or item.service in services]
+    _stop_all(builder, desired, chosen, "stop", grace_ns)
+    return builder.plan()
+
+
+def plan_kill(desired: Desired, observed: ObservedState, services: tuple[str, ...], number: int) -> Plan:
+    """Send a signal to running containers."""
+    check_services(desired, services)
+    builder = PlanBuilder(desired.project)
+    for container in observed.containers:
+        if container.live and (not services or container.service in services):
+            builder.add(
+                Kind.KILL,
+                container.name,
+                "kill",
+                service=container.service,
+                container_id=container.id,
+                number=number,
+            )
+    return builder.plan()
+
+
+def plan_start(desired: Desired, observed: ObservedState, services: tuple[str, ...] = ()) -> Plan:
+    """Start containers that exist, with what they depend on, in dependency order.
+
+    Raises SelectionError where a service has no container yet.
+    """
+    from composer.plan.up import select_services
+
+    chosen = select_services(desired, services)
+    for name in services:
+        if not observed.of_service(name):
+            raise SelectionError(f"service {name} has no container to start", hint="use `pycompose up`")
+    builder = PlanBuilder(desired.project)
+    _start_all(builder, chosen, observed, "start", {})
+    return builder.plan()
+
+
+def plan_restart(
+    desired: Desired,
+    observed: ObservedState,
+    services: tuple[str, ...] = (),
+    *,
+    grace_ns: int = -1,
+    no_deps: bool = False,
+) -> Plan:
+    """Stop and start containers; dependents with `restart: true` go along unless `no_deps`."""
+    check_services(desired, services)
+    names = set(services) or {service.name for service in desired.services}
+    if not no_deps:
+        for service in desired.services:
+            if any(item.restart and item.service in names for item in service.depends_on):
+                names.add(service.name)
+    builder = PlanBuilder(desired.project)
+    containers = [item for item in observed.containers if item.service in names and not item.oneoff]
+    stops = _stop_all(builder, desired, containers, "restart", grace_ns)
+    chosen = tuple(service for service in desired.services if service.name in names)
+    _start_all(builder, chosen, observed, "restart", stops)
+    return builder.plan()
+
+
+def _start_all(
+    builder: PlanBuilder,
+    services: tuple[DesiredService, ...],
+    observed: ObservedState,
+    cause: str,
+    stops: dict[str, int],
+) -> None:
+    starts: dict[str, tuple[int, ...]] = {}
+    waits: dict[tuple[str, str], int] = {}
+    for service in services:
+        containers = [item for item in observed.of_service(service.name) if not item.live or item.id in stops]
+        if not containers:
+            continue
+        before: list[int] = []
+        for item in service.depends_on:
+            started = starts.get(item.service, ())
+            if item.condition in (HEALTHY, COMPLETED) and started:
+                key = (item.service, item.condition)
+                if key not in waits:
+                    names = tuple(other.name for other in observed.of_service(item.service))
+                    waits[key] = builder.add(
+                        Kind.WAIT,
+                        item.service,
+                        f"{service.name} depends on it",
+                        needs=started,
+                        service=item.service,
+                        condition=item.condition,
+                        containers=names,
+                    )
+                before.append(waits[key])
+            else:
+                before += started
+        starts[service.name] = tuple(
+            builder.add(
+                Kind.START,
+                container.name,
+                cause,
+                needs=(*before, *((stops[container.id],) if container.id in stops else ())),
+                service=service.name,
+                container_id=container.id,
+            )
+            for container in containers
+        )

@@ -1,0 +1,431 @@
+"""Plans `up`: what to make, make anew, start, wait for and take away. Pure.
+
+Order, as the reference has it: networks and volumes, then every container that is missing or changed (an old one
+is stopped, replaced and removed), then starts in dependency order with waits for conditions between them.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from composer.errors import ComposeError, SelectionError
+from composer.plan.action import READY, Kind, Plan, PlanBuilder
+from composer.plan.desired import (
+    COMPLETED,
+    HEALTHY,
+    Dependency,
+    Desired,
+    DesiredNetwork,
+    DesiredService,
+    DesiredVolume,
+)
+from composer.plan.observed import ObservedContainer, ObservedState
+from composer.plan.orphans import plan_orphans
+from composer.plan.resources import check_external, diverged_networks, plan_networks, plan_volumes
+
+LABEL_NUMBER = "com.docker.compose.container-number"
+LABEL_HASH = "com.docker.compose.config-hash"
+
+
+class UpOptions(NamedTuple):
+    """The options of `up` that change the plan. `grace_ns` -1 = each container's own."""
+
+    services: tuple[str, ...] = ()
+    no_deps: bool = False
+    force_recreate: bool = False
+    no_recreate: bool = False
+    remove_orphans: bool = False
+    renew_anonymous_volumes: bool = False
+    no_start: bool = False
+    wait: bool = False
+    scale: Mapping[str, int] = {}
+    grace_ns: int = -1
+
+
+def select_services(
+    desired: Desired, names: tuple[str, ...], *, no_deps: bool = False
+) -> tuple[DesiredService, ...]:
+    """The named services with what they depend on, or all; in dependency order. Raises SelectionError."""
+    by_name = {service.name: service for service in desired.services}
+    for name in names:
+        if name not in by_name:
+            raise SelectionError(
+                f"no such service: {name}",
+                hint=f"the project has: {', '.join(sorted(by_name)) or 'no services'}",
+            )
+    if not names:
+        return desired.services
+    wanted: set[str] = set()
+    pending = list(names)
+    while pending:
+        name = pending.pop()
+        if name in wanted:
+            continue
+        wanted.add(name)
+        if not no_deps:
+            pending += [item.service for item in by_name[name].depends_on if item.service in by_name]
+    return tuple(service for service in desired.services if service.name in wanted)
+
+
+def plan_up(desired: Desired, observed: ObservedState, options: UpOptions) -> Plan:
+    """What it takes to make the project's containers as the file says. Raises ComposeError before any change."""
+    return _UpPlanner(desired, observed, options).plan()
+
+
+class _UpPlanner:
+    def __init__(self, desired: Desired, observed: ObservedState, options: UpOptions) -> None:
+        self._desired = desired
+        self._observed = observed
+        self._options = options
+        self._builder = PlanBuilder(desired.project)
+        self._services = select_services(desired, options.services, no_deps=options.no_deps)
+        self._made: dict[str, int] = {}  # network or volume -> action
+        self._ready: dict[str, tuple[int, ...]] = {}  # service -> actions after which it is created
+        self._starts: dict[str, tuple[int, ...]] = {}  # service -> its START actions
+        self._changed: set[str] = set()  # services with a container that is made anew
+        self._to_start: dict[str, list[tuple[str, str, str, int]]] = {}
+        self._names: dict[str, tuple[str, ...]] = {}
+
+    def plan(self) -> Plan:
+        self._check()
+        self._remove_leftovers()
+        diverged = self._renewable(diverged_networks(self._desired, self._observed))
+        renewed = frozenset(network.name for network in diverged)
+        stops = self._stop_users(renewed)
+        self._made |= plan_volumes(self._builder, self._used_volumes(), self._observed)
+        self._made |= plan_networks(self._builder, self._used_networks(), self._observed)
+        for network in diverged:
+            cause = f"its definition changed ({network.origin})"
+            gone = self._builder.add(
+                Kind.REMOVE_NETWORK, network.name, cause, needs=tuple(stops.values()), detach=True
+            )
+            self._made[network.name] = self._builder.add(
+                Kind.CREATE_NETWORK, network.name, cause, needs=(gone,)
+            )
+        for service in self._services:
+            self._plan_containers(service, renewed, stops)
+        if not self._options.no_start:
+            for service in self._services:
+                self._plan_starts(service)
+            if self._options.wait:
+                self._plan_final_waits()
+        plan_orphans(self._builder, self._desired, self._observed, remove=self._options.remove_orphans)
+        return self._builder.plan()
+
+    # ---- checks
+
+    def _check(self) -> None:
+        check_external(self._desired, self._observed)
+        for service in self._services:
+            if not service.image:
+                raise ComposeError(
+                    f"{service.origin}: service {service.name} is to be built, which this release cannot do yet",
+                    hint="give it an image: that exists (pycompose image ls)",
+                )
+            if not self._observed.images.get(service.image):
+                raise ComposeError(
+                    f"{service.origins.get('image', service.origin)}: service {service.name}:"
+                    f" there is no image {service.image}",
+                    hint="import it with `pycompose image import TAR NAME`, or use host:/ or rootfs:/PATH",
+                )
+            if service.container_name and self._scale(service) > 1:
+                raise ComposeError(
+                    f"{service.origin}: service {service.name} has a container_name and can not have"
+                    f" {self._scale(service)} containers",
+                    hint="remove container_name or scale to 1",
+                )
+
+    def _scale(self, service: DesiredService) -> int:
+        return self._options.scale.get(service.name, service.scale)
+
+    def _used_networks(self) -> list[DesiredNetwork]:
+        used = {
+            attachment["network"]
+            for service in self._services
+            for attachment in service.spec.get("networks", ())
+        }
+        return [network for network in self._desired.networks if network.name in used]
+
+    def _used_volumes(self) -> list[DesiredVolume]:
+        used = {
+            mount.get("source")
+            for service in self._services
+            for mount in service.spec.get("mounts", ())
+            if mount["type"] == "volume"
+        }
+        return [volume for volume in self._desired.volumes if volume.name in used]
+
+    def _renewable(self, networks: tuple[DesiredNetwork, ...]) -> tuple[DesiredNetwork, ...]:
+        """Those networks whose every user is made anew in this plan; the others stay, with a warning."""
+        selected = {service.name for service in self._services}
+        chosen = []
+        for network in networks:
+            users = [item for item in self._observed.containers if network.name in item.networks]
+            others = sorted({item.service for item in users if item.service not in selected})
+            if others or self._options.no_recreate:
+                self._builder.warn(
+                    f"{network.origin}: network {network.name} has another definition now, but stays as it is"
+                    + (
+                        f" while {', '.join(others)} use it; run `pycompose up` for all services"
+                        if others
+                        else ""
+                    )
+                )
+            else:
+                chosen.append(network)
+        return tuple(chosen)
+
+    # ---- containers
+
+    def _remove_leftovers(self) -> None:
+        for container in self._observed.containers:
+            if container.leftover:
+                cause = "left by an interrupted command"
+                needs = self._stop(container, cause)
+                self._builder.add(
+                    Kind.REMOVE,
+                    container.name,
+                    cause,
+                    needs=needs,
+                    service=container.service,
+                    container_id=container.id,
+                )
+
+    def _stop(self, container: ObservedContainer, cause: str) -> tuple[int, ...]:
+        if not container.live:
+            return ()
+        return (
+            self._builder.add(
+                Kind.STOP,
+                container.name,
+                cause,
+                service=container.service,
+                container_id=container.id,
+                grace_ns=self._options.grace_ns,
+            ),
+        )
+
+    def _stop_users(self, networks: frozenset[str]) -> dict[str, int]:
+        """Stop every container in a network that is made anew; container id -> action."""
+        stops = {}
+        for container in self._observed.containers:
+            if networks.intersection(container.networks) and container.live:
+                name = sorted(networks.intersection(container.networks))[0]
+                (stops[container.id],) = self._stop(container, f"network {name} is made anew")
+        return stops
+
+    def _plan_containers(
+        self, service: DesiredService, renewed: frozenset[str], stops: dict[str, int]
+    ) -> None:
+        scale = self._scale(service)
+        existing = {container.number: container for container in self._observed.of_service(service.name)}
+        kept = sorted(existing)[:scale]
+        for number in sorted(set(existing) - set(kept), reverse=True):
+            self._remove(existing[number], f"scaled to {scale}")
+        free = (number for number in range(1, scale + len(kept) + 1) if number not in kept)
+        numbers = sorted([*kept, *(next(free) for _ in range(scale - len(kept)))])
+        names, ready = [], []
+        for number in numbers:
+            container = existing.get(number)
+            names.append(container.name if container else self._name(service, number))
+            cause = "new" if container is None else self._cause_to_recreate(service, container, renewed)
+            if cause:
+                names[-1] = self._name(service, number)
+                action = self._create(service, number, container, cause, stops)
+                ready.append(action)
+                self._to_start.setdefault(service.name, []).append((names[-1], "", cause, action))
+            elif container is not None and not container.live:
+                self._to_start.setdefault(service.name, []).append(
+                    (container.name, container.id, f"it is {container.status}", -1)
+                )
+        self._names[service.name] = tuple(names)
+        self._ready[service.name] = tuple(ready)
+
+    def _name(self, service: DesiredService, number: int) -> str:
+        return service.container_name or f"{self._desired.project}-{service.name}-{number}"
+
+    def _remove(self, container: ObservedContainer, cause: str) -> None:
+        needs = self._stop(container, cause)
+        self._builder.add(
+            Kind.REMOVE,
+            container.name,
+            cause,
+            needs=needs,
+            service=container.service,
+            container_id=container.id,
+        )
+
+    def _cause_to_recreate(
+        self, service: DesiredService, container: ObservedContainer, renewed: frozenset[str]
+    ) -> str:
+        if self._options.no_recreate:
+            return ""
+        if self._options.force_recreate and (
+            not self._options.services or service.name in self._options.services
+        ):
+            return "--force-recreate"
+        network = next((name for name in container.networks if name in renewed), "")
+        if network:
+            return f"network {network} is made anew"
+        if container.config_hash != service.config_hash:
+            return _describe_change(service, container)
+        if container.image_id != self._observed.images.get(service.image):
+            return f"image {service.image} is another one now"
+        return ""
+
+    def _create(
+        self,
+        service: DesiredService,
+        number: int,
+        old: ObservedContainer | None,
+        cause: str,
+        stops: dict[str, int],
+    ) -> int:
+        needs = [
+            self._made[name]
+            for name in (
+                *(attachment["network"] for attachment in service.spec.get("networks", ())),
+                *(mount.get("source", "") for mount in service.spec.get("mounts", ())),
+            )
+            if name in self._made
+        ]
+        replaced = old.id if old else ""
+        if old is not None:
+            self._changed.add(service.name)
+            needs += [stops[old.id]] if old.id in stops else self._stop(old, cause)
+        name = self._name(service, number)
+        action = self._builder.add(
+            Kind.CREATE,
+            name,
+            cause,
+            needs=tuple(needs),
+            service=service.name,
+            spec=_spec(service, name, number),
+            fields=service.fields,
+            replaces=replaced,
+        )
+        if old is None:
+            return action
+        return self._builder.add(
+            Kind.REMOVE,
+            old.name,
+            cause,
+            needs=(action,),
+            service=service.name,
+            container_id=old.id,
+            anonymous_volumes=self._options.renew_anonymous_volumes,
+            replaced=True,
+        )
+
+    # ---- starting
+
+    def _plan_starts(self, service: DesiredService) -> None:
+        self._restart_for_dependencies(service)
+        waiting = self._to_start.get(service.name, [])
+        if not waiting:
+            return
+        before = self._conditions(service)
+        self._starts[service.name] = tuple(
+            self._builder.add(
+                Kind.START,
+                name,
+                cause,
+                needs=(*before, *((ready,) if ready >= 0 else ())),
+                service=service.name,
+                container_id=container_id,
+            )
+            for name, container_id, cause, ready in waiting
+        )
+
+    def _restart_for_dependencies(self, service: DesiredService) -> None:
+        """`depends_on: {x: {restart: true}}`: start again when x is made anew (Compose spec 05-services)."""
+        cause = next(
+            (f"{item.service}, on which it depends, is made anew" for item in service.depends_on
+             if item.restart and item.service in self._changed),
+            "",
+        )  # fmt: skip
+        if not cause:
+            return
+        planned = {name for name, *_ in self._to_start.get(service.name, ())}
+        for container in self._observed.of_service(service.name):
+            if (
+                container.live
+                and container.name not in planned
+                and container.name in self._names[service.name]
+            ):
+                (stop,) = self._stop(container, cause)
+                self._to_start.setdefault(service.name, []).append(
+                    (container.name, container.id, cause, stop)
+                )
+
+    def _conditions(self, service: DesiredService) -> tuple[int, ...]:
+        if self._options.no_deps:
+            return ()
+        planned = {item.name for item in self._services}
+        needs: list[int] = []
+        for dependency in service.depends_on:
+            if dependency.service not in planned:
+                continue
+            needs += self._condition(service, dependency)
+        return tuple(needs)
+
+    def _condition(self, service: DesiredService, dependency: Dependency) -> tuple[int, ...]:
+        started = self._starts.get(dependency.service, ())
+        if dependency.condition not in (HEALTHY, COMPLETED):
+            return started
+        if not started and dependency.condition == HEALTHY and self._all_healthy(dependency.service):
+            return ()
+        return (
+            self._wait(dependency.service, dependency.condition, f"{service.name} depends on it", started),
+        )
+
+    def _all_healthy(self, service: str) -> bool:
+        return all(container.health == "healthy" for container in self._observed.of_service(service))
+
+    def _wait(self, service: str, condition: str, cause: str, started: tuple[int, ...]) -> int:
+        for action in self._builder.actions:
+            if action.kind is Kind.WAIT and action.service == service and action.condition == condition:
+                return action.id
+        return self._builder.add(
+            Kind.WAIT,
+            service,
+            cause,
+            needs=started,
+            service=service,
+            condition=condition,
+            containers=self._names[service],
+        )
+
+    def _plan_final_waits(self) -> None:
+        for service in self._services:
+            if self._names[service.name]:
+                self._wait(service.name, READY, "--wait", self._starts.get(service.name, ()))
+
+
+def _spec(service: DesiredService, name: str, number: int) -> dict[str, Any]:
+    labels = {
+        **service.spec.get("labels", {}),
+        LABEL_NUMBER: str(number),
+        LABEL_HASH: service.config_hash,
+    }
+    return {**service.spec, "name": name, "labels": labels}
+
+
+def _describe_change(service: DesiredService, container: ObservedContainer) -> str:
+    changed = sorted(
+        path
+        for path in {*service.fields, *container.fields}
+        if service.fields.get(path) != container.fields.get(path)
+    )
+    if not changed:
+        return "its definition changed"
+    described = []
+    for path in changed[:3]:
+        verb = "changed"
+        if path not in container.fields:
+            verb = "added"
+        elif path not in service.fields:
+            verb = "removed"
+        origin = service.origins.get(path, "")
+        described.append(f"{path} {verb}" + (f" ({origin})" if origin and verb != "removed" else ""))
+    more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+    return ", ".join(described) + more

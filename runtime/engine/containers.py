@@ -1,0 +1,277 @@
+"""Containers of an engine: made, started, stopped, looked at and removed."""
+
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from runtime.engine.subscription import Subscription, subscribe
+from runtime.errors import ConflictError, NotFoundError, StateError
+from runtime.oci import container_spec
+from runtime.oci.container_spec import ContainerSpec
+from runtime.shim import control
+from runtime.shim.state import CREATED, EXITED, ExitRecord, LiveState, read_exit_record, read_live_state
+from runtime.store.locks import is_locked
+from runtime.store.trash import discard
+
+if TYPE_CHECKING:
+    from runtime.engine.engine import Engine
+    from runtime.engine.stopping import Stopping
+    from runtime.shim.launch import Launch
+
+# What `docker` shows for a container that was running when its machine went down.
+_LOST_WITH_MACHINE = 255
+_LOST_WITH_SHIM = 137
+
+
+class Container(NamedTuple):
+    """A container as it was at one moment. Times in ns since the epoch; `exit` tells of the last run's end."""
+
+    id: str
+    name: str
+    project: str
+    service: str
+    number: int
+    created_ns: int
+    desired: str
+    intent: str
+    config_hash: str
+    image_id: str
+    image: str
+    spec_text: str
+    fields_text: str
+    status: str
+    live: LiveState | None
+    exit: ExitRecord | None
+
+    @property
+    def spec(self) -> ContainerSpec:
+        return container_spec.from_json(json.loads(self.spec_text))
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """Attribute path -> short hash of what the container was made from."""
+        return dict(json.loads(self.fields_text))
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it has a shim: it runs, or will again by its restart policy."""
+        return self.live is not None
+
+
+class Containers:
+    """The containers of one engine. Methods that change one expect the caller to hold its project's lock."""
+
+    def __init__(self, engine: "Engine") -> None:
+        self._engine = engine
+        self._paths = engine.paths
+        self._database = engine.database
+        self.removed = False  # whether this command has removed a container
+
+    # ---- looking
+
+    def list(self, project: str | None = None) -> list[Container]:
+        """All containers, or those of one project, by service and number. Takes no lock."""
+        if project is None:
+            rows = self._database.rows(
+                "SELECT * FROM containers ORDER BY project, service, number, created_ns"
+            )
+        else:
+            rows = self._database.rows(
+                "SELECT * FROM containers WHERE project = ? ORDER BY service, number, created_ns", project
+            )
+        return [self._observe(row) for row in rows]
+
+    def get(self, container_id: str) -> Container:
+        """One container by its full id. Raises NotFoundError."""
+        row = self._database.row("SELECT * FROM containers WHERE id = ?", container_id)
+        if row is None:
+            raise NotFoundError(f"no such container: {container_id[:12]}", hint="it was removed meanwhile")
+        return self._observe(row)
+
+    def _observe(self, row: sqlite3.Row) -> Container:
+        directory = self._paths.live(row["id"])
+        # In this order: a shim that ends between the two reads has written `exit` before it lets the lock go.
+        live = read_live_state(directory)
+        if live is not None and is_locked(f"{directory}/lock"):
+            return self._container(row, live.status, live, None)
+        ended = read_exit_record(self._paths.container(row["id"]))
+        if ended is None and live is not None:
+            ended = ExitRecord(
+                _LOST_WITH_SHIM, live.started_ns, time.time_ns(), error="its supervisor was killed"
+            )
+        if ended is None and row["desired"] != CREATED:
+            ended = ExitRecord(_LOST_WITH_MACHINE, 0, 0, error="the machine went down while it ran")
+        return self._container(row, CREATED if ended is None else EXITED, None, ended)
+
+    def _container(
+        self, row: sqlite3.Row, status: str, live: LiveState | None, ended: ExitRecord | None
+    ) -> Container:
+        spec_text = row["spec"]
+        return Container(
+            id=row["id"],
+            name=row["name"],
+            project=row["project"],
+            service=row["service"],
+            number=row["number"],
+            created_ns=row["created_ns"],
+            desired=row["desired"],
+            intent=row["intent"],
+            config_hash=row["config_hash"],
+            image_id=row["image_id"],
+            image=json.loads(spec_text)["image"],
+            spec_text=spec_text,
+            fields_text=row["fields"],
+            status=status,
+            live=live,
+            exit=ended,
+        )
+
+    def live_directory(self, container_id: str) -> str:
+        """The STATE directory, where the shim of a running container answers."""
+        return self._paths.live(container_id)
+
+    def log_path(self, container_id: str) -> str:
+        """The file that `shim.logs.reader.LogReader` reads."""
+        return f"{self._paths.container(container_id)}/log"
+
+    def addresses(self, container_id: str) -> dict[str, str]:
+        """Network name -> address of a container."""
+        rows = self._database.rows(
+            "SELECT networks.name, address FROM endpoints JOIN networks ON networks.id = network_id"
+            " WHERE container_id = ? ORDER BY position",
+            container_id,
+        )
+        return {row["name"]: row["address"] for row in rows}
+
+    def oci_spec(self, container_id: str) -> dict[str, Any]:
+        """The OCI spec of the current or last run (config.json). Raises NotFoundError before the first."""
+        from runtime.store.files import read_json
+
+        document = read_json(f"{self._paths.container(container_id)}/config.json")
+        if document is None:
+            raise NotFoundError(f"container {container_id[:12]} has never been started")
+        return document
+
+    # ---- making and removing
+
+    def create(
+        self,
+        spec: ContainerSpec,
+        *,
+        fields: Mapping[str, str] | None = None,
+        replaces: str = "",
+        keep_volumes: bool = True,
+    ) -> str:
+        """Make a container; its id. Nothing runs yet.
+
+        `fields` are kept for telling later what changed. `replaces` is the id of a stopped container whose name
+        this one takes and, with `keep_volumes`, its anonymous volumes; it is left for `remove`. Raises
+        ConflictError for a taken name, NotFoundError for an image or network that is not there, InvalidError for
+        a mount that cannot be.
+        """
+        from runtime.engine.creating import create_container
+
+        return create_container(
+            self._engine, spec, fields=fields or {}, replaces=replaces, keep_volumes=keep_volumes
+        )
+
+    def check(self, spec: ContainerSpec) -> None:
+        """Refuse what can never start, before anything is made. Raises NotFoundError, InvalidError."""
+        from runtime.engine.creating import check_spec
+
+        check_spec(self._engine, spec)
+
+    def anonymous_volumes(self, container_id: str) -> dict[str, str]:
+        """Target -> name of the anonymous volumes of a container."""
+        rows = self._database.rows(
+            "SELECT target, volume FROM mounts JOIN volumes ON volumes.name = volume"
+            " WHERE container_id = ? AND anonymous = 1",
+            container_id,
+        )
+        return {row["target"]: row["volume"] for row in rows}
+
+    def remove(self, container_id: str, *, volumes: bool = False) -> None:
+        """Remove a container that does not run, with `volumes` also its anonymous ones. Raises ConflictError."""
+        container = self.get(container_id)
+        if container.is_live:
+            raise ConflictError(f"container {container.name} is running", hint="stop it first")
+        self.repair(container_id)
+        anonymous = self.anonymous_volumes(container_id) if volumes else {}
+        self._database.execute("UPDATE containers SET intent = 'removing' WHERE id = ?", container_id)
+        discard(self._paths, self._paths.container(container_id))
+        self._database.execute("DELETE FROM containers WHERE id = ?", container_id)
+        self.removed = True
+        for name in anonymous.values():
+            if not self._engine.volumes.users(name):
+                self._engine.volumes.remove(name)
+
+    def drop_empty_cgroups(self) -> None:
+        """Take away the cgroups above containers once there is no container in this root."""
+        if self._database.row("SELECT 1 FROM containers") is None:
+            from runtime.cgroups.manager import open_cgroup
+
+            for path in (f"{self._paths.cgroup_parent}/shim", self._paths.cgroup_parent):
+                open_cgroup(path).delete()
+
+    # ---- starting
+
+    def begin_start(self, container_id: str) -> "Launch":
+        """Start a container's shim; returns at once. `Launch.finish` tells the outcome, then call `started`.
+
+        Raises ConflictError if it runs already, NotFoundError if it is gone.
+        """
+        from runtime.engine.starting import begin_start
+
+        return begin_start(self._engine, container_id)
+
+    def started(self, container_id: str) -> None:
+        """Record that the user wants the container running."""
+        self._database.execute("UPDATE containers SET desired = 'running' WHERE id = ?", container_id)
+
+    # ---- stopping
+
+    def begin_stop(self, container: Container, *, grace_ns: int | None = None) -> "Stopping":
+        """Ask a container to stop; returns at once, `Stopping.finish` waits for the end of all it had.
+
+        `grace_ns` None means the container's own stop_grace_period. After it the program is killed.
+        """
+        spec = container.spec
+        if grace_ns is None:
+            grace_ns = spec.stop_grace_period_ns
+        self._database.execute("UPDATE containers SET desired = 'stopped' WHERE id = ?", container.id)
+        from runtime.engine.stopping import Stopping
+
+        return Stopping(self, container, grace_ns=grace_ns)
+
+    def stop_signal(self, container: Container) -> str:
+        """The name of the signal that asks the container's program to end."""
+        if container.spec.stop_signal:
+            return container.spec.stop_signal
+        from runtime.image.record import image_from_json
+
+        row = self._database.row("SELECT image FROM containers WHERE id = ?", container.id)
+        return (image_from_json(json.loads(row["image"])).config.stop_signal if row else "") or "SIGTERM"
+
+    def signal(self, container: Container, number: int) -> None:
+        """Send a signal to the container's first process. Raises StateError if it does not run."""
+        answer = control.request(self._paths.live(container.id), {"op": "kill", "signal": number})
+        if answer is None or "error" in answer:
+            raise StateError(f"container {container.name} is not running")
+
+    def subscribe(self, container_id: str) -> Subscription | None:
+        """News of a container; None if it has no shim."""
+        return subscribe(self, container_id)
+
+    # ---- repairing
+
+    def repair(self, container_id: str) -> None:
+        """Clean up after a shim that was killed; does nothing where none was."""
+        directory = self._paths.live(container_id)
+        if not os.path.isdir(directory):
+            return
+        from runtime.engine.repair import reclaim
+
+        reclaim(self._engine, container_id)

@@ -1,0 +1,134 @@
+"""Makes containers: their rows, addresses, volumes and folders. Nothing of them runs yet."""
+
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from runtime.container.kill import parse_signal
+from runtime.engine.images import identity
+from runtime.engine.labels import LABEL_HASH, LABEL_NUMBER, LABEL_PROJECT, LABEL_SERVICE
+from runtime.errors import ConflictError, InvalidError
+from runtime.image.record import image_to_json
+from runtime.image.store import ResolvedImage
+from runtime.oci import container_spec
+from runtime.oci.container_spec import ContainerSpec, MountRequest
+from runtime.oci.generate import plan_args
+
+if TYPE_CHECKING:
+    from runtime.engine.engine import Engine
+
+
+def check_spec(engine: "Engine", spec: ContainerSpec) -> ResolvedImage:
+    """Refuse what can never start, before anything is made; the image otherwise.
+
+    Raises NotFoundError for a missing image, InvalidError for no command, a bad signal or an impossible mount.
+    """
+    image = engine.images.resolve(spec.image)
+    plan_args(spec, image.config)
+    if spec.stop_signal:
+        parse_signal(spec.stop_signal)
+    _check_mounts(spec)
+    return image
+
+
+def _check_mounts(spec: ContainerSpec) -> None:
+    seen: set[str] = set()
+    for mount in spec.mounts:
+        if not mount.target.startswith("/"):
+            raise InvalidError(f"container {spec.name}: mount target {mount.target!r} is not absolute")
+        if mount.target in seen:
+            raise InvalidError(f"container {spec.name}: two mounts at {mount.target}")
+        seen.add(mount.target)
+        if mount.type == "bind" and not mount.create_host_path and not os.path.exists(mount.source):
+            raise InvalidError(
+                f"container {spec.name}: bind source path does not exist: {mount.source}",
+                hint="create it, or set bind.create_host_path: true",
+            )
+
+
+def create_container(
+    engine: "Engine", spec: ContainerSpec, *, fields: Mapping[str, str], replaces: str, keep_volumes: bool
+) -> str:
+    """See `Containers.create`."""
+    image = check_spec(engine, spec)
+    container_id = os.urandom(32).hex()
+    inherited = engine.containers.anonymous_volumes(replaces) if keep_volumes else {}
+    with engine.database.transaction():
+        _make_way(engine, replaces)
+        _insert(engine, container_id, spec, image, fields)
+        engine.networks.allocate(container_id, spec.networks)
+        _insert_mounts(engine, container_id, spec, image, inherited)
+    ensure_folder(engine.paths.container(container_id))
+    return container_id
+
+
+def ensure_folder(folder: str) -> None:
+    """A container's DATA directory, with an empty log: readers may follow it before the first line is written."""
+    os.makedirs(f"{folder}/rootfs", mode=0o711, exist_ok=True)
+    os.close(os.open(f"{folder}/log", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+def _make_way(engine: "Engine", replaced: str) -> None:
+    engine.database.execute(
+        "UPDATE containers SET intent = 'replaced', name = name || '.' || substr(id, 1, 12) WHERE id = ?",
+        replaced,
+    )
+    engine.database.execute("DELETE FROM endpoints WHERE container_id = ?", replaced)
+
+
+def _insert(
+    engine: "Engine",
+    container_id: str,
+    spec: ContainerSpec,
+    image: ResolvedImage,
+    fields: Mapping[str, str],
+) -> None:
+    labels = spec.labels
+    try:
+        engine.database.execute(
+            "INSERT INTO containers VALUES (?, ?, ?, ?, ?, ?, 'created', '', ?, ?, ?, ?, ?)",
+            container_id,
+            spec.name,
+            labels.get(LABEL_PROJECT, ""),
+            labels.get(LABEL_SERVICE, ""),
+            int(labels.get(LABEL_NUMBER, "1")),
+            time.time_ns(),
+            labels.get(LABEL_HASH, ""),
+            identity(image),
+            json.dumps(container_spec.to_json(spec)),
+            json.dumps(image_to_json(image)),
+            json.dumps(dict(fields)),
+        )
+    except sqlite3.IntegrityError as error:
+        raise ConflictError(
+            f"the container name {spec.name} is in use",
+            hint="remove that container or choose another name",
+        ) from error
+
+
+def _insert_mounts(
+    engine: "Engine",
+    container_id: str,
+    spec: ContainerSpec,
+    image: ResolvedImage,
+    inherited: Mapping[str, str],
+) -> None:
+    for mount in _volume_mounts(spec.mounts, image.config.volumes):
+        name = mount.source or inherited.get(mount.target)
+        if not name:
+            name = engine.volumes.create_anonymous(project=spec.labels.get(LABEL_PROJECT, ""))
+        elif not engine.volumes.exists(name):
+            engine.volumes.create(name)
+        engine.database.execute("INSERT INTO mounts VALUES (?, ?, ?)", container_id, name, mount.target)
+
+
+def _volume_mounts(requests: Sequence[MountRequest], image_volumes: Sequence[str]) -> list[MountRequest]:
+    """The mounts that are volumes, those the image declares included."""
+    taken = {mount.target.rstrip("/") for mount in requests}
+    return [
+        *(mount for mount in requests if mount.type == "volume"),
+        *(MountRequest("volume", target) for target in image_volumes if target.rstrip("/") not in taken),
+    ]

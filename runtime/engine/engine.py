@@ -1,0 +1,87 @@
+"""The container engine as a library: open it, use it, go. There is no daemon behind it."""
+
+import os
+from typing import TYPE_CHECKING
+
+from runtime.store.database import Database
+from runtime.store.locks import FileLock
+from runtime.store.paths import DEFAULT_DATA, DEFAULT_STATE, Paths
+
+if TYPE_CHECKING:
+    from runtime.engine.containers import Containers
+    from runtime.engine.images import Images
+    from runtime.engine.networks import Networks
+    from runtime.engine.volumes import Volumes
+
+
+class Engine:
+    """All containers, images, networks and volumes of one root.
+
+    `data` and `state` default to PYCOMPOSE_ROOT and PYCOMPOSE_STATE, then to the system's folders. An Engine is
+    cheap: each part is imported when it is first asked for, and nothing stays open in other processes.
+    Raises StateError where the store cannot be used.
+    """
+
+    def __init__(self, data: str = "", state: str = "") -> None:
+        data = data or os.environ.get("PYCOMPOSE_ROOT") or DEFAULT_DATA
+        state = state or os.environ.get("PYCOMPOSE_STATE") or DEFAULT_STATE
+        self.paths = Paths(os.path.realpath(data), os.path.realpath(state))
+        self._database: Database | None = None
+        self._containers: Containers | None = None
+        self._networks: Networks | None = None
+
+    @property
+    def database(self) -> Database:
+        if self._database is None:
+            self._database = Database(self.paths)
+        return self._database
+
+    @property
+    def containers(self) -> "Containers":
+        if self._containers is None:
+            from runtime.engine.containers import Containers
+
+            self._containers = Containers(self)
+        return self._containers
+
+    @property
+    def images(self) -> "Images":
+        from runtime.engine.images import Images
+
+        return Images(self)
+
+    @property
+    def networks(self) -> "Networks":
+        if self._networks is None:
+            from runtime.engine.networks import Networks
+
+            self._networks = Networks(self)
+        return self._networks
+
+    @property
+    def volumes(self) -> "Volumes":
+        from runtime.engine.volumes import Volumes
+
+        return Volumes(self)
+
+    def project_lock(self, project: str) -> FileLock:
+        """The lock that commands changing one project take in turn. It is not yet acquired."""
+        os.makedirs(self.paths.locks, mode=0o700, exist_ok=True)
+        return FileLock(f"{self.paths.locks}/project-{project}.lock")
+
+    def close(self) -> None:
+        """Close the database and let a detached child delete what was discarded."""
+        if self._database is not None:
+            from runtime.store.trash import sweep_detached
+
+            if self._containers is not None and self._containers.removed:
+                self._containers.drop_empty_cgroups()
+            self._database.close()
+            self._database = None
+            sweep_detached(self.paths)
+
+    def __enter__(self) -> "Engine":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,105 @@
+"""Runs further programs in running containers: attached to this process, or in the background under the shim."""
+
+import os
+import signal
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from runtime.cgroups.manager import open_cgroup
+from runtime.container.exec import exec_process, spawn_exec
+from runtime.errors import StartError, StateError
+from runtime.linux.pidfd import open_checked
+from runtime.linux.seccomp import load_program
+from runtime.oci.spec import Process, Spec
+from runtime.shim import control
+
+if TYPE_CHECKING:
+    from runtime.engine.containers import Container
+    from runtime.engine.engine import Engine
+
+
+class ExecRequest(NamedTuple):
+    """What to run. `env` entries are "NAME=VALUE"; empty `user` and `cwd` mean the container's."""
+
+    args: tuple[str, ...]
+    env: tuple[str, ...] = ()
+    user: str = ""
+    cwd: str = ""
+    tty: bool = False
+    privileged: bool = False
+
+
+def run_attached(engine: "Engine", container: "Container", request: ExecRequest) -> int:
+    """Run a program with this process's standard streams; its exit code, 128+n if a signal ended it.
+
+    Raises StateError if the container does not run, StartError if the program cannot be started.
+    """
+    live = container.live
+    if live is None or not live.pid:
+        raise StateError(f"container {container.name} is not running")
+    # A command that has started shims lets the kernel reap its children; this one's exit code is wanted.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    pidfd = open_checked(live.pid, live.pid_start)
+    try:
+        spec = cast(Spec, engine.containers.oci_spec(container.id))
+        started = spawn_exec(
+            _process(spec, request, live.pid),
+            init_pid=live.pid,
+            init_pidfd=pidfd,
+            cgroup=open_cgroup(f"{engine.paths.cgroup_parent}/{container.id}"),
+            stdio=(0, 1, 2),
+            seccomp_program=None if request.privileged else load_program(spec, engine.paths.cache),
+        )
+    finally:
+        os.close(pidfd)
+    if started.console >= 0:
+        from runtime.engine.terminal_relay import relay
+
+        relay(started.console, started.pidfd)
+    else:
+        # Ctrl-C reaches the program too, which is in this process group; its answer counts, not ours.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _, status = os.waitpid(started.pid, 0)
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else 128 - code
+
+
+def run_detached(engine: "Engine", container: "Container", request: ExecRequest) -> int:
+    """Start a program in the background; its pid. Raises StateError, StartError."""
+    live = container.live
+    if live is None or not live.pid:
+        raise StateError(f"container {container.name} is not running")
+    spec = cast(Spec, engine.containers.oci_spec(container.id))
+    process: dict[str, Any] = dict(_process(spec, request, live.pid))
+    answer = control.request(
+        engine.containers.live_directory(container.id), {"op": "exec", "process": process}
+    )
+    if answer is None:
+        raise StateError(f"container {container.name} is not running")
+    if "error" in answer:
+        raise StartError(str(answer["error"]))
+    return int(answer["pid"])
+
+
+def _process(spec: Spec, request: ExecRequest, pid: int) -> Process:
+    return exec_process(
+        spec,
+        request.args,
+        env=_variables(request.env),
+        cwd=request.cwd,
+        user=request.user or None,
+        privileged=request.privileged,
+        tty=request.tty,
+        root=f"/proc/{pid}/root",
+    )
+
+
+def _variables(entries: tuple[str, ...]) -> list[tuple[str, str]]:
+    """NAME=VALUE, or NAME alone for this process's own value, as `docker exec -e` has it."""
+    found = []
+    for entry in entries:
+        name, separator, value = entry.partition("=")
+        if separator:
+            found.append((name, value))
+        elif name in os.environ:
+            found.append((name, os.environ[name]))
+    return found

@@ -1,0 +1,143 @@
+"""Follows the logs of several containers as they are written, through stops and restarts. Nothing is polled."""
+
+import os
+import select
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from runtime.engine.subscription import Subscription
+from runtime.linux.syscalls import inotify_add_watch, inotify_init1
+from runtime.shim.logs.reader import LogReader
+from runtime.shim.logs.record import Line
+
+if TYPE_CHECKING:
+    from runtime.engine.containers import Container
+    from runtime.engine.engine import Engine
+
+_IN_MODIFY = 0x2
+_IN_CREATE = 0x100
+_IN_ONLYDIR = 0x01000000
+
+
+class LogEvent(NamedTuple):
+    """A line of a container, or the end of it (`ended`, with its exit code)."""
+
+    container: "Container"
+    line: Line | None = None
+    ended: bool = False
+    exit_code: int = 0
+
+
+class LogFollower:
+    """`lines_so_far`, then `poll` again and again; `live` tells whether a followed container still has a shim.
+
+    `tail` -1 = all lines; `since_ns`, `until_ns` bound the time (ns since the epoch, 0 = open).
+    """
+
+    def __init__(
+        self,
+        engine: "Engine",
+        containers: "list[Container]",
+        *,
+        tail: int = -1,
+        since_ns: int = 0,
+        until_ns: int = 0,
+    ) -> None:
+        self._engine = engine
+        self._containers = {container.id: container for container in containers}
+        self._tail = tail
+        self._since_ns = since_ns
+        self._until_ns = until_ns
+        self._readers = {item.id: LogReader(engine.containers.log_path(item.id)) for item in containers}
+        self._poll = select.poll()
+        self._inotify = -1
+        self._subscriptions: dict[int, tuple[str, Subscription]] = {}
+
+    def lines_so_far(self) -> list[LogEvent]:
+        """What the logs hold now, merged by time, `tail` lines of each."""
+        events = []
+        for container_id, reader in self._readers.items():
+            if self._tail >= 0:
+                lines = reader.skip_to_tail(self._tail) if self._tail else list(reader.read())[:0]
+            else:
+                lines = list(reader.read())
+            events += [
+                LogEvent(self._containers[container_id], line) for line in lines if self._in_time(line)
+            ]
+        events.sort(key=lambda event: event.line.time_ns if event.line else 0)
+        return events
+
+    def _in_time(self, line: Line) -> bool:
+        return line.time_ns >= self._since_ns and (not self._until_ns or line.time_ns <= self._until_ns)
+
+    def rest(self) -> Iterator[LogEvent]:
+        """Unfinished last lines, for a reader that will not follow."""
+        for container_id, reader in self._readers.items():
+            for line in reader.rest():
+                if self._in_time(line):
+                    yield LogEvent(self._containers[container_id], line)
+
+    @property
+    def live(self) -> bool:
+        return bool(self._subscriptions)
+
+    def watch(self) -> None:
+        """Begin to follow."""
+        self._inotify = inotify_init1()
+        self._poll.register(self._inotify, select.POLLIN)
+        for container_id in self._containers:
+            inotify_add_watch(self._inotify, self._engine.containers.log_path(container_id), _IN_MODIFY)
+            self._subscribe(container_id)
+        live = os.path.dirname(self._engine.containers.live_directory("x"))
+        os.makedirs(live, mode=0o711, exist_ok=True)
+        inotify_add_watch(self._inotify, live, _IN_CREATE | _IN_ONLYDIR)
+
+    def _subscribe(self, container_id: str) -> None:
+        if any(known == container_id for known, _ in self._subscriptions.values()):
+            return
+        subscription = self._engine.containers.subscribe(container_id)
+        if subscription is not None:
+            self._subscriptions[subscription.fileno()] = (container_id, subscription)
+            self._poll.register(subscription.fileno(), select.POLLIN)
+
+    def poll(self, timeout_s: float | None = None) -> list[LogEvent]:
+        """Wait for news and give them; an empty list after `timeout_s` seconds without any."""
+        ended: list[str] = []
+        for descriptor, _ in self._poll.poll(None if timeout_s is None else timeout_s * 1000):
+            if descriptor == self._inotify:
+                os.read(self._inotify, 1 << 16)
+            else:
+                container_id, subscription = self._subscriptions[descriptor]
+                if not subscription.take():
+                    self._poll.unregister(descriptor)
+                    del self._subscriptions[descriptor]
+                    subscription.close()
+                    ended.append(container_id)
+        for container_id in self._containers:
+            if container_id not in ended:
+                self._subscribe(container_id)
+        return [*self._new_lines(), *(event for item in ended for event in self._end(item))]
+
+    def _new_lines(self) -> Iterator[LogEvent]:
+        for container_id, reader in self._readers.items():
+            for line in reader.read():
+                if self._in_time(line):
+                    yield LogEvent(self._containers[container_id], line)
+
+    def _end(self, container_id: str) -> Iterator[LogEvent]:
+        for line in self._readers[container_id].rest():
+            yield LogEvent(self._containers[container_id], line)
+        # A container that was removed meanwhile has ended too.
+        found = [item for item in self._engine.containers.list() if item.id == container_id]
+        ended = found[0].exit if found else None
+        yield LogEvent(self._containers[container_id], ended=True, exit_code=ended.code if ended else 0)
+
+    def close(self) -> None:
+        for _, subscription in self._subscriptions.values():
+            subscription.close()
+        self._subscriptions.clear()
+        for reader in self._readers.values():
+            reader.close()
+        if self._inotify >= 0:
+            os.close(self._inotify)
+            self._inotify = -1

@@ -1,0 +1,82 @@
+"""Cleans up what a shim that was killed left behind. Whoever can take a shim's lock knows that it is gone."""
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from runtime.cgroups.manager import open_cgroup
+from runtime.network.dns.entries import remove_entry
+from runtime.network.endpoint import HostNetwork
+from runtime.network.firewall.rules import PublishedPort
+from runtime.shim.state import ExitRecord, read_exit_record, read_live_state, write_exit_record
+from runtime.store.files import remove_tree
+from runtime.store.locks import FileLock
+
+if TYPE_CHECKING:
+    from runtime.engine.engine import Engine
+
+_CODE_LOST = 137
+
+
+def reclaim(engine: "Engine", container_id: str) -> None:
+    """Take away processes, cgroup, published ports, zone entries and STATE of a dead shim's container.
+
+    Does nothing while the shim lives.
+    """
+    paths = engine.paths
+    directory = paths.live(container_id)
+    lock = FileLock(f"{directory}/lock")
+    try:
+        if not lock.acquire(timeout_s=0.0):
+            return
+    except FileNotFoundError:
+        return
+    try:
+        cgroup = open_cgroup(f"{paths.cgroup_parent}/{container_id}")
+        cgroup.kill()
+        cgroup.delete()
+        _withdraw(engine, container_id)
+        _record_loss(paths.container(container_id), directory)
+        for name in os.listdir(directory):
+            if name != "lock":
+                remove_tree(f"{directory}/{name}")
+    finally:
+        lock.release()
+    try:
+        os.rmdir(directory)
+    except OSError:
+        # A new shim of this container is starting in it.
+        pass
+
+
+def _withdraw(engine: "Engine", container_id: str) -> None:
+    rows = engine.database.rows(
+        "SELECT network_id, address FROM endpoints WHERE container_id = ? ORDER BY position", container_id
+    )
+    for row in rows:
+        remove_entry(engine.paths.zone(row["network_id"]), container_id)
+    live = read_live_state(engine.paths.live(container_id))
+    if live is None or not live.ports or not rows:
+        return
+    host = HostNetwork(engine.paths.nft_table)
+    try:
+        host.unpublish(
+            [
+                PublishedPort(
+                    port.host_ip, port.host_port, port.protocol, rows[0]["address"], port.container_port
+                )
+                for port in live.ports
+            ]
+        )
+    finally:
+        host.close()
+
+
+def _record_loss(data: str, directory: str) -> None:
+    live = read_live_state(directory)
+    if live is None or read_exit_record(data) is not None or not os.path.isdir(data):
+        return
+    write_exit_record(
+        data,
+        ExitRecord(_CODE_LOST, live.started_ns, time.time_ns(), error="its supervisor was killed"),
+    )

@@ -1,0 +1,64 @@
+"""Starts containers: gathers all that a shim has to know, and makes it."""
+
+import json
+import os
+import sqlite3
+from typing import TYPE_CHECKING
+
+from runtime.engine.creating import ensure_folder
+from runtime.errors import NotFoundError
+from runtime.image.record import image_from_json
+from runtime.image.store import ResolvedImage
+from runtime.oci import container_spec
+from runtime.oci.container_spec import ContainerSpec, MountRequest
+from runtime.shim.launch import Launch, launch
+from runtime.shim.task import ShimTask
+
+if TYPE_CHECKING:
+    from runtime.engine.engine import Engine
+
+
+def begin_start(engine: "Engine", container_id: str) -> Launch:
+    """See `Containers.begin_start`."""
+    row = engine.database.row("SELECT * FROM containers WHERE id = ?", container_id)
+    if row is None:
+        raise NotFoundError(
+            f"container {container_id[:12]} was removed by another command", hint="run the command again"
+        )
+    engine.containers.repair(container_id)
+    ensure_folder(engine.paths.container(container_id))
+    return launch(_task(engine, row))
+
+
+def _task(engine: "Engine", row: sqlite3.Row) -> ShimTask:
+    spec = container_spec.from_json(json.loads(row["spec"]))
+    endpoints = engine.networks.endpoints(row["id"], spec)
+    return ShimTask(
+        paths=engine.paths,
+        container_id=row["id"],
+        spec=spec,
+        image=_image(engine, row),
+        mounts=_mounts(engine, row["id"], spec),
+        endpoints=endpoints,
+        host_gateway=next((endpoint.gateway for endpoint in endpoints if endpoint.gateway), ""),
+    )
+
+
+def _image(engine: "Engine", row: sqlite3.Row) -> ResolvedImage:
+    image = image_from_json(json.loads(row["image"]))
+    if all(os.path.isdir(layer) for layer in image.layers):
+        return image
+    # What `host:/` is made of changed since, or somebody cleaned up.
+    return engine.images.resolve(image.reference)
+
+
+def _mounts(engine: "Engine", container_id: str, spec: ContainerSpec) -> tuple[MountRequest, ...]:
+    """The spec's mounts and the image's volumes, each volume with its folder as the source."""
+    rows = engine.database.rows("SELECT target, volume FROM mounts WHERE container_id = ?", container_id)
+    folders = {row["target"]: engine.volumes.folder(row["volume"]) for row in rows}
+    mounts = []
+    for mount in spec.mounts:
+        source = folders.pop(mount.target, mount.source) if mount.type == "volume" else mount.source
+        mounts.append(mount._replace(source=source))
+    mounts += [MountRequest("volume", target, source) for target, source in folders.items()]
+    return tuple(mounts)

@@ -1,0 +1,107 @@
+"""Volumes of an engine: folders that outlive containers."""
+
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from runtime.errors import ConflictError, NotFoundError
+from runtime.volume.store import VolumeStore
+
+if TYPE_CHECKING:
+    from runtime.engine.engine import Engine
+
+
+class VolumeRow(NamedTuple):
+    """A volume as the index has it. `folder` holds its content."""
+
+    name: str
+    project: str
+    created_ns: int
+    anonymous: bool
+    config_hash: str
+    labels: dict[str, str]
+    folder: str
+
+
+class Volumes:
+    """The volumes of one engine."""
+
+    def __init__(self, engine: "Engine") -> None:
+        self._store = VolumeStore(engine.paths)
+        self._database = engine.database
+
+    def list(self, project: str | None = None) -> list[VolumeRow]:
+        """All volumes, or those of one project, by name."""
+        if project is None:
+            rows = self._database.rows("SELECT * FROM volumes ORDER BY name")
+        else:
+            rows = self._database.rows("SELECT * FROM volumes WHERE project = ? ORDER BY name", project)
+        return [self._row(row) for row in rows]
+
+    def _row(self, row: sqlite3.Row) -> VolumeRow:
+        return VolumeRow(
+            name=row["name"],
+            project=row["project"],
+            created_ns=row["created_ns"],
+            anonymous=bool(row["anonymous"]),
+            config_hash=row["config_hash"],
+            labels=dict(json.loads(row["labels"])),
+            folder=self.folder(row["name"]),
+        )
+
+    def exists(self, name: str) -> bool:
+        return self._database.row("SELECT 1 FROM volumes WHERE name = ?", name) is not None
+
+    def folder(self, name: str) -> str:
+        """Where a volume's content lies."""
+        return self._store.data(name)
+
+    def users(self, name: str) -> tuple[str, ...]:
+        """Names of the containers that mount a volume."""
+        rows = self._database.rows(
+            "SELECT DISTINCT name FROM containers JOIN mounts ON container_id = id WHERE volume = ?", name
+        )
+        return tuple(row["name"] for row in rows)
+
+    def create(
+        self,
+        name: str,
+        *,
+        project: str = "",
+        config_hash: str = "",
+        labels: Mapping[str, str] | None = None,
+        anonymous: bool = False,
+    ) -> None:
+        """Make a volume; one that exists is left as it is. Raises InvalidError for a name that cannot be."""
+        self._store.create(name)
+        self._database.execute(
+            "INSERT OR IGNORE INTO volumes VALUES (?, ?, ?, ?, ?, ?)",
+            name,
+            project,
+            time.time_ns(),
+            int(anonymous),
+            config_hash,
+            json.dumps(dict(labels or {})),
+        )
+
+    def create_anonymous(self, *, project: str = "") -> str:
+        """Make a volume with a name of its own, which is returned."""
+        name = os.urandom(32).hex()
+        self.create(name, project=project, anonymous=True)
+        return name
+
+    def remove(self, name: str) -> None:
+        """Remove a volume with all its content. Raises NotFoundError, ConflictError while a container uses it."""
+        if not self.exists(name):
+            raise NotFoundError(f"no such volume: {name}")
+        users = self.users(name)
+        if users:
+            raise ConflictError(
+                f"volume {name} is in use by {', '.join(users[:5])}", hint="remove these first"
+            )
+        self._database.execute("DELETE FROM volumes WHERE name = ?", name)
+        if self._store.exists(name):
+            self._store.remove(name)

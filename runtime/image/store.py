@@ -1,0 +1,324 @@
+"""Images on disk: an OCI image layout and, next to it, its layers unpacked (OCI image-spec image-layout.md).
+
+    DATA/images/oci-layout, index.json, blobs/sha256/HEX   index.json changes by rename, under .lock
+    DATA/layers/CHAINID-HEX/                               complete as soon as it has this name
+    DATA/layers/.new-*                                     being unpacked; its maker holds a lock on it
+
+A reference is the annotation org.opencontainers.image.ref.name of a manifest in index.json, in its full
+form. An image's id is the digest of its configuration. This module is on the start path; what reads
+archives is archive.py.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from runtime.errors import ConflictError, ImageError, InvalidError, NotFoundError, StateError
+from runtime.oci.image_config import ImageConfig, parse_image_config
+from runtime.oci.reference import Reference, parse_reference
+from runtime.store.paths import Paths
+
+REF_NAME = "org.opencontainers.image.ref.name"
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+_INDEX = "application/vnd.oci.image.index.v1+json"
+_SHORTEST_ID = 4
+
+
+class ResolvedImage(NamedTuple):
+    """What a container's root file system is made of. `layers` are directories, the lowest first.
+
+    kind "layers": an image of the store. "rootfs": one directory. "host": the skeleton, the mask of
+    /etc, and the host's own directories (/usr, /opt, ...) that are laid over it.
+    """
+
+    reference: str
+    id: str
+    config: ImageConfig
+    layers: tuple[str, ...]
+    kind: str = "layers"
+
+
+class ImageSummary(NamedTuple):
+    """One line of `image ls`; `references` are short forms, empty for an image without a name."""
+
+    id: str
+    references: tuple[str, ...]
+    created: str  # RFC 3339
+    size_bytes: int  # of the blobs
+
+
+class ImageStore:
+    """The images of one DATA root."""
+
+    def __init__(self, paths: Paths) -> None:
+        self.paths = paths
+
+    def resolve(self, reference: str) -> ResolvedImage:
+        """Finds an image by name or id. Raises NotFoundError, InvalidError, ImageError."""
+        manifest, familiar = self._find(reference)
+        config_digest, document = self._config(manifest)
+        layers = tuple(f"{self.paths.layers}/{chain}" for chain in chain_ids(document["rootfs"]["diff_ids"]))
+        for layer in layers:
+            if not os.path.isdir(layer):
+                raise ImageError(
+                    f"image {familiar}: its layer {layer} is missing", hint="import the image again"
+                )
+        return ResolvedImage(familiar, config_digest, parse_image_config(document), layers)
+
+    def list_images(self) -> list[ImageSummary]:
+        """All images, the newest first."""
+        grouped: dict[str, tuple[str, list[str], Mapping[str, Any]]] = {}
+        for entry in self._index():
+            manifest = self._manifest(entry["digest"])
+            digest, document = self._config(manifest)
+            names = grouped.setdefault(digest, (document.get("created", ""), [], manifest))[1]
+            name = entry.get("annotations", {}).get(REF_NAME)
+            if name:
+                names.append(parse_reference(name).familiar)
+        found = [
+            ImageSummary(digest, tuple(sorted(names)), created, _size(manifest))
+            for digest, (created, names, manifest) in grouped.items()
+        ]
+        return sorted(found, key=lambda image: image.created, reverse=True)
+
+    def inspect(self, reference: str) -> dict[str, Any]:
+        """What `image inspect` prints, with the reference engine's field names."""
+        manifest, _ = self._find(reference)
+        digest, document = self._config(manifest)
+        summary = next(image for image in self.list_images() if image.id == digest)
+        return {
+            "Id": digest,
+            "RepoTags": list(summary.references),
+            "Created": summary.created,
+            "Architecture": document.get("architecture", ""),
+            "Os": document.get("os", ""),
+            "Size": summary.size_bytes,
+            "Config": document.get("config") or {},
+            "RootFS": {"Type": "layers", "Layers": document["rootfs"]["diff_ids"]},
+            "GraphDriver": {"Name": "overlay", "Data": {"Layers": list(self.resolve(reference).layers)}},
+        }
+
+    def remove(self, reference: str, used_ids: Collection[str] = ()) -> list[str]:
+        """Takes a name away and, with its last name, the image; by id all names. Returns what was removed.
+
+        `used_ids` are ids of images that containers use. Raises NotFoundError, ConflictError.
+        """
+        with self.locked():
+            index = self._index()
+            manifest, familiar = self._find(reference)
+            config_digest, _ = self._config(manifest)
+            same = [e for e in index if self._config(self._manifest(e["digest"]))[0] == config_digest]
+            full = "" if _looks_like_id(reference) else str(parse_reference(reference))
+            gone = [e for e in same if e.get("annotations", {}).get(REF_NAME) == full] or same
+            last = len(gone) == len(same)
+            if last and config_digest in used_ids:
+                raise ConflictError(
+                    f"image {familiar} is used by a container", hint="remove the container first"
+                )
+            self._write_index([entry for entry in index if entry not in gone])
+            removed = [
+                "untagged: " + parse_reference(e["annotations"][REF_NAME]).familiar
+                for e in gone
+                if REF_NAME in e.get("annotations", {})
+            ]
+            if last:
+                self._collect()
+                removed.append("deleted: " + config_digest)
+            return removed
+
+    def add(self, reference: Reference, manifest: Mapping[str, Any]) -> str:
+        """Gives a manifest whose blobs and layers are there a name; returns its digest. Call it `locked`."""
+        self._ensure_layout()
+        data = encode_json(manifest)
+        digest = self.write_blob(data)
+        entry = {
+            "mediaType": MANIFEST,
+            "digest": digest,
+            "size": len(data),
+            "annotations": {REF_NAME: str(reference)},
+        }
+        others = [e for e in self._index() if e.get("annotations", {}).get(REF_NAME) != str(reference)]
+        self._write_index([*others, entry])
+        self._collect()
+        return digest
+
+    def write_blob(self, data: bytes) -> str:
+        """Stores bytes under their digest, which it returns."""
+        digest = "sha256:" + hashlib.sha256(data).hexdigest()
+        path = self.blob(digest)
+        if not os.path.exists(path):
+            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            write_atomically(path, data)
+        return digest
+
+    def blob(self, digest: str) -> str:
+        """Where a blob lies. Raises ImageError for what is not a sha256 digest."""
+        kind, _, hexadecimal = digest.partition(":")
+        if (
+            kind != "sha256"
+            or len(hexadecimal) != 64
+            or not all(c in "0123456789abcdef" for c in hexadecimal)
+        ):
+            raise ImageError(f"{digest!r} is not a sha256 digest")
+        return f"{self.paths.images}/blobs/sha256/{hexadecimal}"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other writers of the index out."""
+        os.makedirs(self.paths.images, mode=0o700, exist_ok=True)
+        fd = os.open(f"{self.paths.images}/.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(fd)
+
+    def _ensure_layout(self) -> None:
+        path = f"{self.paths.images}/oci-layout"
+        if not os.path.exists(path):
+            write_atomically(path, b'{"imageLayoutVersion":"1.0.0"}')
+
+    def _index(self) -> list[dict[str, Any]]:
+        path = f"{self.paths.images}/index.json"
+        try:
+            with open(path, "rb") as file:
+                manifests = json.loads(file.read())["manifests"]
+        except FileNotFoundError:
+            return []
+        except (ValueError, KeyError, TypeError) as error:
+            raise StateError(f"the image index {path} is damaged: {error}") from error
+        # Names only matter here; an index made by another tool may hold indexes for several platforms.
+        return [entry for entry in manifests if entry.get("mediaType", MANIFEST) == MANIFEST]
+
+    def _write_index(self, manifests: Sequence[Mapping[str, Any]]) -> None:
+        document = {"schemaVersion": 2, "mediaType": _INDEX, "manifests": list(manifests)}
+        write_atomically(f"{self.paths.images}/index.json", encode_json(document))
+
+    def _find(self, reference: str) -> tuple[Mapping[str, Any], str]:
+        """(manifest, short name) of what a name or an id means."""
+        index = self._index()
+        wanted = ""
+        try:
+            wanted = str(parse_reference(reference))
+        except InvalidError:
+            if not _looks_like_id(reference):
+                raise
+        for entry in index:
+            if wanted and entry.get("annotations", {}).get(REF_NAME) == wanted:
+                return self._manifest(entry["digest"]), parse_reference(reference).familiar
+        if _looks_like_id(reference):
+            found = self._find_id(index, reference.removeprefix("sha256:"))
+            if found is not None:
+                return found, reference
+        raise NotFoundError(
+            f"image {reference} is not there",
+            hint="bring it in with `pycompose image import FILE.tar NAME` (there are no registries yet), "
+            "or use `host:/` or `rootfs:/path`",
+        )
+
+    def _find_id(self, index: Sequence[Mapping[str, Any]], prefix: str) -> Mapping[str, Any] | None:
+        found = {}
+        for entry in index:
+            manifest = self._manifest(entry["digest"])
+            digest = manifest["config"]["digest"].removeprefix("sha256:")
+            if digest.startswith(prefix):
+                found[digest] = manifest
+        if len(found) > 1:
+            raise InvalidError(
+                f"several images have an id that begins with {prefix}", hint="write more of it"
+            )
+        return next(iter(found.values()), None)
+
+    def _manifest(self, digest: str) -> Mapping[str, Any]:
+        return self._read_json(digest, "manifest")
+
+    def _config(self, manifest: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+        digest = manifest["config"]["digest"]
+        return digest, self._read_json(digest, "configuration")
+
+    def _read_json(self, digest: str, what: str) -> Mapping[str, Any]:
+        try:
+            with open(self.blob(digest), "rb") as file:
+                document = json.loads(file.read())
+        except (OSError, ValueError) as error:
+            raise ImageError(f"the {what} {digest} of an image can't be read: {error}") from error
+        if not isinstance(document, dict):
+            raise ImageError(f"the {what} {digest} of an image is no JSON object")
+        return document
+
+    def _collect(self) -> None:
+        """Deletes blobs and layers that no image has any more; with the lock held."""
+        blobs, layers = set(), set()
+        for entry in self._index():
+            manifest = self._manifest(entry["digest"])
+            blobs |= {entry["digest"], manifest["config"]["digest"]}
+            blobs |= {layer["digest"] for layer in manifest["layers"]}
+            layers |= set(chain_ids(self._config(manifest)[1]["rootfs"]["diff_ids"]))
+        directory = f"{self.paths.images}/blobs/sha256"
+        for name in os.listdir(directory):
+            if f"sha256:{name}" not in blobs:
+                os.unlink(f"{directory}/{name}")
+        if os.path.isdir(self.paths.layers):
+            for name in os.listdir(self.paths.layers):
+                if name not in layers and not name.startswith("."):
+                    self._discard(name)
+
+    def _discard(self, layer: str) -> None:
+        """Into the trash: deleting thousands of files would keep the lock for seconds."""
+        os.makedirs(self.paths.trash, mode=0o700, exist_ok=True)
+        os.rename(f"{self.paths.layers}/{layer}", f"{self.paths.trash}/layer-{layer}-{os.urandom(4).hex()}")
+
+
+def chain_ids(diff_ids: Sequence[str]) -> list[str]:
+    """The chain id of each layer, hexadecimal, the lowest first (OCI image-spec config.md, Layer ChainID)."""
+    out: list[str] = []
+    chain = ""
+    for diff_id in diff_ids:
+        chain = f"sha256:{hashlib.sha256(f'{chain} {diff_id}'.encode()).hexdigest()}" if chain else diff_id
+        out.append(chain.removeprefix("sha256:"))
+    return out
+
+
+def encode_json(document: Mapping[str, Any]) -> bytes:
+    """JSON in the one form that digests are made of: sorted, without spaces."""
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def write_atomically(path: str, data: bytes) -> None:
+    """A file that is there completely or as it was before, also after a crash."""
+    temporary = f"{path}.{os.getpid()}.{os.urandom(4).hex()}"
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(temporary, path)
+    except BaseException:
+        try:
+            os.unlink(temporary)
+        except FileNotFoundError:
+            pass
+        raise
+    sync_directory(os.path.dirname(path))
+
+
+def sync_directory(path: str) -> None:
+    """Makes names in a directory durable (fsync(2) on a directory)."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _looks_like_id(reference: str) -> bool:
+    text = reference.removeprefix("sha256:")
+    return _SHORTEST_ID <= len(text) <= 64 and all(c in "0123456789abcdef" for c in text)
+
+
+def _size(manifest: Mapping[str, Any]) -> int:
+    return int(sum(part["size"] for part in (manifest["config"], *manifest["layers"])))

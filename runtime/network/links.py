@@ -1,0 +1,155 @@
+"""Bridges on the host: made when a network is made, and taken away so that nothing of them is left.
+
+Endpoints of containers are endpoint.py's. Addresses come from ipam.py, the firewall is firewall/'s.
+"""
+
+import errno
+import time
+
+from runtime.errors import ConflictError, UnsupportedError
+from runtime.linux.link_monitor import LinkMonitor
+from runtime.linux.netlink import NetlinkError
+from runtime.linux.rtnetlink import Link, Prefix, Rtnetlink
+from runtime.network.ipam import Subnet, mac_of, parse_address, parse_subnet
+from runtime.network.record import NetworkRecord
+
+# Network namespaces are torn down in the background once their last process is gone; under load that has
+# taken some 100 ms. A link still there after this belongs to a namespace that lives on and is deleted by
+# hand.
+_PATIENCE_SECONDS = 1.5
+_REMOVAL_SECONDS = 10.0
+
+
+def taken_prefixes(rtnetlink: Rtnetlink) -> list[Subnet]:
+    """The host's routes and addresses, which no new subnet may overlap."""
+    found = {(p.network, p.length) for p in (*rtnetlink.addresses(), *rtnetlink.routes()) if p.length}
+    return [Subnet(network, length) for network, length in sorted(found)]
+
+
+def owners_of_prefixes(rtnetlink: Rtnetlink) -> list[tuple[Subnet, str]]:
+    """The same with the interface's name, for ipam.check_subnet."""
+    names = {link.number: link.name for link in rtnetlink.links()}
+    prefixes: list[Prefix] = [*rtnetlink.addresses(), *rtnetlink.routes()]
+    return [
+        (Subnet(p.network, p.length), f"the host's interface {names.get(p.link, '?')}")
+        for p in prefixes
+        if p.length
+    ]
+
+
+def ensure_bridge(rtnetlink: Rtnetlink, network: NetworkRecord) -> int:
+    """The network's bridge, up, with its gateway address and sysctls; returns its interface number.
+    Idempotent.
+
+    Raises UnsupportedError without bridge support, ConflictError if the gateway's address is refused.
+    """
+    subnet = parse_subnet(network.subnet)
+    mac = mac_of(parse_address(network.gateway))
+    rtnetlink.add_bridge(network.bridge, mac=mac, mtu=network.mtu)
+    try:
+        rtnetlink.flush()
+    except NetlinkError as error:
+        if error.errno in (errno.EOPNOTSUPP, errno.ENOENT):
+            raise UnsupportedError(
+                "the kernel cannot make bridges", hint="load the module `bridge`"
+            ) from error
+        if error.errno != errno.EEXIST:
+            raise
+    link = rtnetlink.link(network.bridge)
+    if link is None:
+        raise NetlinkError([(f"find bridge {network.bridge}", errno.ENODEV, "")])
+    _write_sysctls(network.bridge)  # also when the bridge was there: an interrupted run may have stopped here
+    rtnetlink.add_address(link.number, network.gateway, subnet.length)
+    if not link.up:
+        rtnetlink.set_up(index=link.number)
+    try:
+        rtnetlink.flush()
+    except NetlinkError as error:
+        if any(number != errno.EEXIST for _, number, _ in error.failed):
+            raise ConflictError(f"network {network.name}: {error.strerror}") from error
+    return link.number
+
+
+def _write_sysctls(bridge: str) -> None:
+    """127.0.0.1 reaches published ports through this bridge only; no IPv6 of its own accord on it."""
+    _write(f"/proc/sys/net/ipv4/conf/{bridge}/route_localnet", "1")
+    _write(f"/proc/sys/net/ipv6/conf/{bridge}/disable_ipv6", "1", optional=True)
+
+
+def enable_forwarding() -> None:
+    """Sets net.ipv4.ip_forward to 1 where it is 0; containers reach other machines only then."""
+    path = "/proc/sys/net/ipv4/ip_forward"
+    with open(path) as file:
+        if file.read().strip() != "0":
+            return
+    _write(path, "1")
+
+
+def _write(path: str, value: str, *, optional: bool = False) -> None:
+    try:
+        with open(path, "w") as file:
+            file.write(value)
+    except FileNotFoundError:  # a kernel without IPv6
+        if not optional:
+            raise
+    except OSError as error:
+        raise UnsupportedError(
+            f"cannot write {value} to {path}: {error.strerror}",
+            hint="/proc/sys must be writable for networks (it is read-only in some containers)",
+        ) from error
+
+
+def delete_bridge(rtnetlink: Rtnetlink, bridge: str) -> None:
+    """Deletes a bridge and returns when it and every link in it are gone. Nothing there: no error.
+
+    Links of containers vanish with their namespaces; one that stays is deleted. Raises OSError if one
+    can't be.
+    """
+    monitor = LinkMonitor()
+    try:
+        links = rtnetlink.links()
+        found = next((link for link in links if link.name == bridge), None)
+        if found is None:
+            return
+        ports = {link.number: link.name for link in links if link.master == found.number}
+        _delete(rtnetlink, bridge)
+        left = monitor.await_removal({found.number, *ports}, _PATIENCE_SECONDS if ports else _REMOVAL_SECONDS)
+        if left:
+            _delete_remaining(rtnetlink, {found.number: bridge, **ports}, left)
+    finally:
+        monitor.close()
+
+
+def delete_stale_links(rtnetlink: Rtnetlink, prefix: str, keep: frozenset[str] = frozenset()) -> list[str]:
+    """Deletes links whose names start with `prefix` but those in `keep`; for what killed shims left
+    behind.
+    """
+    stale = [x.name for x in rtnetlink.links() if x.name.startswith(prefix) and x.name not in keep]
+    for name in stale:
+        _delete(rtnetlink, name)
+    return stale
+
+
+def _delete_remaining(rtnetlink: Rtnetlink, names: dict[int, str], left: set[int]) -> None:
+    deadline = time.monotonic() + _REMOVAL_SECONDS
+    present = _present(rtnetlink, names, left)
+    while present and time.monotonic() < deadline:
+        for link in present:
+            _delete(rtnetlink, link.name)
+        present = _present(rtnetlink, names, left)
+    if present:
+        raise NetlinkError([(f"delete link {present[0].name}", errno.EBUSY, "it is still there")])
+
+
+def _present(rtnetlink: Rtnetlink, names: dict[int, str], left: set[int]) -> list[Link]:
+    links = rtnetlink.links()
+    return [link for link in links if link.number in left and link.name == names[link.number]]
+
+
+def _delete(rtnetlink: Rtnetlink, name: str) -> None:
+    rtnetlink.delete_link(name)
+    try:
+        rtnetlink.flush()
+    except NetlinkError as error:
+        if error.errno != errno.ENODEV:
+            raise

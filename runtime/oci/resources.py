@@ -1,0 +1,93 @@
+"""ResourceLimits -> OCI resources, with Docker's device rules. Pure."""
+
+from runtime.errors import InvalidError
+from runtime.oci.container_spec import ResourceLimits
+from runtime.oci.spec import Cpu, DeviceRule, LinuxResources, Memory
+
+_DEFAULT_PERIOD_US = 100_000
+_MIN_MEMORY_BYTES = 6 << 20
+
+# Character devices every container may use: null, zero, full, random, urandom, tty, console, ptmx, pts/*.
+_ALLOWED = ((1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2), (136, -1))
+
+
+def plan_resources(limits: ResourceLimits, *, privileged: bool) -> LinuxResources:
+    """cgroup limits in OCI's words. Raises InvalidError for limits that contradict each other."""
+    resources: LinuxResources = {"devices": _device_rules(privileged)}
+    memory = _memory(limits)
+    if memory:
+        resources["memory"] = memory
+    cpu = _cpu(limits)
+    if cpu:
+        resources["cpu"] = cpu
+    if limits.pids_limit > 0:
+        resources["pids"] = {"limit": limits.pids_limit}
+    return resources
+
+
+def _device_rules(privileged: bool) -> list[DeviceRule]:
+    if privileged:
+        return [{"allow": True, "access": "rwm"}]
+    rules: list[DeviceRule] = [
+        {"allow": False, "access": "rwm"},
+        # Making a node is harmless as long as it cannot be opened.
+        {"allow": True, "type": "c", "access": "m"},
+        {"allow": True, "type": "b", "access": "m"},
+    ]
+    for major, minor in _ALLOWED:
+        rule: DeviceRule = {"allow": True, "type": "c", "major": major, "access": "rwm"}
+        if minor >= 0:
+            rule["minor"] = minor
+        rules.append(rule)
+    return rules
+
+
+def _memory(limits: ResourceLimits) -> Memory:
+    memory: Memory = {}
+    if limits.memory_bytes:
+        if limits.memory_bytes < _MIN_MEMORY_BYTES:
+            raise InvalidError(
+                f"memory limit of {limits.memory_bytes} bytes is too small", hint="at least 6 MiB"
+            )
+        memory["limit"] = limits.memory_bytes
+        # Docker: without a word about swap, as much swap as memory.
+        memory["swap"] = limits.memory_swap_bytes or 2 * limits.memory_bytes
+        if 0 < memory["swap"] < limits.memory_bytes:
+            raise InvalidError(
+                f"memory plus swap ({memory['swap']} bytes) is below the memory limit",
+                hint="memswap_limit counts both: equal to mem_limit means no swap",
+            )
+    elif limits.memory_swap_bytes > 0:
+        raise InvalidError("a limit of memory plus swap needs a memory limit", hint="set mem_limit as well")
+    if limits.memory_reservation_bytes:
+        if limits.memory_bytes and limits.memory_reservation_bytes > limits.memory_bytes:
+            raise InvalidError("the memory reservation is above the memory limit")
+        memory["reservation"] = limits.memory_reservation_bytes
+    if limits.memory_swappiness is not None and limits.memory_swappiness >= 0:
+        if limits.memory_swappiness > 100:
+            raise InvalidError(f"memory swappiness {limits.memory_swappiness} is not between 0 and 100")
+        memory["swappiness"] = limits.memory_swappiness
+    if limits.oom_kill_disable:
+        memory["disableOOMKiller"] = True
+    return memory
+
+
+def _cpu(limits: ResourceLimits) -> Cpu:
+    cpu: Cpu = {}
+    if limits.cpu_shares:
+        cpu["shares"] = limits.cpu_shares
+    if limits.nano_cpus:
+        if limits.cpu_quota_us or limits.cpu_period_us:
+            raise InvalidError("cpus and cpu_quota or cpu_period contradict each other", hint="give only one")
+        cpu["period"] = _DEFAULT_PERIOD_US
+        cpu["quota"] = max(1000, limits.nano_cpus * _DEFAULT_PERIOD_US // 1_000_000_000)
+    else:
+        if limits.cpu_period_us:
+            cpu["period"] = limits.cpu_period_us
+        if limits.cpu_quota_us:
+            cpu["quota"] = limits.cpu_quota_us
+    if limits.cpuset_cpus:
+        cpu["cpus"] = limits.cpuset_cpus
+    if limits.cpuset_mems:
+        cpu["mems"] = limits.cpuset_mems
+    return cpu

@@ -1,0 +1,63 @@
+"""security_opt and sysctls of a container: what the words mean and which are allowed. Pure."""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from runtime.errors import InvalidError
+
+# sysctls that belong to the IPC namespace; all of net.* belongs to the network namespace (namespaces(7)).
+_IPC_WORDS = "msgmax msgmnb msgmni sem shmall shmmax shmmni shm_rmid_forced"
+_IPC_SYSCTLS = frozenset(f"kernel.{name}" for name in _IPC_WORDS.split())
+
+
+class SecurityOptions(NamedTuple):
+    """What security_opt says: is the default filter loaded, are the usual paths of /proc and /sys left open."""
+
+    seccomp: bool = True
+    no_new_privileges: bool = False
+    unmasked: bool = False
+
+
+def parse_security_options(words: Iterable[str], *, privileged: bool) -> SecurityOptions:
+    """Docker's words, "key=value" or "key:value". Raises InvalidError for one that cannot be honoured."""
+    seccomp, no_new_privileges, unmasked = not privileged, False, privileged
+    for word in words:
+        separator = "=" if "=" in word else ":"
+        key, _, value = word.partition(separator)
+        if key == "no-new-privileges" and value in ("", "true", "false"):
+            no_new_privileges = value != "false"
+        elif key == "seccomp" and value in ("unconfined", "builtin"):
+            seccomp = value == "builtin"
+        elif key == "systempaths" and value == "unconfined":
+            unmasked = True
+        elif (key == "apparmor" and value == "unconfined") or (key == "label" and value == "disable"):
+            continue  # neither is applied in any case
+        else:
+            raise InvalidError(f"security_opt {word!r} is not supported", hint=_known())
+    return SecurityOptions(seccomp, no_new_privileges, unmasked)
+
+
+def _known() -> str:
+    return (
+        "known: no-new-privileges[:true|false], seccomp=unconfined|builtin, systempaths=unconfined, "
+        "apparmor=unconfined, label=disable"
+    )
+
+
+def check_sysctls(sysctls: Mapping[str, str], *, own_network: bool, container: str) -> None:
+    """Refuse what would change the host: only sysctls of the container's own namespaces. Raises InvalidError."""
+    for name in sysctls:
+        spelled = name.replace("/", ".") if "." not in name.partition("/")[0] else name
+        if ".." in spelled or spelled.startswith("."):
+            raise InvalidError(f"impossible sysctl {name!r} for container {container}")
+        if spelled.startswith("net."):
+            if not own_network:
+                raise InvalidError(
+                    f"sysctl {name} of container {container} would change the host's network",
+                    hint="drop it, or do not use network_mode: host",
+                )
+        elif spelled not in _IPC_SYSCTLS and not spelled.startswith("fs.mqueue."):
+            raise InvalidError(
+                f"sysctl {name} of container {container} would change the whole machine",
+                hint=f"a container has its own net.*, fs.mqueue.* and {', '.join(sorted(_IPC_SYSCTLS))}",
+            )

@@ -1,0 +1,114 @@
+"""Makes shims, from the command's side: by fork(2) from a light process, else through a fresh interpreter."""
+
+import json
+import os
+import signal
+import socket
+import sys
+
+from runtime.errors import (
+    ConflictError,
+    EngineError,
+    ImageError,
+    InvalidError,
+    NotFoundError,
+    StartError,
+    StateError,
+    UnsupportedError,
+)
+from runtime.shim import control
+from runtime.shim.task import ShimTask, task_to_json
+
+# A shim forked from a process that has loaded these would carry tens of megabytes for its whole life.
+_HEAVY_MODULES = ("yaml", "jsonschema", "networkx", "pyroute2", "typer", "pytest", "asyncio", "rich", "httpx")
+_ERRORS: dict[str, type[EngineError]] = {
+    kind.__name__: kind
+    for kind in (ConflictError, ImageError, InvalidError, NotFoundError, StateError, UnsupportedError)
+}
+
+
+class Launch:
+    """A shim on its way. Wait until `fileno` is readable (or just call `finish`)."""
+
+    __slots__ = ("_report", "name", "warnings")
+
+    def __init__(self, name: str, report: socket.socket) -> None:
+        self.name = name
+        self._report = report
+        self.warnings: tuple[str, ...] = ()
+
+    def fileno(self) -> int:
+        return self._report.fileno()
+
+    def finish(self) -> int:
+        """Wait for the outcome; the program's pid. Raises what kept it from starting as an EngineError.
+
+        `warnings` then names the limits that this kernel cannot keep.
+        """
+        try:
+            message = control.receive(self._report)
+        finally:
+            self._report.close()
+        if message is None:
+            raise StartError(f"container {self.name}: its supervisor died while starting it")
+        if "error" in message:
+            raise _error_from(self.name, message)
+        self.warnings = tuple(message["warnings"])
+        return int(message["pid"])
+
+
+def launch(task: ShimTask) -> Launch:
+    """Start the shim of `task`; returns at once."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    if _is_light():
+        _fork(task, ours, theirs)
+    else:
+        _spawn(task, theirs)
+    theirs.close()
+    return Launch(task.spec.name, ours)
+
+
+def _is_light() -> bool:
+    if any(name in sys.modules for name in _HEAVY_MODULES):
+        return False
+    return len(os.listdir("/proc/self/task")) == 1
+
+
+def _fork(task: ShimTask, ours: socket.socket, theirs: socket.socket) -> None:
+    # The kernel reaps shims that end while this command still runs; nobody here waits for them.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    from runtime.shim.main import run_shim
+
+    if os.fork() == 0:
+        run_shim(task, theirs)
+
+
+def _spawn(task: ShimTask, theirs: socket.socket) -> None:
+    package_root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    program = f"import sys; sys.path.append({package_root!r}); from runtime.shim.main import main; main()"
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    actions = [(os.POSIX_SPAWN_DUP2, reader, 0), (os.POSIX_SPAWN_DUP2, theirs.fileno(), 3)]
+    if theirs.fileno() == 3:
+        # dup2 to itself would leave the close-on-exec flag set.
+        os.set_inheritable(3, True)
+    child = os.posix_spawn(
+        sys.executable, [sys.executable, "-I", "-c", program], dict(os.environ), file_actions=actions
+    )
+    os.close(reader)
+    with os.fdopen(writer, "w") as stream:
+        json.dump(task_to_json(task), stream)
+    try:
+        os.waitpid(child, 0)
+    except ChildProcessError:
+        pass
+
+
+def _error_from(name: str, message: dict[str, object]) -> EngineError:
+    text = f"container {name}: {message['error']}"
+    hint = str(message.get("hint", ""))
+    kind = _ERRORS.get(str(message.get("kind")))
+    if kind is not None:
+        return kind(text, hint=hint)
+    return StartError(
+        text, step=str(message.get("step", "")), errno=int(str(message.get("errno", 0))), hint=hint
+    )

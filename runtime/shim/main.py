@@ -1,0 +1,133 @@
+"""The shim's process: it detaches from the command that made it, makes the container's world and serves it.
+
+command                                shim
+   │ fork ────────────────────────────► close all descriptors but the report socket, setsid, own cgroup
+   │                                    lock, world, program
+   │ ◄──────────── {"ok":true,"pid":N}  the program has been exec'ed: the container runs
+   │ ◄──────────── {"error":…,"step":…} it could not be started; everything is taken away again
+"""
+
+import gc
+import json
+import os
+import signal
+import socket
+import sys
+from typing import Any, NoReturn
+
+from runtime.cgroups.manager import open_cgroup
+from runtime.errors import EngineError, StartError, StateError
+from runtime.linux.syscalls import close_range
+from runtime.shim import control
+from runtime.shim.state import CREATED, LiveState, write_live_state
+from runtime.shim.supervisor import Supervisor, failure_code
+from runtime.shim.task import ShimTask, task_from_json
+from runtime.shim.world import World
+from runtime.store.files import remove_file, remove_tree
+from runtime.store.locks import FileLock
+
+_HIGHEST_DESCRIPTOR = 0xFFFFFFFF
+
+
+def run_shim(task: ShimTask, report: socket.socket) -> NoReturn:
+    """Be the shim of `task` until its container has ended; never returns. `report` gets one message."""
+    code = 1
+    try:
+        # What the parent had made must not be finalised here: its descriptors' numbers are used anew.
+        gc.freeze()
+        gc.disable()
+        _detach(task, report.fileno())
+        _supervise(task, report)
+        code = 0
+    except BaseException as error:
+        _report(report, {"error": str(error) or repr(error)})
+    finally:
+        os._exit(code)
+
+
+def _detach(task: ShimTask, report: int) -> None:
+    null = os.open("/dev/null", os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+    for first, last in ((3, report - 1), (report + 1, _HIGHEST_DESCRIPTOR)):
+        if first <= last:
+            close_range(first, last)
+    os.setsid()
+    os.chdir("/")
+    os.umask(0o022)
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    shims = open_cgroup(f"{task.paths.cgroup_parent}/shim")
+    shims.create({})
+    shims.add(0)
+
+
+def _supervise(task: ShimTask, report: socket.socket) -> None:
+    directory = task.paths.live(task.container_id)
+    os.makedirs(directory, mode=0o700, exist_ok=True)
+    lock = FileLock(f"{directory}/lock")
+    if not lock.acquire(timeout_s=0.0):
+        raise StateError(f"container {task.spec.name} is running already")
+    write_live_state(directory, LiveState(status=CREATED, shim_pid=os.getpid()))
+    data = task.paths.container(task.container_id)
+    remove_file(f"{data}/exit")
+    world = World(task)
+    server = control.listen(directory)
+    supervisor = Supervisor(task, world, server)
+    failure: BaseException | None = None
+    try:
+        world.enter()
+        supervisor.start()
+        world.announce()
+        _report(report, {"ok": True, "pid": supervisor.pid, "warnings": world.warnings})
+        report.close()
+        supervisor.run()
+    except BaseException as error:
+        failure = error
+    if failure is None:
+        supervisor.end()
+    else:
+        supervisor.end(error=str(failure), code=failure_code(failure))
+    _clear(directory)
+    if failure is not None:
+        _report(report, _describe(failure))
+
+
+def _clear(directory: str) -> None:
+    # The lock goes last and stays held by this process until it has ended.
+    for name in ("state.json", "control.sock"):
+        remove_file(f"{directory}/{name}")
+    remove_tree(f"{directory}/etc")
+    remove_file(f"{directory}/lock")
+    try:
+        os.rmdir(directory)
+    except OSError:
+        # A command is taking the lock at this moment; it clears the folder.
+        pass
+
+
+def _describe(error: BaseException) -> dict[str, Any]:
+    message: dict[str, Any] = {"error": str(error) or repr(error), "kind": type(error).__name__}
+    if isinstance(error, EngineError):
+        message["hint"] = error.hint
+    if isinstance(error, StartError):
+        message["step"] = error.step
+        message["errno"] = error.errno
+    return message
+
+
+def _report(report: socket.socket, message: dict[str, Any]) -> None:
+    try:
+        control.send(report, message)
+    except OSError:
+        # Nobody listens any more (the command was killed): the container goes on all the same.
+        pass
+
+
+def main() -> NoReturn:
+    """Entry of a shim in a fresh interpreter: the task is on standard input, the report socket is 3."""
+    task = task_from_json(json.load(sys.stdin))
+    if os.fork():
+        os._exit(0)
+    run_shim(task, socket.socket(fileno=3))

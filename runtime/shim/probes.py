@@ -1,0 +1,135 @@
+"""Runs a container's health check: one probe at a time, in the container's namespaces, killed at its timeout."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+
+from runtime.container.exec import ExecProcess, exec_process, spawn_exec
+from runtime.container.start import Init
+from runtime.errors import EngineError
+from runtime.shim.health import OUTPUT_BYTES, Health, Probe, judge, next_delay_ns
+from runtime.shim.loop import Loop
+from runtime.shim.world import World
+
+
+class Prober:
+    """Probes one run of the program. `on_change` is called after every result; read `health` and `output`."""
+
+    __slots__ = (
+        "_init", "_loop", "_null", "_on_change", "_probe", "_reader", "_running", "_seccomp", "_started_ns",
+        "_timed_out", "_world", "health", "output",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        loop: Loop,
+        world: World,
+        probe: Probe,
+        init: Init,
+        *,
+        seccomp: bytes | None,
+        on_change: Callable[[], None],
+    ) -> None:
+        self._loop = loop
+        self._world = world
+        self._probe = probe
+        self._init = init
+        self._seccomp = seccomp
+        self._on_change = on_change
+        self._started_ns = time.monotonic_ns()
+        self._running: ExecProcess | None = None
+        self._reader = -1
+        self._timed_out = False
+        self._null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+        self.health = Health()
+        self.output = ""
+        self._schedule()
+
+    def _uptime_ns(self) -> int:
+        return time.monotonic_ns() - self._started_ns
+
+    def _schedule(self) -> None:
+        delay_ns = next_delay_ns(self._probe, self.health, uptime_ns=self._uptime_ns())
+        self._loop.at("health", delay_ns, self._start)
+
+    def _start(self) -> None:
+        self._timed_out = False
+        self.output = ""
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        try:
+            process = exec_process(self._world.spec, self._probe.args)
+            self._running = spawn_exec(
+                process,
+                init_pid=self._init.pid,
+                init_pidfd=self._init.pidfd,
+                cgroup=self._world.cgroup,
+                stdio=(self._null, writer, writer),
+                seccomp_program=self._seccomp,
+            )
+        except (EngineError, OSError) as error:
+            os.close(reader)
+            self.output = str(error)
+            self._result(passed=False)
+            return
+        finally:
+            os.close(writer)
+        os.set_blocking(reader, False)
+        self._reader = reader
+        self._loop.watch(reader, self._read)
+        self._loop.watch(self._running.pidfd, self._on_exit)
+        self._loop.at("health timeout", self._probe.timeout_ns, self._on_timeout)
+
+    def _read(self) -> None:
+        try:
+            data = os.read(self._reader, OUTPUT_BYTES)
+        except BlockingIOError:
+            return
+        if data:
+            self.output = (self.output + data.decode(errors="replace"))[:OUTPUT_BYTES]
+        else:
+            self._close_reader()
+
+    def _close_reader(self) -> None:
+        if self._reader >= 0:
+            self._loop.forget(self._reader)
+            os.close(self._reader)
+            self._reader = -1
+
+    def _on_timeout(self) -> None:
+        if self._running is not None:
+            self._timed_out = True
+            self.output = f"the health check took longer than {self._probe.timeout_ns / 1e9:g} s"
+            signal.pidfd_send_signal(self._running.pidfd, signal.SIGKILL)
+
+    def _on_exit(self) -> None:
+        status = self._reap()
+        if status is not None:
+            self._result(passed=not self._timed_out and os.waitstatus_to_exitcode(status) == 0)
+
+    def _reap(self) -> int | None:
+        running = self._running
+        if running is None:
+            return None
+        self._running = None
+        self._loop.cancel("health timeout")
+        self._loop.forget(running.pidfd)
+        _, status = os.waitpid(running.pid, 0)
+        os.close(running.pidfd)
+        if self._reader >= 0 and not self._timed_out:
+            self._read()
+        self._close_reader()
+        return status
+
+    def _result(self, *, passed: bool) -> None:
+        self.health = judge(self._probe, self.health, passed=passed, uptime_ns=self._uptime_ns())
+        self._on_change()
+        self._schedule()
+
+    def stop(self) -> None:
+        """The program has ended: end a running probe and do not start another."""
+        self._loop.cancel("health")
+        if self._running is not None:
+            signal.pidfd_send_signal(self._running.pidfd, signal.SIGKILL)
+            self._reap()
+        os.close(self._null)

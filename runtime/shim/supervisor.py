@@ -1,0 +1,351 @@
+"""The life of one container as its shim sees it: start the program, watch it, restart it, end.
+
+CREATED ──start──► RUNNING ──exit──► plan_restart ──wait──► RESTARTING ──► RUNNING …
+                      │                   └─ no ─► EXITED: the world is left, the shim ends
+                      └─ stop / kill from control.sock
+"""
+
+import errno
+import os
+import signal
+import socket
+import time
+from typing import Any
+
+from runtime.container.exec import spawn_exec
+from runtime.container.kill import parse_signal
+from runtime.container.start import Init, spawn_init
+from runtime.errors import EngineError, StartError
+from runtime.linux.procfs import start_time
+from runtime.linux.seccomp import load_program
+from runtime.oci.spec import Process
+from runtime.shim import control
+from runtime.shim.health import plan_probe
+from runtime.shim.logs.writer import LogWriter
+from runtime.shim.loop import Loop
+from runtime.shim.probes import Prober
+from runtime.shim.restart import Backoff, plan_restart
+from runtime.shim.state import (
+    EXITED,
+    RESTARTING,
+    RUNNING,
+    ExitRecord,
+    LiveState,
+    write_exit_record,
+    write_live_state,
+)
+from runtime.shim.stdio import Stdio
+from runtime.shim.task import ShimTask
+from runtime.shim.world import World
+
+
+class Supervisor:
+    """Runs in the shim. `start` once (it raises if the program cannot be started), then `run` to the end."""
+
+    def __init__(self, task: ShimTask, world: World, server: socket.socket) -> None:
+        self._task = task
+        self._world = world
+        self._server = server
+        self._seccomp: bytes | None = None
+        self._directory = task.paths.live(task.container_id)
+        self._loop = Loop()
+        self._log = LogWriter(f"{task.paths.container(task.container_id)}/log")
+        self._state = LiveState(status=RUNNING, shim_pid=os.getpid())
+        self._init: Init | None = None
+        self._stdio: Stdio | None = None
+        self._backoff = Backoff()
+        self._stopping = False
+        self._last_code = 0
+        self._oom_before = 0
+        self._oom_killed = False
+        self._error = ""
+        self._clients: dict[int, socket.socket] = {}
+        self._subscribers: set[int] = set()
+        self._executions: dict[int, int] = {}
+        self._prober: Prober | None = None
+
+    # ---- the program
+
+    @property
+    def pid(self) -> int:
+        """The program's pid on the host; 0 while it does not run."""
+        return self._init.pid if self._init is not None else 0
+
+    def start(self) -> None:
+        """Start the program. Raises StartError; the world is then still to be left."""
+        spec = self._task.spec
+        self._stdio = Stdio(self._loop, self._log, tty=spec.tty, keep_stdin=spec.stdin_open)
+        self._seccomp = load_program(self._world.spec, self._task.paths.cache)
+        self._oom_before = self._world.cgroup.oom_kills()
+        try:
+            init = spawn_init(
+                self._world.spec,
+                rootfs=self._world.rootfs,
+                cgroup=self._world.cgroup,
+                stdio=self._stdio.child,
+                init_process=spec.init,
+                seccomp_program=self._seccomp,
+            )
+            init.wait_created()
+            init.start()
+        except BaseException:
+            self._stdio.close()
+            raise
+        self._init = init
+        self._stdio.started(init.console)
+        self._loop.watch(init.pidfd, self._on_program_exit)
+        self._state = self._state._replace(
+            status=RUNNING,
+            pid=init.pid,
+            pid_start=start_time(init.pid),
+            started_ns=time.time_ns(),
+            restarts=self._backoff.restarts,
+            ports=self._world.ports,
+        )
+        self._start_prober(init)
+        self._publish_state()
+
+    def _start_prober(self, init: Init) -> None:
+        probe = plan_probe(self._task.spec.healthcheck or self._task.image.config.healthcheck)
+        if probe is None:
+            return
+        self._prober = Prober(
+            self._loop, self._world, probe, init, seccomp=self._seccomp, on_change=self._on_health
+        )
+        self._state = self._state._replace(health=self._prober.health.status, failing_streak=0)
+
+    def _on_health(self) -> None:
+        prober = self._prober
+        if prober is None:
+            return
+        self._state = self._state._replace(
+            health=prober.health.status,
+            failing_streak=prober.health.failing_streak,
+            health_output=prober.output,
+        )
+        self._publish_state()
+
+    def _on_program_exit(self) -> None:
+        init, stdio = self._init, self._stdio
+        if init is None or stdio is None:
+            return
+        self._loop.forget(init.pidfd)
+        _, status = os.waitpid(init.pid, 0)
+        os.close(init.pidfd)
+        self._init = None
+        code = os.waitstatus_to_exitcode(status)
+        self._last_code = code if code >= 0 else 128 - code
+        self._loop.cancel("kill")
+        if self._prober is not None:
+            self._prober.stop()
+            self._prober = None
+        # Whatever was exec'ed into the container dies with its pid namespace, but not what shared the host's.
+        self._world.cgroup.kill()
+        stdio.drain()
+        self._oom_killed = self._world.cgroup.oom_kills() > self._oom_before
+        self._tell({"exit": self._last_code, "oom_killed": self._oom_killed})
+        self._go_on()
+
+    def _go_on(self) -> None:
+        uptime_ns = time.time_ns() - self._state.started_ns
+        backoff = plan_restart(
+            self._task.spec.restart, self._backoff, exit_code=self._last_code, uptime_ns=uptime_ns
+        )
+        if self._stopping or backoff is None:
+            self._finish()
+            return
+        self._backoff = backoff
+        self._state = self._state._replace(
+            status=RESTARTING, pid=0, pid_start=0, exit_code=self._last_code, health=""
+        )
+        self._publish_state()
+        self._loop.at("restart", backoff.delay_ns, self._restart)
+
+    def _restart(self) -> None:
+        try:
+            self.start()
+        except (EngineError, OSError) as error:
+            self._error = str(error)
+            self._last_code = 127
+            self._go_on()
+
+    # ---- the end
+
+    def _finish(self) -> None:
+        self._loop.stop()
+
+    def end(self, *, error: str = "", code: int | None = None) -> None:
+        """Leave the world and record how the container ended. Nothing is running any more after it."""
+        for pid in self._executions.values():
+            os.kill(pid, signal.SIGKILL)
+        self._world.leave()
+        record = ExitRecord(
+            code=self._last_code if code is None else code,
+            started_ns=self._state.started_ns,
+            finished_ns=time.time_ns(),
+            oom_killed=self._oom_killed,
+            error=error or self._error,
+        )
+        write_exit_record(self._task.paths.container(self._task.container_id), record)
+        self._tell({"status": EXITED, "exit": record.code})
+        self._log.close()
+
+    def run(self) -> None:
+        """Serve until the container has ended."""
+        self._loop.watch(self._server.fileno(), self._accept)
+        if self._world.responder is not None:
+            for descriptor in self._world.responder.filenos():
+                self._watch_responder(descriptor)
+        reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        self._loop.watch(reader, lambda: self._on_shutdown(reader))
+        self._loop.run()
+
+    def _watch_responder(self, descriptor: int) -> None:
+        responder = self._world.responder
+        if responder is None:
+            return
+
+        def handle() -> None:
+            responder.handle(descriptor)
+            self._await_responder()
+
+        self._loop.watch(descriptor, handle)
+
+    def _await_responder(self) -> None:
+        """Come back when the responder has something to give up on; never while it is idle."""
+        responder = self._world.responder
+        deadline = None if responder is None else responder.next_deadline()
+        if responder is None or deadline is None:
+            self._loop.cancel("dns")
+            return
+
+        def expire() -> None:
+            responder.expire()
+            self._await_responder()
+
+        self._loop.at("dns", max(0, int((deadline - time.monotonic()) * 1e9)), expire)
+
+    def _on_shutdown(self, reader: int) -> None:
+        # SIGTERM reaches a shim when the machine goes down: the program gets its grace, no restart.
+        os.read(reader, 64)
+        self._stop(self._stop_signal(), self._task.spec.stop_grace_period_ns)
+
+    def _stop_signal(self) -> int:
+        return parse_signal(self._task.spec.stop_signal or self._task.image.config.stop_signal or "SIGTERM")
+
+    # ---- control.sock
+
+    def _publish_state(self) -> None:
+        write_live_state(self._directory, self._state)
+        self._tell(self._summary())
+
+    def _summary(self) -> dict[str, Any]:
+        return {"status": self._state.status, "health": self._state.health, "pid": self._state.pid}
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        for descriptor in list(self._subscribers):
+            self._answer(self._clients[descriptor], message)
+
+    def _accept(self) -> None:
+        try:
+            client, _ = self._server.accept()
+        except BlockingIOError:
+            return
+        client.setblocking(False)
+        self._clients[client.fileno()] = client
+        self._loop.watch(client.fileno(), lambda: self._serve(client))
+
+    def _drop(self, client: socket.socket) -> None:
+        descriptor = client.fileno()
+        self._loop.forget(descriptor)
+        self._clients.pop(descriptor, None)
+        self._subscribers.discard(descriptor)
+        client.close()
+
+    def _answer(self, client: socket.socket, message: dict[str, Any]) -> None:
+        try:
+            control.send(client, message)
+        except OSError:
+            # Gone, or so slow that its buffer is full: it must not hold the container up.
+            self._drop(client)
+
+    def _serve(self, client: socket.socket) -> None:
+        try:
+            message = control.receive(client)
+        except BlockingIOError:
+            return
+        except (EngineError, OSError):
+            message = None
+        if message is None:
+            self._drop(client)
+            return
+        try:
+            self._obey(client, message)
+        except (EngineError, OSError, KeyError, TypeError, ValueError) as error:
+            self._answer(client, {"error": str(error) or repr(error)})
+
+    def _obey(self, client: socket.socket, message: dict[str, Any]) -> None:
+        operation = message.get("op")
+        if operation == "stop":
+            self._answer(client, {"ok": True})
+            self._stop(int(message["signal"]), int(message["grace_ns"]))
+        elif operation == "kill":
+            self._kill(int(message["signal"]))
+            self._answer(client, {"ok": True})
+        elif operation == "subscribe":
+            self._subscribers.add(client.fileno())
+            self._answer(client, self._summary())
+        elif operation == "exec":
+            self._answer(client, {"ok": True, "pid": self._exec(message["process"])})
+        else:
+            self._answer(client, {"error": f"unknown operation {operation!r}"})
+
+    def _stop(self, number: int, grace_ns: int) -> None:
+        first = not self._stopping
+        self._stopping = True
+        self._loop.cancel("restart")
+        if self._init is None:
+            self._finish()
+            return
+        if first or number == signal.SIGKILL:
+            self._kill(number)
+        self._loop.at("kill", grace_ns, lambda: self._kill(signal.SIGKILL))
+
+    def _kill(self, number: int) -> None:
+        if self._init is None:
+            raise StartError(f"container {self._task.spec.name} is not running")
+        signal.pidfd_send_signal(self._init.pidfd, number)
+
+    def _exec(self, process: Process) -> int:
+        """Start a detached process in the container; it is reaped here. Returns its pid."""
+        if self._init is None:
+            raise StartError(f"container {self._task.spec.name} is not running")
+        null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+        try:
+            started = spawn_exec(
+                process,
+                init_pid=self._init.pid,
+                init_pidfd=self._init.pidfd,
+                cgroup=self._world.cgroup,
+                stdio=(null, null, null),
+                seccomp_program=self._seccomp,
+            )
+        finally:
+            os.close(null)
+        self._executions[started.pidfd] = started.pid
+        self._loop.watch(started.pidfd, lambda: self._reap(started.pidfd))
+        return started.pid
+
+    def _reap(self, pidfd: int) -> None:
+        self._loop.forget(pidfd)
+        os.waitpid(self._executions.pop(pidfd), 0)
+        os.close(pidfd)
+
+
+def failure_code(error: BaseException) -> int:
+    """The exit code of a program that could not be started: 127 not found, 126 not executable, else 128."""
+    if isinstance(error, StartError) and error.step == "exec":
+        return 127 if error.errno == errno.ENOENT else 126
+    return 128

@@ -1,0 +1,121 @@
+"""The index of objects and allocations: one SQLite database in DATA.
+
+Uniqueness of names and addresses is the database's. A change of several steps marks its row with an intent
+first ("creating", "removing"), so that whoever comes next can undo or finish it. Only commands open the
+database, never a shim.
+
+    containers   one row per container; `desired` is what the user wants of it (created, running, stopped)
+    endpoints    which container has which address in which network
+    networks     one row per network; `record` is the JSON of network.record.NetworkRecord
+    volumes      one row per named or anonymous volume
+    mounts       which container uses which volume where
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from runtime.errors import StateError
+from runtime.store.paths import Paths
+
+SCHEMA_VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE containers (
+    id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, project TEXT NOT NULL, service TEXT NOT NULL,
+    number INTEGER NOT NULL, created_ns INTEGER NOT NULL, desired TEXT NOT NULL, intent TEXT NOT NULL,
+    config_hash TEXT NOT NULL, image_id TEXT NOT NULL, spec TEXT NOT NULL, image TEXT NOT NULL,
+    fields TEXT NOT NULL
+);
+CREATE INDEX containers_project ON containers (project);
+CREATE TABLE networks (
+    id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, project TEXT NOT NULL, created_ns INTEGER NOT NULL,
+    intent TEXT NOT NULL, config_hash TEXT NOT NULL, subnet TEXT NOT NULL, record TEXT NOT NULL
+);
+CREATE TABLE endpoints (
+    container_id TEXT NOT NULL REFERENCES containers (id) ON DELETE CASCADE,
+    network_id TEXT NOT NULL REFERENCES networks (id),
+    position INTEGER NOT NULL, address TEXT NOT NULL, mac TEXT NOT NULL,
+    PRIMARY KEY (container_id, network_id), UNIQUE (network_id, address)
+);
+CREATE TABLE volumes (
+    name TEXT PRIMARY KEY, project TEXT NOT NULL, created_ns INTEGER NOT NULL, anonymous INTEGER NOT NULL,
+    config_hash TEXT NOT NULL, labels TEXT NOT NULL
+);
+CREATE TABLE mounts (
+    container_id TEXT NOT NULL REFERENCES containers (id) ON DELETE CASCADE,
+    volume TEXT NOT NULL REFERENCES volumes (name), target TEXT NOT NULL,
+    PRIMARY KEY (container_id, target)
+);
+CREATE INDEX mounts_volume ON mounts (volume);
+"""
+
+
+class Database:
+    """A connection to the index. `exists` is False where nothing was ever made in this root."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, paths: Paths) -> None:
+        """Open the database, making it and its folder at first use.
+
+        Raises StateError where it is damaged, newer than this version, or not ours to open.
+        """
+        try:
+            os.makedirs(paths.data, mode=0o711, exist_ok=True)
+            self._connection = sqlite3.connect(paths.database, timeout=30.0, isolation_level=None)
+            self._connection.row_factory = sqlite3.Row
+            self._prepare(paths)
+        except PermissionError as error:
+            raise StateError(f"cannot use {paths.data}: {error.strerror}", hint="run as root") from error
+        except sqlite3.OperationalError as error:
+            raise StateError(f"cannot open {paths.database}: {error}", hint="run as root") from error
+        except sqlite3.DatabaseError as error:
+            raise StateError(f"{paths.database} is damaged: {error}") from error
+
+    def _prepare(self, paths: Paths) -> None:
+        version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        if version > SCHEMA_VERSION:
+            raise StateError(
+                f"{paths.database} has version {version}; this release knows {SCHEMA_VERSION}",
+                hint="install the newer pycompose again",
+            )
+        # NORMAL in WAL mode: a power cut may lose the last transactions but never the consistency.
+        self._connection.execute("PRAGMA synchronous = NORMAL")
+        self._connection.execute("PRAGMA foreign_keys = ON")
+        if version == 0:
+            os.chmod(paths.database, 0o600)
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            with self.transaction():
+                if self._connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+                    for statement in _SCHEMA.split(";"):
+                        self._connection.execute(statement)
+                    self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """BEGIN IMMEDIATE … COMMIT; ROLLBACK on any exception."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    def execute(self, statement: str, *values: str | int) -> int:
+        """Run one statement; the number of rows it changed. Raises sqlite3.IntegrityError."""
+        return self._connection.execute(statement, values).rowcount
+
+    def rows(self, statement: str, *values: str | int) -> list[sqlite3.Row]:
+        """All rows of a query."""
+        return self._connection.execute(statement, values).fetchall()
+
+    def row(self, statement: str, *values: str | int) -> sqlite3.Row | None:
+        """The first row of a query, or None."""
+        found: sqlite3.Row | None = self._connection.execute(statement, values).fetchone()
+        return found
+
+    def close(self) -> None:
+        self._connection.close()

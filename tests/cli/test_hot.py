@@ -1,0 +1,72 @@
+"""The hot commands' parser is generated from the typer app and agrees with it."""
+
+from pathlib import Path
+
+import pytest
+
+from composer.cli import hot_generate, hot_table
+from composer.cli.hot import parse
+
+
+def test_the_table_is_current() -> None:
+    assert hot_generate.build_table() == (hot_table.GLOBAL, hot_table.COMMANDS)
+
+
+def test_arguments_of_each_command_are_fields_of_its_module() -> None:
+    import importlib
+
+    for name, command in hot_table.COMMANDS.items():
+        fields = set(importlib.import_module(f"composer.cli.{name}").Arguments._fields)
+        parameters = {destination for destination, _ in command["options"].values()}
+        parameters |= {argument for argument, _ in command["arguments"]}
+        assert parameters == fields, name
+
+
+@pytest.mark.parametrize(
+    ("words", "options", "parameters"),
+    [
+        (["up", "-d"], {}, {"detach": True, "services": ()}),
+        (
+            ["-f", "a", "--file=b", "-pX", "up", "web"],
+            {"file": ("a", "b"), "project_name": "X"},
+            {"services": ("web",)},
+        ),
+        (["up", "web", "-dt5"], {}, {"detach": True, "timeout": 5, "services": ("web",)}),
+        (["logs", "-fn", "10", "--", "-x"], {}, {"follow": True, "tail": "10", "services": ("-x",)}),
+        (
+            ["exec", "-T", "-eA=1", "web", "ls", "-l"],
+            {},
+            {"no_tty": True, "env": ("A=1",), "service": "web", "command": ("ls", "-l")},
+        ),
+    ],
+)
+def test_what_is_parsed(words: list[str], options: dict[str, object], parameters: dict[str, object]) -> None:
+    parsed = parse(words)
+    assert parsed is not None
+    assert (parsed.options, parsed.parameters) == (options, parameters)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["--help"],
+        ["up", "--help"],
+        ["up", "--nope"],
+        ["up", "-t"],
+        ["up", "-t", "x"],
+        ["image", "ls"],
+        ["version", "x"],
+    ],
+)
+def test_what_is_left_to_typer(words: list[str]) -> None:
+    assert parse(words) is None
+
+
+def test_the_version_is_the_one_of_the_package() -> None:
+    import tomllib
+
+    from composer.version import VERSION
+
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    assert tomllib.loads(text)["project"]["version"] == VERSION

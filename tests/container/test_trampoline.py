@@ -1,0 +1,104 @@
+"""The trampoline: its bytes against an assembler, and the real thing."""
+
+import errno
+import os
+import shutil
+import struct
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from runtime.container.trampoline import build, open_trampoline
+
+_LISTINGS = {
+    "x86_64": (
+        ("as", "objcopy"),
+        """
+        .intel_syntax noprefix
+        mov eax, 72; mov edi, FD; mov esi, 2; mov edx, 1; syscall
+        mov rcx, [rsp]; mov rdi, [rsp+8]; lea rsi, [rsp+16]; lea rdx, [rsp+rcx*8+16]
+        mov eax, 59; syscall
+        neg eax; push rax; mov edi, FD; mov rsi, rsp; mov edx, 4; mov eax, 1; syscall
+        mov edi, 127; mov eax, 231; syscall
+        """,
+    ),
+    "aarch64": (
+        ("aarch64-linux-gnu-as", "aarch64-linux-gnu-objcopy"),
+        """
+        mov x8, #25; mov x0, #FD; mov x1, #2; mov x2, #1; svc #0
+        ldr x9, [sp]; ldr x0, [sp, #8]; add x1, sp, #16; add x2, sp, x9, lsl #3; add x2, x2, #16
+        mov x8, #221; svc #0
+        neg w0, w0; str x0, [sp, #-16]!; mov x0, #FD; mov x1, sp; mov x2, #4; mov x8, #64; svc #0
+        mov x0, #127; mov x8, #94; svc #0
+        """,
+    ),
+}
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_the_bytes_are_the_listing(machine: str, tmp_path: Path) -> None:
+    (assembler, objcopy), listing = _LISTINGS[machine]
+    if not (shutil.which(assembler) and shutil.which(objcopy)):
+        pytest.skip(f"needs {assembler} (binutils)")
+    (tmp_path / "t.s").write_text(listing.replace("FD", "7").replace(";", "\n"))
+    subprocess.run([assembler, "-o", tmp_path / "t.o", tmp_path / "t.s"], check=True, timeout=20)
+    subprocess.run(
+        [objcopy, "-O", "binary", "-j", ".text", tmp_path / "t.o", tmp_path / "t.bin"], check=True, timeout=20
+    )
+    assert build(7, machine)[64 + 2 * 56 :] == (tmp_path / "t.bin").read_bytes()
+
+
+def run_trampoline(command: list[str], error_fd: int, writer: int) -> int:
+    """Run a command with `writer` as descriptor `error_fd`; its wait status."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.dup2(writer, error_fd, inheritable=True)
+            os.execve(command[0], command, {"KEY": "value"})
+        finally:
+            os._exit(99)
+    return os.waitpid(pid, 0)[1]
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_it_runs_programs_and_reports_failure(machine: str, tmp_path: Path) -> None:
+    emulator = [] if os.uname().machine == machine else [shutil.which(f"qemu-{machine}-static") or ""]
+    if emulator == [""]:
+        pytest.skip(f"needs qemu-{machine}-static to run {machine} code")
+    program = tmp_path / "trampoline"
+    program.write_bytes(build(9, machine))
+    program.chmod(0o755)
+    # qemu's -0 gives the program its argv[0], which is our path to run.
+    prefix = [*emulator, "-0"] if emulator else []
+    for path, expected, code in (("/bin/busybox", b"", 5), ("/nosuch", struct.pack("=i", errno.ENOENT), 127)):
+        args = ["sh", "-c", 'test "$KEY" = value && test ! -e /proc/self/fd/9 && exit 5']
+        reader, writer = os.pipe()
+        if emulator:
+            status = run_trampoline([*prefix, path, str(program), *args], 9, writer)
+            os.close(writer)
+        else:
+            pid = os.fork()
+            if pid == 0:
+                try:
+                    os.dup2(writer, 9, inheritable=True)
+                    os.execve(str(program), [path, *args], {"KEY": "value"})
+                finally:
+                    os._exit(99)
+            os.close(writer)
+            status = os.waitpid(pid, 0)[1]
+        with open(reader, "rb") as file:
+            assert file.read() == expected
+        assert os.waitstatus_to_exitcode(status) == code
+
+
+def test_the_memfd_is_sealed() -> None:
+    fd = open_trampoline(9)
+    try:
+        with pytest.raises(PermissionError):
+            os.write(fd, b"x")
+        with pytest.raises(PermissionError):
+            os.ftruncate(fd, 0)
+        assert not os.get_inheritable(fd)
+    finally:
+        os.close(fd)

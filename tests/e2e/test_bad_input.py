@@ -1,0 +1,80 @@
+"""Each mistake ends in one readable message with its place and a hint, and nothing is created."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.project import Project
+
+CASES = {
+    "syntax": ("services:\n  a:\n    image: [IMAGE\n", "compose.yaml:"),
+    "unknown key": (
+        "services:\n  a:\n    image: IMAGE\n    comand: x\n",
+        "compose.yaml:4:5: services.a.comand",
+    ),
+    "wrong type": ("services:\n  a:\n    image: IMAGE\n    ports: 80\n", "compose.yaml:4:"),
+    "undefined network": ("services:\n  a:\n    image: IMAGE\n    networks: [nope]\n", "nope"),
+    "undefined volume": ("services:\n  a:\n    image: IMAGE\n    volumes: ['nope:/x']\n", "nope"),
+    "undefined dependency": ("services:\n  a:\n    image: IMAGE\n    depends_on: [nope]\n", "nope"),
+    "cycle": (
+        "services:\n  a: {image: IMAGE, depends_on: [b]}\n  b: {image: IMAGE, depends_on: [a]}\n",
+        "a -> b -> a|b -> a -> b",
+    ),
+    "no image": ("services:\n  a: {image: nosuch}\n", "there is no image nosuch"),
+    "no rootfs": ("services:\n  a: {image: 'rootfs:/no/such'}\n", "/no/such"),
+    "missing bind": (
+        "services:\n  a:\n    image: IMAGE\n    volumes: [{type: bind, source: ./nope, target: /x}]\n",
+        "bind source path does not exist",
+    ),
+    "bad signal": ("services:\n  a: {image: IMAGE, command: sleep 1, stop_signal: SIGNOPE}\n", "SIGNOPE"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bad_file(project: Project, case: str) -> None:
+    text, expected = CASES[case]
+    project.write(text)
+    errors = project.run("up", "-d", code=1).stderr
+    assert any(part in errors for part in expected.split("|")), errors
+    assert project.run("-p", "project", "-f", "/dev/null", "ps", "-a", "-q", code=1).stdout == ""
+    database = Path(project.paths.data) / "pycompose.db"
+    if database.exists():
+        import sqlite3
+
+        assert sqlite3.connect(database).execute("SELECT count(*) FROM containers").fetchone() == (0,)
+        assert sqlite3.connect(database).execute("SELECT count(*) FROM networks").fetchone() == (0,)
+
+
+def test_command_not_found(project: Project) -> None:
+    project.write("services: {a: {image: IMAGE, command: nosuch}}\n")
+    errors = project.run("up", "-d", code=1).stderr
+    assert "nosuch" in errors
+    assert "not found" in errors
+    project.run("down")
+
+
+def test_no_file(project: Project) -> None:
+    assert "no configuration file" in project.run("up", code=1).stderr
+    assert "/no/such.yaml" in project.run("-f", "/no/such.yaml", "ps", code=1).stderr
+
+
+def test_unknown_service_and_option(project: Project) -> None:
+    project.write("services: {a: {image: IMAGE, command: sleep 1}}\n")
+    for command in ("up", "down", "ps", "logs", "start", "stop", "restart", "kill"):
+        assert "no such service: nope" in project.run(command, "nope", code=1).stderr, command
+    assert "--nope" in project.run("up", "--nope", code=1).stderr
+
+
+def test_not_root(project: Project) -> None:
+    project.write("services: {a: {image: IMAGE, command: sleep 1}}\n")
+    child = os.fork()
+    if child == 0:
+        os.setgid(65534)
+        os.setuid(65534)
+        os.execvpe(
+            project.command[0],
+            [*project.command, "-f", str(project.folder / "compose.yaml"), "up", "-d"],
+            {**project.environ, "PYCOMPOSE_ROOT": "/var/lib/pycompose-test"},
+        )
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1

@@ -1,0 +1,90 @@
+"""Living with the firewalls of others: chains that drop what is forwarded, in nf_tables and in the older iptables."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import Host, run
+
+from runtime.network.firewall import legacy
+from runtime.network.firewall.rules import PublishedPort
+from runtime.network.ipam import parse_subnet
+from runtime.network.record import NetworkRecord
+
+
+def prefix(network: NetworkRecord) -> tuple[int, int]:
+    subnet = parse_subnet(network.subnet)
+    return subnet.network, subnet.length
+
+
+def test_foreign_chains_that_drop_let_our_bridges_through(host: Host) -> None:
+    outside = host.outside()
+    run("nft", "add table ip filter; add chain ip filter DOCKER-USER")
+    run(
+        "nft",
+        "add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; };"
+        "add rule ip filter FORWARD jump DOCKER-USER; add rule ip filter DOCKER-USER return;"
+        "add table inet wall;"
+        "add chain inet wall forwarded { type filter hook forward priority 5; policy drop; }",
+    )
+    before = run("nft", "list", "ruleset")
+    network = host.network("a", "172.18.0.0/20")
+    host.firewall().ensure_network(network.bridge, internal=False)
+    container, (ip,), published = host.container(network)
+    keep = [container.listen(80), outside.listen(80)]
+    published.publish([PublishedPort("", 8080, "tcp", ip, 80)])
+    assert outside.connects("198.51.100.1", 8080) and container.connects("198.51.100.2", 80)
+    listed = run("nft", "list", "chain", "ip", "filter", "DOCKER-USER")
+    assert listed.count('comment "pycompose br-a"') == 2
+    assert run("nft", "list", "ruleset").count('comment "pycompose br-a"') == 4
+    host.firewall().remove_network(network.bridge, prefix(network))
+    assert run("nft", "list", "ruleset") == before
+    assert len(keep) == 2
+
+
+def test_iptables_legacy(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that plays iptables-legacy: it has one chain and keeps its rules in a file."""
+    loaded, state = tmp_path / "names", tmp_path / "rules"
+    loaded.write_text("nat\nfilter\n")
+    monkeypatch.setattr(legacy, "_LOADED", str(loaded))
+    monkeypatch.setattr(legacy, "_SEARCHED", (str(tmp_path),))
+    assert "not installed" in legacy.ensure_accepts("br-a")[0]
+    program = tmp_path / "iptables-legacy"
+    program.write_text(
+        f"""#!/bin/sh
+shift 2; verb=$1 chain=$2; shift 2
+[ $chain = FORWARD ] || exit 1
+case $verb in
+-S) echo "-P FORWARD DROP"; /bin/cat {state} ;;
+-C) /bin/grep -qxF -- "$*" {state} ;;
+-I) echo "$*" >> {state} ;;
+-D) /bin/grep -qxF -- "$*" {state} || exit 1
+    /bin/grep -vxF -- "$*" {state} > {state}.new; /bin/cp {state}.new {state} ;;
+esac
+"""
+    )
+    program.chmod(0o755)
+    state.touch()
+    for _ in range(2):
+        assert legacy.ensure_accepts("br-a") == ()
+    assert [line.split()[:2] for line in state.read_text().splitlines()] == [["-i", "br-a"], ["-o", "br-a"]]
+    legacy.remove_accepts("br-a")
+    assert state.read_text() == ""
+
+
+@pytest.mark.skipif(
+    not os.path.exists("/usr/sbin/iptables-legacy"), reason="iptables-legacy is not installed"
+)
+def test_iptables_legacy_for_real(host: Host) -> None:
+    done = subprocess.run(["iptables-legacy", "-P", "FORWARD", "DROP"], capture_output=True, timeout=20)
+    if done.returncode:
+        pytest.skip("the kernel has no iptables-legacy")
+    outside = host.outside()
+    network = host.network("a", "172.18.0.0/20")
+    container, _, _ = host.container(network)
+    keep = outside.listen(80)
+    assert container.connects("198.51.100.2", 80)
+    host.firewall().remove_network(network.bridge, prefix(network))
+    assert run("iptables-legacy", "-S") == "-P INPUT ACCEPT\n-P FORWARD DROP\n-P OUTPUT ACCEPT\n"
+    keep.close()

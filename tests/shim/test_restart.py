@@ -1,0 +1,44 @@
+import pytest
+
+from runtime.oci.container_spec import RestartPolicy
+from runtime.shim.restart import Backoff, plan_restart
+
+SECOND = 1_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("policy", "code", "again"),
+    [
+        (RestartPolicy("no"), 1, False),
+        (RestartPolicy("always"), 0, True),
+        (RestartPolicy("unless-stopped"), 0, True),
+        (RestartPolicy("on-failure"), 0, False),
+        (RestartPolicy("on-failure"), 3, True),
+    ],
+)
+def test_which_policy_restarts(policy: RestartPolicy, code: int, again: bool) -> None:
+    assert (plan_restart(policy, Backoff(), exit_code=code, uptime_ns=0) is not None) is again
+
+
+def test_delay_doubles_to_a_minute_and_starts_anew_after_ten_seconds() -> None:
+    policy, backoff, delays = RestartPolicy("always"), Backoff(), []
+    for _ in range(12):
+        after = plan_restart(policy, backoff, exit_code=1, uptime_ns=0)
+        assert after is not None
+        backoff = after
+        delays.append(backoff.delay_ns / SECOND)
+    assert delays[:4] == [0.1, 0.2, 0.4, 0.8]
+    assert delays[-1] == 60
+    fresh = plan_restart(policy, backoff, exit_code=1, uptime_ns=10 * SECOND)
+    assert fresh == Backoff(13, SECOND // 10)
+
+
+def test_on_failure_gives_up_after_its_retries() -> None:
+    policy = RestartPolicy("on-failure", max_retries=2)
+    assert plan_restart(policy, Backoff(2, 1), exit_code=1, uptime_ns=0) is None
+    assert plan_restart(policy, Backoff(1, 1), exit_code=1, uptime_ns=0) is not None
+
+
+def test_a_fixed_delay_is_kept() -> None:
+    policy = RestartPolicy("always", delay_ns=5 * SECOND)
+    assert plan_restart(policy, Backoff(3, 1), exit_code=1, uptime_ns=0) == Backoff(4, 5 * SECOND)

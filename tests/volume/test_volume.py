@@ -1,0 +1,121 @@
+"""Volumes and filling them from an image."""
+
+import os
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from runtime.errors import InvalidError, NotFoundError
+from runtime.store.paths import Paths
+from runtime.volume.store import VolumeStore
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="volumes keep owners and need root")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> VolumeStore:
+    return VolumeStore(Paths(str(tmp_path / "data"), str(tmp_path / "state")))
+
+
+@pytest.fixture
+def rootfs(tmp_path: Path) -> Path:
+    root = tmp_path / "rootfs"
+    data = root / "var/data"
+    (data / "deep/er").mkdir(parents=True)
+    (data / "file").write_text("content")
+    os.link(data / "file", data / "deep/again")
+    os.chown(data / "file", 5, 6)
+    os.chmod(data / "file", 0o4640)
+    os.utime(data / "file", (7, 8))
+    os.setxattr(data / "file", "user.x", b"y")
+    os.symlink("/etc/passwd", data / "link")
+    os.mkfifo(data / "pipe")
+    os.chown(data, 9, 10)
+    os.chmod(data, 0o1770)
+    os.symlink("/var/data", root / "alias")
+    return root
+
+
+def test_create_list_remove(store: VolumeStore, tmp_path: Path) -> None:
+    assert store.list_volumes() == []
+    assert store.create("p_data") == store.create("p_data") == "p_data"
+    anonymous = store.create()
+    assert len(anonymous) == 64
+    assert store.list_volumes() == sorted(["p_data", anonymous])
+    assert stat.S_IMODE(os.stat(store.data("p_data")).st_mode) == 0o755
+    Path(store.data("p_data"), "x").touch()
+    trash = store.remove("p_data")
+    assert not store.exists("p_data") and Path(trash, "_data/x").exists()
+    with pytest.raises(NotFoundError):
+        store.remove("p_data")
+
+
+@pytest.mark.parametrize("name", ["..", "a/b", "-x", ".x", "a b", "x" * 256])
+def test_bad_names(store: VolumeStore, name: str) -> None:
+    with pytest.raises(InvalidError):
+        store.create(name)
+    assert not store.exists(name)
+
+
+def test_first_use_takes_the_images_content(store: VolumeStore, rootfs: Path) -> None:
+    store.create("v")
+    assert store.fill("v", str(rootfs), "/alias") is True
+    data = Path(store.data("v"))
+    status = (data / "file").stat()
+    assert (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (5, 6, 0o4640)
+    assert (status.st_mtime, status.st_nlink) == (8, 2)
+    assert os.getxattr(data / "file", "user.x") == b"y"
+    assert os.path.samefile(data / "file", data / "deep/again")
+    assert os.readlink(data / "link") == "/etc/passwd"
+    assert stat.S_ISFIFO((data / "pipe").stat().st_mode)
+    assert (data.stat().st_uid, stat.S_IMODE(data.stat().st_mode)) == (9, 0o1770)
+    assert os.listdir(Path(store.data("v")).parent) == ["_data"]
+
+
+def test_only_an_empty_volume_is_filled(store: VolumeStore, rootfs: Path) -> None:
+    store.create("v")
+    Path(store.data("v"), "mine").touch()
+    assert store.fill("v", str(rootfs), "/var/data") is False
+    assert os.listdir(store.data("v")) == ["mine"]
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/var/data/file", "/var/data/link/x"])
+def test_nothing_to_copy(store: VolumeStore, rootfs: Path, path: str) -> None:
+    store.create("v")
+    assert store.fill("v", str(rootfs), path) is False
+    assert os.listdir(store.data("v")) == []
+
+
+def test_links_stay_inside_the_root(store: VolumeStore, rootfs: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret/key").write_text("x")
+    os.symlink(str(tmp_path / "secret"), rootfs / "out")
+    os.symlink("../../../" + str(tmp_path / "secret"), rootfs / "up")
+    store.create("v")
+    assert store.fill("v", str(rootfs), "/out") is False
+    assert store.fill("v", str(rootfs), "/up") is False
+
+
+def test_an_interrupted_copy_is_made_again(store: VolumeStore, rootfs: Path) -> None:
+    store.create("v")
+    left = Path(store.data("v")).parent / ".fill"
+    left.mkdir()
+    (left / "half").touch()
+    assert store.fill("v", str(rootfs), "/var/data") is True
+    assert not Path(store.data("v"), "half").exists()
+
+
+def test_two_containers_at_once(store: VolumeStore, rootfs: Path) -> None:
+    store.create("v")
+    results: list[bool] = []
+    threads = [
+        threading.Thread(target=lambda: results.append(store.fill("v", str(rootfs), "/var/data")))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert sorted(results) == [False, False, False, True]
