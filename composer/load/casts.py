@@ -6,7 +6,7 @@ that is where text for such an attribute comes from.
 
 from collections.abc import Callable
 
-from composer.load.rules import RuleTable
+from composer.load.rules import RuleTable, words
 from composer.values import parse_float, parse_int
 
 _TRUE = {"true", "y", "yes", "on"}
@@ -25,7 +25,7 @@ def parse_bool(text: str) -> bool:
 
 Caster = Callable[[str], int | float | bool]
 
-_INT = (
+_INT = words(
     "services.*.cpu_count services.*.cpu_period services.*.cpu_quota services.*.cpu_rt_period"
     " services.*.cpu_rt_runtime services.*.cpu_shares services.*.deploy.replicas"
     " services.*.deploy.update_config.parallelism services.*.deploy.rollback_config.parallelism"
@@ -35,13 +35,13 @@ _INT = (
     " services.*.ulimits.*.soft services.*.ulimits.*.hard services.*.build.ulimits.*"
     " services.*.build.ulimits.*.soft services.*.build.ulimits.*.hard services.*.networks.*.priority"
     " services.*.networks.*.gw_priority"
-).split()
-_FLOAT = (
+)
+_FLOAT = words(
     "services.*.cpus services.*.cpu_percent services.*.deploy.resources.limits.cpus"
     " services.*.deploy.resources.reservations.cpus services.*.deploy.update_config.max_failure_ratio"
     " services.*.deploy.rollback_config.max_failure_ratio"
-).split()
-_BOOL = (
+)
+_BOOL = words(
     "services.*.init services.*.privileged services.*.read_only services.*.stdin_open services.*.tty"
     " services.*.attach services.*.use_api_socket services.*.oom_kill_disable services.*.healthcheck.disable"
     " services.*.depends_on.*.required services.*.depends_on.*.restart services.*.env_file.*.required"
@@ -50,8 +50,12 @@ _BOOL = (
     " services.*.build.pull services.*.post_start.*.privileged services.*.pre_stop.*.privileged"
     " networks.*.external networks.*.internal networks.*.attachable networks.*.enable_ipv4 networks.*.enable_ipv6"
     " volumes.*.external secrets.*.external configs.*.external"
-).split()
+)
 
 CASTS: RuleTable[Caster] = RuleTable(
-    {**dict.fromkeys(_INT, parse_int), **dict.fromkeys(_FLOAT, parse_float), **dict.fromkeys(_BOOL, parse_bool)}
+    {
+        **dict.fromkeys(_INT, parse_int),
+        **dict.fromkeys(_FLOAT, parse_float),
+        **dict.fromkeys(_BOOL, parse_bool),
+    }
 )

@@ -35,7 +35,9 @@ def apply(scope: "Scope", document: Document, path: str, earlier: Document, repo
 class _Extender:
     """Resolves services of one file; other files get an extender of their own."""
 
-    def __init__(self, scope: "Scope", document: Document, path: str, earlier: Document, report: Report) -> None:
+    def __init__(
+        self, scope: "Scope", document: Document, path: str, earlier: Document, report: Report
+    ) -> None:
         self.scope = scope
         self.document = document
         self.file = path
@@ -52,14 +54,21 @@ class _Extender:
         if not isinstance(service, dict) or service.get("extends") is None:
             return service, marks
         if (self.file, name) in chain:
-            steps = " -> ".join(f"{step} ({os.path.basename(file)})" for file, step in (*chain, (self.file, name)))
+            steps = " -> ".join(
+                f"{step} ({os.path.basename(file)})" for file, step in (*chain, (self.file, name))
+            )
             raise LoadError([self._problem(f"services extend each other: {steps}", (*where, "extends"))])
         base = self._base(name, service["extends"], (*chain, (self.file, name)))
         own = {key: item for key, item in service.items() if key != "extends"}
         if base is None:
             return own, marks
+        if base[0] is None:  # an empty service to extend from: the reference keeps the key, so do we
+            file = self.scope.path(service["extends"]["file"])
+            return {**own, "extends": {**service["extends"], "file": file}}, marks
         resets = [p for p in self.document.resets if p[:2] == where]
-        wrapped = Document({"services": {name: base[0]}}, Marks(None, {"services": Marks(None, {name: base[1]})}))
+        wrapped = Document(
+            {"services": {name: base[0]}}, Marks(None, {"services": Marks(None, {name: base[1]})})
+        )
         cleaned = apply_resets(wrapped, resets)
         value = cleaned.value["services"].get(name, {})
         inherited = {key: item for key, item in value.items() if key != "extends"}
@@ -73,7 +82,10 @@ class _Extender:
             extends = {"service": extends}
         if not isinstance(extends, dict) or not isinstance(extends.get("service"), str):
             self.report.add(
-                f"extends of service {name!r} needs the key 'service'", where, self.document.marks, "extends: NAME"
+                f"extends of service {name!r} needs the key 'service'",
+                where,
+                self.document.marks,
+                "extends: NAME",
             )
             return None
         target, file = extends["service"], extends.get("file")
@@ -101,9 +113,12 @@ class _Extender:
         for part in inner.parse(path, "the file to extend from", origin):
             own = inner.interpolated(part, self.report)
             if isinstance(own.value, dict):
-                document = merge_documents(apply_resets(document, part.resets), own, self.report)
+                merged = merge_documents(apply_resets(document, part.resets), own, self.report)
+                document = merged._replace(resets=(*document.resets, *part.resets))
         self.scope.stop(self.report)
         services = document.value.get("services")
+        if isinstance(services, dict) and target in services and services[target] is None:
+            return None, Marks(origin)
         if not isinstance(services, dict) or not isinstance(services.get(target), dict):
             message = f"the service {target!r} to extend is not defined in {file}"
             self.report.add(message, where, self.document.marks)
@@ -114,7 +129,9 @@ class _Extender:
 
     def _finished(self, value: Any, marks: Marks, target: str, inner: "Scope") -> Pair:
         """In long forms with absolute paths, as they are relative to the other file."""
-        wrapped = Document({"services": {target: value}}, Marks(None, {"services": Marks(None, {target: marks})}))
+        wrapped = Document(
+            {"services": {target: value}}, Marks(None, {"services": Marks(None, {target: marks})})
+        )
         try:
             wrapped = canonicalize(wrapped, self.report)
             enforce(wrapped)

@@ -7,15 +7,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from composer.load.origins import Marks, Path, dotted
+from composer.load.rules import words
 
 HONOURED_SERVICE = frozenset(
-    (
+    words(
         "attach build cap_add cap_drop command container_name cpu_period cpu_quota cpu_shares cpus cpuset"
-        " depends_on deploy dns dns_opt dns_search domainname entrypoint environment expose extra_hosts group_add"
-        " healthcheck hostname image init labels mem_limit mem_reservation memswap_limit network_mode networks"
+        " depends_on deploy dns dns_opt dns_search domainname entrypoint environment expose extends extra_hosts"
+        " group_add healthcheck hostname image init labels mem_limit mem_reservation memswap_limit network_mode networks"
         " oom_score_adj pids_limit ports privileged profiles read_only restart scale security_opt shm_size"
         " stdin_open stop_grace_period stop_signal sysctls tmpfs tty ulimits user volumes working_dir"
-    ).split()
+    )
 )
 # Attributes of which only these parts are honoured.
 HONOURED_PARTS: Mapping[str, frozenset[str]] = {
@@ -35,7 +36,17 @@ HONOURED_PARTS: Mapping[str, frozenset[str]] = {
 HONOURED_SECURITY = ("no-new-privileges", "seccomp=unconfined", "seccomp:unconfined")
 HONOURED_RESOURCE: Mapping[str, frozenset[str]] = {
     "networks": frozenset(
-        ("name", "driver", "driver_opts", "external", "internal", "attachable", "enable_ipv6", "ipam", "labels")
+        (
+            "name",
+            "driver",
+            "driver_opts",
+            "external",
+            "internal",
+            "attachable",
+            "enable_ipv6",
+            "ipam",
+            "labels",
+        )
     ),
     "volumes": frozenset(("name", "driver", "driver_opts", "external", "labels")),
 }
@@ -76,7 +87,12 @@ def _parts(path: Path, value: Any, pattern: str) -> Iterator[Path]:
     honoured = HONOURED_PARTS.get(pattern)
     if isinstance(value, Mapping):
         for key, item in value.items():
-            if honoured is not None and key not in honoured and not key.startswith("x-") and item not in (None, "", False):
+            if (
+                honoured is not None
+                and key not in honoured
+                and not key.startswith("x-")
+                and item not in (None, "", False)
+            ):
                 yield (*path, key)
             elif honoured is not None or f"{pattern}.*" in HONOURED_PARTS:
                 inner = f"{pattern}.{key}" if honoured is not None else f"{pattern}.*"
