@@ -150,7 +150,6 @@ def _desired_volume(key: str, volume: Volume, project: str, marks: Marks) -> Des
 
 def translate_service(service: Service, project: Project) -> ContainerSpec:
     """The container of a service, without name and number."""
-    host = service.network_mode in ("none", "host")
     return ContainerSpec(
         name="",
         image=service.image,
@@ -177,8 +176,7 @@ def translate_service(service: Service, project: Project) -> ContainerSpec:
         shm_size_bytes=service.shm_size,
         resources=translate_resources(service),
         mounts=_mounts(service, project),
-        # A namespace that cannot be shared yet is an isolated one; the warning says so.
-        network_mode=service.network_mode if host or not service.network_mode else "none",
+        network_mode=_network_mode(service),
         networks=_networks(service, project),
         ports=tuple(_port(port) for port in service.ports),
         expose=service.expose,
@@ -193,6 +191,11 @@ def translate_service(service: Service, project: Project) -> ContainerSpec:
         if service.stop_grace_period is None
         else service.stop_grace_period,
     )
+
+
+def _network_mode(service: Service) -> str:
+    """A namespace that cannot be shared yet is an isolated one; `load.support` says so."""
+    return service.network_mode if service.network_mode in ("", "host") else "none"
 
 
 def _labels(service: Service, project: Project) -> dict[str, str]:

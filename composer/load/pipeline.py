@@ -69,7 +69,7 @@ def _finish(options: LoadOptions, inputs: Inputs, document: Document, scope: Sco
         check_consistency(tree, active, marks, report)
         scope.stop(report)
     source = scope.shared.source
-    warnings = [*_unset_warnings(scope), *unsupported(tree, active, marks)]
+    warnings = [*_unset_warnings(scope), *unsupported(document.value, active, marks)]
     for name in active:
         apply_files(tree["services"][name], marks.child("services").child(name), source, inputs.variables)
     shown = with_dependencies(tree["services"], options.services) if options.services else active

@@ -6,6 +6,7 @@ An attribute that is valid but not in these tables is accepted, printed by `conf
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from composer.load.command_line import left_out
 from composer.load.origins import Marks, Path, dotted
 from composer.load.rules import words
 
@@ -13,8 +14,8 @@ HONOURED_SERVICE = frozenset(
     words(
         "attach build cap_add cap_drop command container_name cpu_period cpu_quota cpu_shares cpus cpuset"
         " depends_on deploy dns dns_opt dns_search domainname entrypoint environment expose extends extra_hosts"
-        " group_add healthcheck hostname image init labels mem_limit mem_reservation memswap_limit network_mode networks"
-        " oom_score_adj pids_limit ports privileged profiles read_only restart scale security_opt shm_size"
+        " group_add healthcheck hostname image init labels mem_limit mem_reservation memswap_limit network_mode"
+        " networks oom_score_adj pids_limit ports privileged profiles read_only restart scale security_opt shm_size"
         " stdin_open stop_grace_period stop_signal sysctls tmpfs tty ulimits user volumes working_dir"
     )
 )
@@ -53,17 +54,28 @@ HONOURED_RESOURCE: Mapping[str, frozenset[str]] = {
 
 
 def unsupported(tree: Mapping[str, Any], active: Iterable[str], marks: Marks) -> Iterator[str]:
-    """One complete warning line per attribute that is valid but not honoured yet."""
+    """One complete warning line per attribute that is valid but not honoured; command lines are still text."""
     for name in active:
         for path in _service_paths(tree["services"][name]):
             where: Path = ("services", name, *path)
             yield _line(where, marks, f"service {name!r}: {dotted(path)} is not honoured yet")
+        yield from _operators(name, tree["services"][name], marks)
     for section, honoured in HONOURED_RESOURCE.items():
         for key, item in (tree.get(section) or {}).items():
             for attribute in item or ():
                 if attribute not in honoured and not attribute.startswith("x-") and item[attribute]:
                     message = f"{section[:-1]} {key!r}: {attribute} is not honoured yet"
                     yield _line((section, key, attribute), marks, message)
+
+
+def _operators(name: str, service: Mapping[str, Any], marks: Marks) -> Iterator[str]:
+    for attribute in ("command", "entrypoint"):
+        rest = left_out(service[attribute]) if isinstance(service.get(attribute), str) else ""
+        if rest:
+            message = (
+                f"service {name!r}: there is no shell, so {attribute} ends before {rest!r}; write sh -c '…'"
+            )
+            yield _line(("services", name, attribute), marks, message)
 
 
 def _line(path: Path, marks: Marks, message: str) -> str:
@@ -104,8 +116,7 @@ def _parts(path: Path, value: Any, pattern: str) -> Iterator[Path]:
 
 def _special(service: Mapping[str, Any]) -> Iterator[Path]:
     """Values that are not honoured although the attribute is."""
-    mode = str(service.get("network_mode") or "")
-    if mode.startswith("service:"):
+    if service.get("network_mode") not in (None, "", "none", "host"):
         yield ("network_mode",)
     for index, option in enumerate(service.get("security_opt") or ()):
         if not option.startswith(HONOURED_SECURITY):

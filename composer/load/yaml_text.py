@@ -7,42 +7,23 @@ noted as paths. Duplicate keys, keys that are not text, endless and exploding al
 from typing import Any
 
 import yaml
-from yaml._yaml import CParser
 
 from composer.errors import LoadError, Origin, Problem
 from composer.load.origins import Document, Marks, Path, dotted
 from composer.load.scalars import parse_plain, parse_tagged
+from composer.load.yaml_nodes import MAX_DEPTH, PLAIN, YAML, parse_nodes
 
-_PLAIN = "!plain"
-_YAML = "tag:yaml.org,2002:"
 MAX_NODES = 200_000  # with aliases expanded; a file of 50 services has about 3000
-MAX_DEPTH = 100
-
-
-class _Composer(CParser):
-    """CParser that tells plain scalars from quoted and tagged ones."""
-
-    def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
-        if kind is yaml.ScalarNode:
-            return _PLAIN if implicit[0] else _YAML + "str"
-        return _YAML + ("seq" if kind is yaml.SequenceNode else "map")
-
-    def ascend_resolver(self) -> None:
-        return
-
-    def descend_resolver(self, parent: Any, index: Any) -> None:
-        return
 
 
 def parse_documents(text: str, file: str) -> list[Document]:
     """Every YAML document of a file. Raises LoadError with all problems of the first bad document."""
     _refuse_newer_yaml(text, file)
-    composer = _Composer(text)
     documents: list[Document] = []
     try:
-        while composer.check_node():
+        for node in parse_nodes(text, file):
             builder = _Builder(file)
-            value, marks = builder.build(composer.get_node(), (), 0)
+            value, marks = builder.build(node, (), 0)
             if builder.problems:
                 raise LoadError(builder.problems)
             documents.append(Document(value, marks, tuple(builder.resets)))
@@ -115,13 +96,13 @@ class _Builder:
             self.active.discard(id(node))
 
     def _scalar(self, node: Any, path: Path) -> Any:
-        if node.tag.startswith(_YAML):
+        if node.tag.startswith(YAML):
             try:
-                return parse_tagged(node.tag.removeprefix(_YAML), node.value)
+                return parse_tagged(node.tag.removeprefix(YAML), node.value)
             except ValueError as error:
                 self.fail(node, str(error), path)
                 return None
-        plain = node.tag == _PLAIN or (node.style is None and node.tag != "!")
+        plain = node.tag == PLAIN or (node.style is None and node.tag != "!")
         return parse_plain(node.value) if plain else node.value
 
     def _sequence(self, node: Any, path: Path, depth: int, marks: Marks) -> list[Any]:
@@ -139,7 +120,7 @@ class _Builder:
         out: dict[str, Any] = {}
         lines: dict[str, int] = {}
         for key_node, value_node in node.value:
-            if key_node.tag == _PLAIN and key_node.value == "<<":
+            if key_node.tag == PLAIN and key_node.value == "<<":
                 continue
             key = self._key(key_node, path)
             if key is None:
@@ -155,7 +136,7 @@ class _Builder:
             child.origin = self.origin(key_node)
             marks.children[key] = child
         for key_node, value_node in node.value:
-            if key_node.tag == _PLAIN and key_node.value == "<<":
+            if key_node.tag == PLAIN and key_node.value == "<<":
                 self._merge_key(value_node, path, depth, out, marks, lines)
         return out
 
