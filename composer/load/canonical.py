@@ -17,6 +17,14 @@ from composer.values import format_scalar
 Form = Callable[[Pair], Pair]
 
 
+class _PartError(ValueError):
+    """A bad short form inside the value that is being converted, at `keys`."""
+
+    def __init__(self, message: str, keys: Path) -> None:
+        super().__init__(message)
+        self.keys = keys
+
+
 def canonicalize(document: Document, report: Report) -> Document:
     """The tree in long forms, with marks moved along. Bad short forms are problems."""
     marks = document.marks.copy()
@@ -30,8 +38,8 @@ def _walk(value: Any, marks: Marks, path: Path, report: Report) -> Any:
             value, moved = form((value, marks))
             marks.children = moved.children
         except ValueError as error:
-            report.add(str(error), (), marks)
-            report.problems[-1] = report.problems[-1]._replace(path=".".join(map(str, path)))
+            keys = error.keys if isinstance(error, _PartError) else ()
+            report.add_at(str(error), (*path, *keys), marks.at(keys))
     if isinstance(value, dict):
         return {key: _walk(item, _own(marks, key), (*path, key), report) for key, item in value.items()}
     if isinstance(value, list):
@@ -56,7 +64,7 @@ def _keyed_text(pair: Pair) -> Pair:
     if isinstance(value, dict):
         for key in value:
             if key != key.rstrip():
-                raise ValueError(f"the name {key!r} ends with a space")
+                raise _PartError(f"the name {key!r} ends with a space", (key,))
         value = {key: None if item is None else format_scalar(item) for key, item in value.items()}
     return value, marks
 
@@ -92,19 +100,27 @@ def _ports(pair: Pair) -> Pair:
     out: list[Any] = []
     children: dict[str | int, Marks] = {}
     for index, item in enumerate(value if isinstance(value, list) else ()):
-        entries = [item]
-        if isinstance(item, float):
-            raise ValueError(f"the port {item} is not a whole number")
-        if isinstance(item, str | int) and not isinstance(item, bool):
-            entries = list(parse_ports(str(item)))
-        elif isinstance(item, dict):
-            entries = [{"mode": "ingress", "protocol": "tcp", **item}]
-            if "published" in item:
-                entries[0]["published"] = format_scalar(item["published"])
+        try:
+            entries = _port(item)
+        except ValueError as error:
+            raise _PartError(str(error), (index,)) from None
         for entry in entries:
             children[len(out)] = marks.child(index)
             out.append(entry)
     return out, Marks(marks.origin, children)
+
+
+def _port(item: Any) -> list[Any]:
+    if isinstance(item, float):
+        raise ValueError(f"the port {item} is not a whole number")
+    if isinstance(item, str | int) and not isinstance(item, bool):
+        return list(parse_ports(str(item)))
+    if not isinstance(item, dict):
+        return [item]
+    entry = {"mode": "ingress", "protocol": "tcp", **item}
+    if "published" in item:
+        entry["published"] = format_scalar(item["published"])
+    return [entry]
 
 
 def _mount(value: Any) -> Any:
@@ -152,7 +168,7 @@ def _hosts(pair: Pair) -> Pair:
             cut = "=" if "=" in item else ":"
             name, separator, address = item.partition(cut)
             if not separator:
-                raise ValueError(f"{item!r} has no address; write NAME=ADDRESS")
+                raise _PartError(f"{item!r} has no address; write NAME=ADDRESS", (index,))
             entries.append((index, name, address))
     for key, name, address in entries:
         text = format_scalar(address)

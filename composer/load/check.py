@@ -79,9 +79,10 @@ def check_consistency(tree: dict[str, Any], active: Iterable[str], marks: Marks,
     for name, service in chosen.items():
         path: Path = ("services", name)
         if not service.get("image") and not service.get("build") and not service.get("provider"):
-            report.add(
-                "the service has neither an image nor a build", path, marks, "add `image:` or `build:`"
-            )
+            blank = "image" in service
+            hint = "its image is blank: is a variable unset?" if blank else "add `image:` or `build:`"
+            where = (*path, "image") if blank else path
+            report.add("the service has neither an image nor a build", where, marks, hint)
         if service.get("network_mode") and service.get("networks"):
             report.add("network_mode and networks exclude each other", (*path, "network_mode"), marks)
         _references(tree, service, path, marks, report)

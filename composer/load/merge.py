@@ -44,9 +44,7 @@ def merge(base: Pair, over: Pair, path: Path, report: Report) -> Pair:
 def _refuse(base: Pair, over: Pair, path: Path, report: Report, expected: str) -> Pair:
     where = base[1].origin
     message = f"{expected} is expected, because {where} gives one" if where else f"{expected} is expected"
-    outer = Marks(over[1].origin)
-    report.add(message, (), outer)
-    report.problems[-1] = report.problems[-1]._replace(path=".".join(map(str, path)))
+    report.add_at(message, path, over[1].origin)
     return base
 
 

@@ -72,7 +72,10 @@ class Report:
 
     def add(self, message: str, path: Path = (), marks: Marks | None = None, hint: str = "") -> None:
         """One problem at `path`; its origin is looked up in `marks`."""
-        origin = marks.at(path) if marks is not None else None
+        self.add_at(message, path, marks.at(path) if marks is not None else None, hint)
+
+    def add_at(self, message: str, path: Path, origin: Origin | None, hint: str = "") -> None:
+        """One problem at `path` whose origin is known."""
         problem = Problem(message, origin, dotted(path), hint)
         if problem not in self.problems:
             self.problems.append(problem)

@@ -47,7 +47,10 @@ class Scope:
         name = "(standard input)" if path == STDIN else path
         text = self.shared.source.read(path, what, origin)
         self.shared.source.texts[name] = text
-        documents = parse_documents(text, name)
+        try:
+            documents = parse_documents(text, name)
+        except LoadError as error:
+            raise LoadError([self.shared.source.problem(problem) for problem in error.problems]) from None
         if not documents or all(document.value is None for document in documents):
             raise LoadError(
                 [Problem(f"the Compose file {name} is empty", Origin(name), "", "it needs `services:`")]

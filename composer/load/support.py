@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from composer.load.command_line import left_out
+from composer.load.mounts import is_windows_path
 from composer.load.origins import Marks, Path, dotted
 from composer.load.rules import words
 
@@ -60,6 +61,7 @@ def unsupported(tree: Mapping[str, Any], active: Iterable[str], marks: Marks) ->
             where: Path = ("services", name, *path)
             yield _line(where, marks, f"service {name!r}: {dotted(path)} is not honoured yet")
         yield from _operators(name, tree["services"][name], marks)
+        yield from _drive_letters(name, tree["services"][name], marks)
     for section, honoured in HONOURED_RESOURCE.items():
         for key, item in (tree.get(section) or {}).items():
             for attribute in item or ():
@@ -76,6 +78,16 @@ def _operators(name: str, service: Mapping[str, Any], marks: Marks) -> Iterator[
                 f"service {name!r}: there is no shell, so {attribute} ends before {rest!r}; write sh -c '…'"
             )
             yield _line(("services", name, attribute), marks, message)
+
+
+def _drive_letters(name: str, service: Mapping[str, Any], marks: Marks) -> Iterator[str]:
+    for index, mount in enumerate(service.get("volumes") or ()):
+        for path in (mount.get("source") or "", mount.get("target") or ""):
+            if is_windows_path(path):
+                message = (
+                    f"service {name!r}: {path!r} is read as a Windows path; volume names need two letters"
+                )
+                yield _line(("services", name, "volumes", index), marks, message)
 
 
 def _line(path: Path, marks: Marks, message: str) -> str:
