@@ -40,6 +40,7 @@ class Networks:
         self._paths = engine.paths
         self._database = engine.database
         self._ensured: set[str] = set()
+        self.warnings: list[str] = []  # what this machine's firewall keeps networks from doing
 
     # ---- looking
 
