@@ -39,6 +39,7 @@ def run(context: Context, arguments: Arguments) -> int:
     """Carry out `up`; the exit code."""
     if arguments.force_recreate and arguments.no_recreate:
         raise ComposeError("--force-recreate and --no-recreate exclude each other")
+    begun_ns = time.time_ns()
     desired = context.desired(arguments.services)
     options = UpOptions(
         services=arguments.services,
@@ -67,7 +68,7 @@ def run(context: Context, arguments: Arguments) -> int:
     _report_unchanged(context, desired, plan, options)
     if arguments.detach or arguments.wait or arguments.no_start:
         return 0
-    return _Attached(context, desired, arguments, plan).run()
+    return _Attached(context, desired, arguments, plan, begun_ns).run()
 
 
 def parse_scale(words: tuple[str, ...], desired: Desired) -> dict[str, int]:
@@ -114,7 +115,10 @@ def _report_unchanged(context: Context, desired: Desired, plan: Plan, options: U
 class _Attached:
     """Shows the logs until the containers have ended or the user has had enough."""
 
-    def __init__(self, context: Context, desired: Desired, arguments: Arguments, plan: Plan) -> None:
+    def __init__(
+        self, context: Context, desired: Desired, arguments: Arguments, plan: Plan, begun_ns: int
+    ) -> None:
+        self._begun_ns = begun_ns
         self._context = context
         self._desired = desired
         self._arguments = arguments
@@ -139,8 +143,7 @@ class _Attached:
             return 0
         self._context.err.line(f"Attaching to {', '.join(self._names)}")
         signal.signal(signal.SIGTERM, _raise_interrupt)
-        begun_ns = min((c.live.started_ns for c in self._containers if c.live), default=0)
-        follower = LogFollower(self._context.engine, self._containers, since_ns=begun_ns)
+        follower = LogFollower(self._context.engine, self._containers, since_ns=self._begun_ns)
         try:
             follower.watch()
             self._show(follower, first=True)

@@ -143,7 +143,8 @@ class Networks:
         with Rtnetlink() as host, Nfnetlink() as netfilter:
             links.ensure_bridge(host, record)
             links.enable_forwarding()
-            Firewall(netfilter, self._paths.nft_table).ensure_network(record.bridge, internal=record.internal)
+            firewall = Firewall(netfilter, self._paths.nft_table)
+            self.warnings += firewall.ensure_network(record.bridge, internal=record.internal)
         os.makedirs(self._paths.zone(record.id), mode=0o755, exist_ok=True)
         self._ensured.add(record.id)
 
