@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from composer.cli.context import Context
 from composer.errors import ComposeError
-from composer.plan.lifecycle import check_services
+from composer.plan.selection import check_services
 from runtime import Container, ExecRequest, run_attached, run_detached
 
 

@@ -16,7 +16,8 @@ from composer.output.logs import LogPrinter, short_name
 from composer.plan.action import Kind, Plan
 from composer.plan.desired import Desired
 from composer.plan.lifecycle import plan_stop
-from composer.plan.up import UpOptions, plan_up, select_services
+from composer.plan.selection import select_services
+from composer.plan.up import UpOptions, plan_up
 from runtime import Container, EngineError, LogEvent, LogFollower, check_free, from_json
 
 
