@@ -1,0 +1,263 @@
+"""Short forms to long forms, on a tree that has passed the schema (Compose spec 05-services). Pure.
+
+One row per attribute that has a short form; a value already in its long form is left alone, so that the stage can
+run after every file.
+"""
+
+import shlex
+from collections.abc import Callable
+from typing import Any
+
+from composer.load.merge import KEYED, Pair, as_keys, as_list, as_mapping
+from composer.load.mounts import parse_mount
+from composer.load.origins import Document, Marks, Path, Report
+from composer.load.ports import parse_ports
+from composer.load.rules import RuleTable
+from composer.values import format_scalar
+
+Form = Callable[[Pair], Pair]
+
+
+def canonicalize(document: Document, report: Report) -> Document:
+    """The tree in long forms, with marks moved along. Bad short forms are problems."""
+    marks = document.marks.copy()
+    return Document(_walk(document.value, marks, (), report), marks, document.resets)
+
+
+def _walk(value: Any, marks: Marks, path: Path, report: Report) -> Any:
+    form = FORMS.find(path)
+    if form is not None:
+        try:
+            value, moved = form((value, marks))
+            marks.children = moved.children
+        except ValueError as error:
+            report.add(str(error), (), marks)
+            report.problems[-1] = report.problems[-1]._replace(path=".".join(map(str, path)))
+    if isinstance(value, dict):
+        return {key: _walk(item, _own(marks, key), (*path, key), report) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_walk(item, _own(marks, index), (*path, index), report) for index, item in enumerate(value)]
+    return value
+
+
+def _own(marks: Marks, key: str | int) -> Marks:
+    return marks.children.setdefault(key, Marks(marks.origin))
+
+
+def _single(convert: Callable[[Any], Any]) -> Form:
+    def form(pair: Pair) -> Pair:
+        return convert(pair[0]), pair[1]
+
+    return form
+
+
+def _keyed_text(pair: Pair) -> Pair:
+    """Values as text; None is kept (a variable to be taken from the shell)."""
+    value, marks = as_mapping(pair)
+    if isinstance(value, dict):
+        for key in value:
+            if key != key.rstrip():
+                raise ValueError(f"the name {key!r} ends with a space")
+        value = {key: None if item is None else format_scalar(item) for key, item in value.items()}
+    return value, marks
+
+
+def _keyed_label(pair: Pair) -> Pair:
+    value, marks = _keyed_text(pair)
+    return ({k: v or "" for k, v in value.items()} if isinstance(value, dict) else value), marks
+
+
+def _options(value: Any) -> Any:
+    return {key: format_scalar(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+def _strings(value: Any) -> Any:
+    return [format_scalar(item) for item in value] if isinstance(value, list) else value
+
+
+def _build(value: Any) -> Any:
+    return {"context": value} if isinstance(value, str) else value
+
+
+def _depends(pair: Pair) -> Pair:
+    value, marks = as_keys(pair)
+    if not isinstance(value, dict):
+        return value, marks
+    if isinstance(pair[0], list):
+        return {key: {"condition": "service_started", "required": True} for key in value}, marks
+    return {k: {"required": True, **v} if isinstance(v, dict) else v for k, v in value.items()}, marks
+
+
+def _ports(pair: Pair) -> Pair:
+    value, marks = pair
+    out: list[Any] = []
+    children: dict[str | int, Marks] = {}
+    for index, item in enumerate(value if isinstance(value, list) else ()):
+        entries = [item]
+        if isinstance(item, float):
+            raise ValueError(f"the port {item} is not a whole number")
+        if isinstance(item, str | int) and not isinstance(item, bool):
+            entries = list(parse_ports(str(item)))
+        elif isinstance(item, dict):
+            entries = [{"mode": "ingress", "protocol": "tcp", **item}]
+            if "published" in item:
+                entries[0]["published"] = format_scalar(item["published"])
+        for entry in entries:
+            children[len(out)] = marks.child(index)
+            out.append(entry)
+    return out, Marks(marks.origin, children)
+
+
+def _mount(value: Any) -> Any:
+    return parse_mount(value) if isinstance(value, str) else value
+
+
+def _device(value: Any) -> Any:
+    if not isinstance(value, str):
+        return {"permissions": "rwm", "target": value.get("source"), **value} if isinstance(value, dict) else value
+    source, *rest = value.split(":")
+    if len(rest) > 2:
+        raise ValueError(f"the device {value!r} has too many colons")
+    target = rest[0] if rest else source
+    return {"source": source, "target": target, "permissions": rest[1] if len(rest) == 2 else "rwm"}
+
+
+def _grant(value: Any) -> Any:
+    return {"source": value} if isinstance(value, str) else value
+
+
+def _env_file(value: Any) -> Any:
+    if isinstance(value, str):
+        return {"path": value, "required": True}
+    return {"required": True, **value} if isinstance(value, dict) else value
+
+
+def _hosts(pair: Pair) -> Pair:
+    """A list of NAME=ADDRESS, sorted; brackets of IPv6 addresses removed."""
+    value, marks = pair
+    found: list[tuple[str, str | int]] = []
+    entries: list[tuple[str | int, str, Any]] = []
+    if isinstance(value, dict):
+        entries = [(k, k, a) for k, v in value.items() for a in (v if isinstance(v, list) else [v])]
+    else:
+        for index, item in enumerate(value or ()):
+            cut = "=" if "=" in item else ":"
+            name, separator, address = item.partition(cut)
+            if not separator:
+                raise ValueError(f"{item!r} has no address; write NAME=ADDRESS")
+            entries.append((index, name, address))
+    for key, name, address in entries:
+        text = format_scalar(address)
+        if text.startswith("[") and text.endswith("]"):
+            text = text[1:-1]
+        found.append((f"{name}={text}", key))
+    found.sort(key=lambda pair: pair[0])
+    children: dict[str | int, Marks] = {i: marks.child(key) for i, (_, key) in enumerate(found)}
+    return [text for text, _ in found], Marks(marks.origin, children)
+
+
+def _gpus(value: Any) -> Any:
+    return [{"count": "all"}] if value == "all" else value
+
+
+def _count(value: Any) -> Any:
+    if value == "all":
+        return -1
+    if isinstance(value, str):
+        if not value.lstrip("-").isdigit():
+            raise ValueError(f"{value!r} is neither a number nor 'all'")
+        return int(value)
+    return value
+
+
+def _external(value: Any) -> Any:
+    """{external: {name: N}} is the older spelling of {external: true, name: N}."""
+    if not isinstance(value, dict) or not isinstance(value.get("external"), dict):
+        return value
+    legacy = value["external"].get("name")
+    if legacy and value.get("name") and value["name"] != legacy:
+        raise ValueError("`name` and `external.name` differ; use only `name`")
+    return {**value, "external": True, **({"name": legacy} if legacy else {})}
+
+
+def _test(value: Any) -> Any:
+    if isinstance(value, str):
+        return ["CMD-SHELL", value]
+    if isinstance(value, list) and value and value[0] not in ("NONE", "CMD", "CMD-SHELL"):
+        raise ValueError(f"a test starts with CMD, CMD-SHELL or NONE, not {value[0]!r}")
+    return value
+
+
+def split_command(value: Any) -> Any:
+    """A command line as the list of its words. Raises ValueError for an open quote."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return shlex.split(value)
+    except ValueError:
+        raise ValueError(f"the command line {value!r} has a quote or backslash without an end") from None
+
+
+def _provider_options(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {k: _strings(v) if isinstance(v, list) else [format_scalar(v)] for k, v in value.items()}
+
+
+_LABELS = [row for row in KEYED if row.endswith("labels")]
+_HOOKS = ("services.*.post_start.*", "services.*.pre_stop.*", "services.*.develop.watch.*.exec")
+
+FORMS: RuleTable[Form] = RuleTable(
+    {
+        **dict.fromkeys(KEYED, _keyed_text),
+        **dict.fromkeys(_LABELS, _keyed_label),
+        "services.*.annotations": _keyed_label,
+        "services.*.sysctls": _keyed_label,
+        "services.*.build": _single(_build),
+        "services.*.build.extra_hosts": _hosts,
+        "services.*.build.no_cache_filter": as_list,
+        "services.*.build.secrets.*": _single(_grant),
+        "services.*.build.provenance": _single(format_scalar),
+        "services.*.build.sbom": _single(format_scalar),
+        "services.*.configs.*": _single(_grant),
+        "services.*.depends_on": _depends,
+        "services.*.deploy.resources.reservations.devices.*.count": _single(_count),
+        "services.*.deploy.resources.reservations.devices.*.options": _keyed_label,
+        "services.*.develop.watch.*.ignore": as_list,
+        "services.*.develop.watch.*.include": as_list,
+        "services.*.devices.*": _single(_device),
+        "services.*.dns": as_list,
+        "services.*.dns_search": as_list,
+        "services.*.env_file": as_list,
+        "services.*.env_file.*": _single(_env_file),
+        "services.*.expose": _single(_strings),
+        "services.*.extra_hosts": _hosts,
+        "services.*.gpus": _single(_gpus),
+        "services.*.gpus.*.count": _single(_count),
+        "services.*.gpus.*.options": _keyed_label,
+        "services.*.group_add": _single(_strings),
+        "services.*.healthcheck.test": _single(_test),
+        "services.*.label_file": as_list,
+        "services.*.logging.options": _single(_options),
+        "services.*.models": as_keys,
+        "services.*.networks": as_keys,
+        "services.*.networks.*.driver_opts": _single(_options),
+        "services.*.ports": _ports,
+        "services.*.provider.options": _single(_provider_options),
+        "services.*.secrets.*": _single(_grant),
+        "services.*.storage_opt": _single(_options),
+        "services.*.tmpfs": as_list,
+        "services.*.volumes.*": _single(_mount),
+        "networks.*": _single(_external),
+        "networks.*.driver_opts": _single(_options),
+        "volumes.*": _single(_external),
+        "volumes.*.driver_opts": _single(_options),
+        "secrets.*": _single(_external),
+        "secrets.*.driver_opts": _single(_options),
+        "configs.*": _single(_external),
+    }
+)
+
+COMMANDS: RuleTable[bool] = RuleTable(
+    {"services.*.command": True, "services.*.entrypoint": True, **{f"{hook}.command": True for hook in _HOOKS}}
+)

@@ -1,0 +1,159 @@
+"""Rules between attributes that a schema cannot say. Pure; every breach is told, at its line."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from composer import graph
+from composer.load.normalize import implied_dependencies
+from composer.load.origins import Marks, Path, Report
+
+_REFERENCES = (("networks", "network"), ("models", "model"))
+
+
+def check_values(tree: dict[str, Any], marks: Marks, report: Report) -> None:
+    """Rules for every service and resource, active or not; runs on the canonical tree."""
+    for name, service in (tree.get("services") or {}).items():
+        _mounts_and_ports(service, ("services", name), marks, report)
+        _devices(service, ("services", name), marks, report)
+    for key, volume in (tree.get("volumes") or {}).items():
+        if isinstance(volume, dict) and volume.get("external"):
+            for other in ("driver", "driver_opts", "labels"):
+                if volume.get(other):
+                    message = f"an external volume cannot have {other!r}: it exists already"
+                    report.add(message, ("volumes", key, other), marks)
+    for section, kinds in (("secrets", ("file", "environment", "driver")), ("configs", ("file", "environment", "content"))):
+        for key, item in (tree.get(section) or {}).items():
+            _one_source(section, key, item, kinds, marks, report)
+
+
+def _one_source(section: str, key: str, item: Any, kinds: tuple[str, ...], marks: Marks, report: Report) -> None:
+    if not isinstance(item, dict) or item.get("external"):
+        return
+    given = [kind for kind in kinds if kind in item]
+    if len(given) != 1:
+        problem = "has no source" if not given else f"has several sources: {', '.join(given)}"
+        report.add(f"{key!r} {problem}", (section, key), marks, f"give exactly one of {', '.join(kinds)}")
+
+
+def _mounts_and_ports(service: dict[str, Any], path: Path, marks: Marks, report: Report) -> None:
+    for index, port in enumerate(service.get("ports") or ()):
+        if not port.get("target") and port.get("target") != 0:
+            report.add("the port lacks the key 'target'", (*path, "ports", index), marks)
+    for index, mount in enumerate(service.get("volumes") or ()):
+        where = (*path, "volumes", index)
+        if not mount.get("target"):
+            report.add("the mount lacks the key 'target'", where, marks)
+        if mount.get("type") == "bind" and not mount.get("source"):
+            report.add("a bind mount needs the key 'source'", where, marks)
+    build = service.get("build")
+    if not isinstance(build, dict):
+        return
+    if build.get("dockerfile") and build.get("dockerfile_inline"):
+        report.add("'dockerfile' and 'dockerfile_inline' exclude each other", (*path, "build"), marks)
+    platform, platforms = service.get("platform"), build.get("platforms")
+    if platform and platforms and platform not in platforms:
+        report.add(f"the platform {platform!r} is not among those built", (*path, "build", "platforms"), marks)
+
+
+def _devices(service: dict[str, Any], path: Path, marks: Marks, report: Report) -> None:
+    value: Any = service
+    for key in ("deploy", "resources", "reservations", "devices"):
+        value = value.get(key) if isinstance(value, dict) else None
+    for index, device in enumerate(value or ()):
+        if device.get("count") and device.get("device_ids"):
+            where = (*path, "deploy", "resources", "reservations", "devices", index)
+            report.add("'count' and 'device_ids' exclude each other", where, marks)
+
+
+def check_consistency(tree: dict[str, Any], active: Iterable[str], marks: Marks, report: Report) -> None:
+    """Rules for active services: references, limits given twice, names; runs on the normalised tree."""
+    chosen = {name: tree["services"][name] for name in active}
+    names: dict[str, str] = {}
+    for name, service in chosen.items():
+        path: Path = ("services", name)
+        if not service.get("image") and not service.get("build") and not service.get("provider"):
+            report.add("the service has neither an image nor a build", path, marks, "add `image:` or `build:`")
+        if service.get("network_mode") and service.get("networks"):
+            report.add("network_mode and networks exclude each other", (*path, "network_mode"), marks)
+        _references(tree, service, path, marks, report)
+        _dependencies(tree, chosen, service, path, marks, report)
+        _limits(service, path, marks, report)
+        _container_name(name, service, names, marks, report)
+    for cycle in graph.cycles({name: tuple(s.get("depends_on") or ()) for name, s in chosen.items()})[:1]:
+        steps = " -> ".join((*cycle, cycle[0]))
+        report.add(f"services depend on each other: {steps}", ("services", cycle[0], "depends_on"), marks)
+
+
+def _references(tree: dict[str, Any], service: dict[str, Any], path: Path, marks: Marks, report: Report) -> None:
+    for section, word in _REFERENCES:
+        for key in service.get(section) or ():
+            if key not in (tree.get(section) or {}):
+                report.add(f"the {word} {key!r} is not defined", (*path, section, key), marks, _declare(section, key))
+    for index, mount in enumerate(service.get("volumes") or ()):
+        source = mount.get("source")
+        if mount.get("type") == "volume" and source and source not in (tree.get("volumes") or {}):
+            hint = _declare("volumes", source) + f", or write ./{source} for a directory"
+            report.add(f"the volume {source!r} is not defined", (*path, "volumes", index), marks, hint)
+    build = service.get("build") or {}
+    for section, owner, where in (
+        ("secrets", service, path),
+        ("configs", service, path),
+        ("secrets", build, (*path, "build")),
+    ):
+        for index, grant in enumerate(owner.get(section) or ()):
+            source = grant.get("source")
+            if source not in (tree.get(section) or {}):
+                message = f"the {section[:-1]} {source!r} is not defined"
+                report.add(message, (*where, section, index), marks, _declare(section, str(source)))
+
+
+def _declare(section: str, key: str) -> str:
+    return f"declare {key!r} under the top-level `{section}:`"
+
+
+def _dependencies(
+    tree: dict[str, Any], chosen: dict[str, Any], service: dict[str, Any], path: Path, marks: Marks, report: Report
+) -> None:
+    origins = {other: attribute for attribute, other, _ in implied_dependencies(service)}
+    for other, entry in (service.get("depends_on") or {}).items():
+        known = other in tree["services"]
+        if other in chosen or (known and not entry.get("required", True)):
+            continue
+        attribute = "depends_on" if marks.find((*path, "depends_on", other)) else origins.get(other, "depends_on")
+        what = "is not active" if known else "is not defined"
+        profiles = ", ".join(tree["services"][other].get("profiles") or ()) if known else ""
+        hint = f"activate one of its profiles: {profiles}" if profiles else ""
+        report.add(f"the service depends on {other!r}, which {what}", (*path, attribute, other), marks, hint)
+
+
+_TWICE = (
+    ("mem_limit", ("limits", "memory")),
+    ("cpus", ("limits", "cpus")),
+    ("pids_limit", ("limits", "pids")),
+    ("mem_reservation", ("reservations", "memory")),
+)
+
+
+def _limits(service: dict[str, Any], path: Path, marks: Marks, report: Report) -> None:
+    deploy = service.get("deploy") or {}
+    resources = deploy.get("resources") or {}
+    for attribute, (part, key) in _TWICE:
+        other = (resources.get(part) or {}).get(key)
+        if service.get(attribute) and other and float(service[attribute]) != float(other):
+            message = f"{attribute} and deploy.resources.{part}.{key} differ"
+            report.add(message, (*path, attribute), marks, "give only one of them")
+    if "scale" in service and deploy.get("replicas") is not None and service["scale"] != deploy["replicas"]:
+        report.add("scale and deploy.replicas differ", (*path, "scale"), marks, "give only one of them")
+
+
+def _container_name(name: str, service: dict[str, Any], names: dict[str, str], marks: Marks, report: Report) -> None:
+    own = service.get("container_name")
+    if not own:
+        return
+    where: Path = ("services", name, "container_name")
+    scale = service.get("scale", (service.get("deploy") or {}).get("replicas"))
+    if scale is not None and scale > 1:
+        report.add(f"{scale} containers cannot all be named {own!r}", where, marks, "remove container_name")
+    if own in names:
+        report.add(f"the container name {own!r} is already that of service {names[own]!r}", where, marks)
+    names[own] = name

@@ -1,0 +1,130 @@
+"""`extends`: a service starts from another one, of the same file or of another (Compose spec 05-services: extends)."""
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from composer.errors import LoadError, Problem
+from composer.load.canonical import canonicalize
+from composer.load.merge import Pair, merge, merge_documents
+from composer.load.origins import Document, Marks, Path, Report
+from composer.load.reset import apply_resets
+from composer.load.resolve import resolve_environment, resolve_paths
+from composer.load.unique import enforce
+
+if TYPE_CHECKING:
+    from composer.load.scope import Scope
+
+Chain = tuple[tuple[str, str], ...]
+
+
+def apply(scope: "Scope", document: Document, path: str, earlier: Document, report: Report) -> Document:
+    """The document with every `extends` carried out. Problems go to the report or are raised as LoadError."""
+    services = document.value.get("services")
+    if not services or not any(isinstance(s, dict) and "extends" in s for s in services.values()):
+        return document
+    worker = _Extender(scope, document, path, earlier, report)
+    marks = Marks(document.marks.origin, dict(document.marks.children))
+    section = Marks(marks.child("services").origin, {})
+    out = {}
+    for name in services:
+        out[name], section.children[name] = worker.resolve(name, ())
+    marks.children["services"] = section
+    return Document({**document.value, "services": out}, marks, document.resets)
+
+
+class _Extender:
+    """Resolves services of one file; other files get an extender of their own."""
+
+    def __init__(self, scope: "Scope", document: Document, path: str, earlier: Document, report: Report) -> None:
+        self.scope = scope
+        self.document = document
+        self.file = path
+        self.earlier = earlier
+        self.report = report
+        self.done: dict[str, Pair] = {}
+
+    def resolve(self, name: str, chain: Chain) -> Pair:
+        if name in self.done:
+            return self.done[name]
+        where: Path = ("services", name)
+        service = self.document.value["services"][name]
+        marks = self.document.marks.child("services").child(name)
+        if not isinstance(service, dict) or service.get("extends") is None:
+            return service, marks
+        if (self.file, name) in chain:
+            steps = " -> ".join(f"{step} ({os.path.basename(file)})" for file, step in (*chain, (self.file, name)))
+            raise LoadError([self._problem(f"services extend each other: {steps}", (*where, "extends"))])
+        base = self._base(name, service["extends"], (*chain, (self.file, name)))
+        own = {key: item for key, item in service.items() if key != "extends"}
+        if base is None:
+            return own, marks
+        resets = [p for p in self.document.resets if p[:2] == where]
+        wrapped = Document({"services": {name: base[0]}}, Marks(None, {"services": Marks(None, {name: base[1]})}))
+        cleaned = apply_resets(wrapped, resets)
+        value = cleaned.value["services"].get(name, {})
+        inherited = {key: item for key, item in value.items() if key != "extends"}
+        pair = (inherited, cleaned.marks.child("services").child(name))
+        self.done[name] = merge(pair, (own, marks), where, self.report)
+        return self.done[name]
+
+    def _base(self, name: str, extends: Any, chain: Chain) -> Pair | None:
+        where: Path = ("services", name, "extends")
+        if isinstance(extends, str):
+            extends = {"service": extends}
+        if not isinstance(extends, dict) or not isinstance(extends.get("service"), str):
+            self.report.add(
+                f"extends of service {name!r} needs the key 'service'", where, self.document.marks, "extends: NAME"
+            )
+            return None
+        target, file = extends["service"], extends.get("file")
+        if not isinstance(file, str):
+            return self._of_this_file(target, where, chain)
+        path = self.scope.path(file)
+        origin = self.document.marks.at((*where, "file"))
+        if path == self.file:
+            return self._of_this_file(target, where, chain)
+        return self._of_other_file(path, file, target, where, chain, origin)
+
+    def _of_this_file(self, target: str, where: Path, chain: Chain) -> Pair | None:
+        if target in (self.document.value.get("services") or {}):
+            return self.resolve(target, chain)
+        if target in (self.earlier.value.get("services") or {}):
+            return self.earlier.value["services"][target], self.earlier.marks.child("services").child(target)
+        self.report.add(f"the service {target!r} to extend is not defined", where, self.document.marks)
+        return None
+
+    def _of_other_file(
+        self, path: str, file: str, target: str, where: Path, chain: Chain, origin: Any
+    ) -> Pair | None:
+        inner = self.scope.inner(os.path.dirname(path), self.scope.variables, self.file)
+        document = Document({}, Marks())
+        for part in inner.parse(path, "the file to extend from", origin):
+            own = inner.interpolated(part, self.report)
+            if isinstance(own.value, dict):
+                document = merge_documents(apply_resets(document, part.resets), own, self.report)
+        self.scope.stop(self.report)
+        services = document.value.get("services")
+        if not isinstance(services, dict) or not isinstance(services.get(target), dict):
+            message = f"the service {target!r} to extend is not defined in {file}"
+            self.report.add(message, where, self.document.marks)
+            return None
+        other = _Extender(inner, document, path, Document({}, Marks()), self.report)
+        value, marks = other.resolve(target, chain)
+        return self._finished(value, marks, target, inner)
+
+    def _finished(self, value: Any, marks: Marks, target: str, inner: "Scope") -> Pair:
+        """In long forms with absolute paths, as they are relative to the other file."""
+        wrapped = Document({"services": {target: value}}, Marks(None, {"services": Marks(None, {target: marks})}))
+        try:
+            wrapped = canonicalize(wrapped, self.report)
+            enforce(wrapped)
+        except (TypeError, AttributeError):  # kinds the schema will refuse after the merge
+            return value, marks
+        if inner.shared.resolve_paths:
+            resolve_paths(wrapped.value, inner.directory, inner.shared.home)
+        resolve_environment(wrapped.value, inner.variables.get)
+        return wrapped.value["services"][target], wrapped.marks.child("services").child(target)
+
+    def _problem(self, message: str, path: Path) -> Problem:
+        origin = self.document.marks.at(path)
+        return self.scope.shared.source.problem(Problem(message, origin, ".".join(map(str, path))))

@@ -1,0 +1,208 @@
+"""How a later file (or an extending service) is laid over an earlier one (Compose spec 13-merge). Pure.
+
+Mappings merge key by key, lists are appended, scalars are replaced; the table lists what differs. Marks move along:
+the winner keeps its place.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from composer.load.origins import Document, Marks, Path, Report
+from composer.load.rules import RuleTable
+from composer.values import format_scalar
+
+Pair = tuple[Any, Marks]
+Rule = Callable[[Pair, Pair, Path, Report], Pair]
+
+
+def merge_documents(base: Document, over: Document, report: Report) -> Document:
+    """`over` laid over `base`. Kinds that cannot be merged are problems at the later one's place."""
+    value, marks = merge((base.value, base.marks), (over.value, over.marks), (), report)
+    return Document(value, marks)
+
+
+def merge(base: Pair, over: Pair, path: Path, report: Report) -> Pair:
+    """One value laid over another at `path`."""
+    rule = RULES.find(path)
+    if rule is not None:
+        return rule(base, over, path, report)
+    if base[0] is None:
+        return over
+    if over[0] is None and isinstance(base[0], dict | list):
+        return base
+    if isinstance(base[0], dict):
+        if not isinstance(over[0], dict):
+            return _refuse(base, over, path, report, "a mapping")
+        return _merge_mappings(base, over, path, report)
+    if isinstance(base[0], list):
+        if not isinstance(over[0], list):
+            return _refuse(base, over, path, report, "a list")
+        return _append(base, over)
+    return over
+
+
+def _refuse(base: Pair, over: Pair, path: Path, report: Report, expected: str) -> Pair:
+    where = base[1].origin
+    message = f"{expected} is expected, because {where} gives one" if where else f"{expected} is expected"
+    outer = Marks(over[1].origin)
+    report.add(message, (), outer)
+    report.problems[-1] = report.problems[-1]._replace(path=".".join(map(str, path)))
+    return base
+
+
+def _merge_mappings(base: Pair, over: Pair, path: Path, report: Report) -> Pair:
+    value = dict(base[0])
+    children = dict(base[1].children)
+    for key, item in over[0].items():
+        pair = (item, over[1].child(key))
+        if key in value:
+            pair = merge((value[key], base[1].child(key)), pair, (*path, key), report)
+        value[key], children[key] = pair
+    return value, Marks(over[1].origin, children)
+
+
+def _append(base: Pair, over: Pair) -> Pair:
+    children = dict(base[1].children)
+    for index in range(len(over[0])):
+        children[len(base[0]) + index] = over[1].child(index)
+    return base[0] + over[0], Marks(base[1].origin, children)
+
+
+def as_mapping(pair: Pair) -> Pair:
+    """`KEY=value` list to mapping (None without `=`), the last of equal keys wins; other kinds stay as they are."""
+    value, marks = pair
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        return pair
+    out: dict[str, Any] = {}
+    children: dict[str | int, Marks] = {}
+    for index, item in enumerate(value):
+        key, equals, text = item.partition("=")
+        out[key] = text if equals else None
+        children[key] = marks.child(index)
+    return out, Marks(marks.origin, children)
+
+
+def as_keys(pair: Pair) -> Pair:
+    """A list of names to a mapping name -> None; other kinds stay as they are."""
+    value, marks = pair
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        return pair
+    children: dict[str | int, Marks] = {item: marks.child(index) for index, item in enumerate(value)}
+    return dict.fromkeys(value), Marks(marks.origin, children)
+
+
+def as_list(pair: Pair) -> Pair:
+    """One scalar or mapping to a list of it."""
+    value, marks = pair
+    if value is None:
+        return [], marks
+    return pair if isinstance(value, list) else ([value], Marks(marks.origin, {0: marks}))
+
+
+def _depends(pair: Pair) -> Pair:
+    value, marks = as_keys(pair)
+    if isinstance(pair[0], list) and isinstance(value, dict):
+        return {key: {"condition": "service_started", "required": True} for key in value}, marks
+    return value, marks
+
+
+def _hosts(pair: Pair) -> Pair:
+    value, marks = pair
+    if not isinstance(value, dict):
+        return as_list(pair)
+    out: list[Any] = []
+    children: dict[str | int, Marks] = {}
+    for name, addresses in value.items():
+        for address in addresses if isinstance(addresses, list) else [addresses]:
+            children[len(out)] = marks.child(name)
+            out.append(f"{name}={format_scalar(address)}")
+    return out, Marks(marks.origin, children)
+
+
+def _build(pair: Pair) -> Pair:
+    value, marks = pair
+    return ({"context": value}, Marks(marks.origin, {"context": marks})) if isinstance(value, str) else pair
+
+
+def _through(convert: Callable[[Pair], Pair]) -> Rule:
+    """A rule that brings both sides to one form first, then merges as usual."""
+
+    def rule(base: Pair, over: Pair, path: Path, report: Report) -> Pair:
+        if over[0] is None:
+            return base
+        if base[0] is None:
+            return over
+        left, right = convert(base), convert(over)
+        if isinstance(left[0], dict) and isinstance(right[0], dict):
+            return _merge_mappings(left, right, path, report)
+        if isinstance(left[0], list) and isinstance(right[0], list):
+            return _append(left, right)
+        return _refuse(left, right, path, report, "a list" if isinstance(left[0], list) else "a mapping")
+
+    return rule
+
+
+def _replace(base: Pair, over: Pair, path: Path, report: Report) -> Pair:
+    return over
+
+
+def _logging(base: Pair, over: Pair, path: Path, report: Report) -> Pair:
+    if not isinstance(over[0], dict) or not isinstance(base[0], dict):
+        return base if over[0] is None else over
+    old, new = base[0].get("driver"), over[0].get("driver")
+    return _merge_mappings(base, over, path, report) if not old or not new or old == new else over
+
+
+def _ulimit(base: Pair, over: Pair, path: Path, report: Report) -> Pair:
+    both = isinstance(base[0], dict) and isinstance(over[0], dict)
+    return _merge_mappings(base, over, path, report) if both else over
+
+
+def _ipam_config(base: Pair, over: Pair, path: Path, report: Report) -> Pair:
+    """Pools of one subnet are merged, others appended."""
+    if not isinstance(base[0], list) or not isinstance(over[0], list):
+        return over if over[0] is not None else base
+    out, children = list(base[0]), dict(base[1].children)
+    subnets = {item.get("subnet"): i for i, item in enumerate(out) if isinstance(item, dict)}
+    for index, item in enumerate(over[0]):
+        found = subnets.get(item.get("subnet")) if isinstance(item, dict) else None
+        if found is None:
+            children[len(out)] = over[1].child(index)
+            out.append(item)
+            continue
+        old = (out[found], base[1].child(found))
+        out[found], children[found] = _merge_mappings(old, (item, over[1].child(index)), path, report)
+    return out, Marks(base[1].origin, children)
+
+
+KEYED = (
+    "services.*.annotations services.*.build.additional_contexts services.*.build.args services.*.build.labels"
+    " services.*.deploy.labels services.*.environment services.*.labels services.*.sysctls services.*.build.ssh"
+    " services.*.volumes.*.volume.labels services.*.post_start.*.environment services.*.pre_stop.*.environment"
+    " services.*.develop.watch.*.exec.environment networks.*.labels volumes.*.labels secrets.*.labels"
+    " configs.*.labels"
+).split()
+LISTS = (
+    "services.*.dns services.*.dns_opt services.*.dns_search services.*.env_file services.*.label_file"
+    " services.*.tmpfs"
+).split()
+
+RULES: RuleTable[Rule] = RuleTable(
+    {
+        **dict.fromkeys(KEYED, _through(as_mapping)),
+        **dict.fromkeys(LISTS, _through(as_list)),
+        "services.*.build": _through(_build),
+        "services.*.build.extra_hosts": _through(_hosts),
+        "services.*.extra_hosts": _through(_hosts),
+        "services.*.command": _replace,
+        "services.*.entrypoint": _replace,
+        "services.*.healthcheck.test": _replace,
+        "services.*.depends_on": _through(_depends),
+        "services.*.networks": _through(as_keys),
+        "services.*.models": _through(as_keys),
+        "services.*.logging": _logging,
+        "services.*.ulimits.*": _ulimit,
+        "services.*.build.ulimits.*": _ulimit,
+        "networks.*.ipam.config": _ipam_config,
+    }
+)

@@ -1,0 +1,124 @@
+"""The loading of one set of files in one directory: read, interpolate, include, extend, merge, validate.
+
+A scope is the project itself or one `include` entry. It stops at the first file with problems and tells all of them.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from composer.errors import LoadError, Origin, Problem
+from composer.load import extends, include
+from composer.load.canonical import canonicalize
+from composer.load.interpolate import Interpolator
+from composer.load.merge import merge_documents
+from composer.load.origins import Document, Marks, Path, Report
+from composer.load.reset import apply_resets
+from composer.load.schema import validate
+from composer.load.source import STDIN, Source, Variables
+from composer.load.unique import enforce
+from composer.load.yaml_text import parse_documents
+
+
+class Shared(NamedTuple):
+    """What all scopes of one load have in common."""
+
+    source: Source
+    schema: Mapping[str, Any]
+    home: str
+    interpolate: bool
+    resolve_paths: bool
+    unset: dict[str, Origin | None]  # variable -> first place where it became blank
+
+
+class Scope:
+    """Files, directory and variables of the project or of an include entry."""
+
+    def __init__(
+        self, shared: Shared, directory: str, variables: Variables, chain: tuple[str, ...] = ()
+    ) -> None:
+        self.shared = shared
+        self.directory = directory
+        self.variables = variables
+        self.chain = chain  # files that include this scope, from outside in
+
+    def parse(self, path: str, what: str = "the file", origin: Origin | None = None) -> list[Document]:
+        """Documents of one file, not yet interpolated. Raises LoadError."""
+        name = "(standard input)" if path == STDIN else path
+        text = self.shared.source.read(path, what, origin)
+        self.shared.source.texts[name] = text
+        documents = parse_documents(text, name)
+        if not documents or all(document.value is None for document in documents):
+            raise LoadError([Problem(f"the Compose file {name} is empty", Origin(name), "", "it needs `services:`")])
+        return documents
+
+    def load(self, files: tuple[str, ...], parsed: Mapping[str, list[Document]] | None = None) -> Document:
+        """All files merged in order, in long forms. Raises LoadError."""
+        merged = Document({}, Marks())
+        for path in files:
+            documents = (parsed or {}).get(path) or self.parse(path)
+            for document in documents:
+                if document.value is not None:
+                    merged = self._add(merged, document, path)
+        return merged
+
+    def _add(self, merged: Document, document: Document, path: str) -> Document:
+        report = Report()
+        own = self.interpolated(document, report)
+        _check_shape(own, report)
+        self.stop(report)
+        own = include.apply(self, own, path, report)
+        own = extends.apply(self, own, path, merged, report)
+        self.stop(report)
+        merged = merge_documents(apply_resets(merged, document.resets), own, report)
+        self.stop(report)
+        validate(merged, self.shared.schema, report)
+        self.stop(report)
+        merged = canonicalize(merged, report)
+        self.stop(report)
+        enforce(merged)
+        return merged
+
+    def interpolated(self, document: Document, report: Report) -> Document:
+        """The document with variables replaced; unset ones are noted once for the whole load."""
+        if not self.shared.interpolate:
+            return document
+        if not isinstance(document.value, dict):
+            return document
+        interpolator = Interpolator(self.variables.get, document.marks, report)
+        value = interpolator.apply(document.value)
+        for name, where in interpolator.unset.items():
+            self.shared.unset.setdefault(name, document.marks.at(where))
+        return document._replace(value=value)
+
+    def stop(self, report: Report) -> None:
+        """Raises LoadError if there are problems."""
+        if report.problems:
+            raise LoadError([self.shared.source.problem(problem) for problem in report.problems])
+
+    def inner(self, directory: str, variables: Variables, file: str) -> "Scope":
+        """A scope for files that `file` refers to."""
+        return Scope(self.shared, directory, variables, (*self.chain, file))
+
+    def path(self, path: str) -> str:
+        """A path of this scope, absolute."""
+        if path.startswith("~"):
+            path = self.shared.home + path[1:]
+        return os.path.normpath(os.path.join(self.directory, path))
+
+
+def _check_shape(document: Document, report: Report) -> None:
+    """What include, extends and merge rely on: mappings where they walk."""
+    value, marks = document.value, document.marks
+    if not isinstance(value, dict):
+        report.add("a Compose file must be a mapping at its top level", (), marks, "it starts with `services:`")
+        return
+    if "services" in value:
+        services = value["services"]
+        if not isinstance(services, dict):
+            report.add("services must be a mapping of names to services", ("services",), marks)
+            return
+        for name, service in services.items():
+            path: Path = ("services", name)
+            if not isinstance(service, dict):
+                report.add("a service must be a mapping", path, marks, "it needs at least `image:` or `build:`")

@@ -1,0 +1,126 @@
+"""The only reader of files and environment; it notes everything it was asked, for the cache and for snippets."""
+
+import os
+from collections.abc import Mapping, Sequence
+
+from composer.errors import LoadError, Origin, Problem
+from composer.load.dotenv import DotenvError, parse_dotenv, parse_raw
+from composer.load.options import LoadOptions
+
+STDIN = "-"
+DEFAULT_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
+OVERRIDE_NAMES = (
+    "compose.override.yml",
+    "compose.override.yaml",
+    "docker-compose.override.yml",
+    "docker-compose.override.yaml",
+)
+
+
+class Source:
+    """Files and environment of one load."""
+
+    def __init__(self, options: LoadOptions) -> None:
+        self._environ = options.environ
+        self._stdin = options.stdin_text
+        self.cwd = options.cwd
+        self.inputs: dict[str, bool] = {}
+        self.consulted: set[str] = set()
+        self.texts: dict[str, str] = {}
+
+    def variable(self, name: str) -> str | None:
+        """An environment variable, or None."""
+        self.consulted.add(name)
+        return self._environ.get(name)
+
+    def exists(self, path: str) -> bool:
+        """Whether a file is there. Remembered as an input."""
+        found = os.path.exists(path)
+        self.inputs[path] = found
+        return found
+
+    def read(self, path: str, what: str, origin: Origin | None = None) -> str:
+        """A file's text. Raises LoadError naming `what` it is and where it was asked for."""
+        if path == STDIN:
+            self.texts[path] = self._stdin or ""
+            return self.texts[path]
+        if path in self.texts:
+            return self.texts[path]
+        self.inputs[path] = True
+        try:
+            with open(path, "rb") as file:
+                data = file.read()
+        except OSError as error:
+            self.inputs[path] = not isinstance(error, FileNotFoundError)
+            reason = "not found" if isinstance(error, FileNotFoundError) else (error.strerror or "unreadable").lower()
+            raise LoadError([Problem(f"{what} {path}: {reason}", origin)]) from None
+        try:
+            self.texts[path] = data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            line = data.count(b"\n", 0, error.start) + 1
+            message = f"{what} {path} is not UTF-8 text"
+            raise LoadError([Problem(message, Origin(path, line, 1), "", "save the file as UTF-8")]) from None
+        return self.texts[path]
+
+    def problem(self, problem: Problem) -> Problem:
+        """The problem with the offending line and a caret, if its file was read."""
+        origin = problem.origin
+        if origin is None or not origin.line or origin.file not in self.texts or problem.snippet:
+            return problem
+        lines = self.texts[origin.file].split("\n")
+        if origin.line > len(lines):
+            return problem
+        line = lines[origin.line - 1].rstrip("\r")
+        pad = "".join("\t" if c == "\t" else " " for c in line[: max(origin.column - 1, 0)])
+        return problem._replace(snippet=f"{line}\n{pad}^")
+
+
+class Variables:
+    """Where a file's `${…}` are looked up: the environment, then dotenv values of the scopes from outside in."""
+
+    def __init__(self, source: Source, layers: Sequence[Mapping[str, str]] = ()) -> None:
+        self._source = source
+        self._layers = tuple(layers)
+        self._fixed: dict[str, str] = {}
+
+    def fix(self, name: str, value: str) -> None:
+        """Give a variable a value that wins over every other."""
+        self._fixed[name] = value
+
+    def get(self, name: str) -> str | None:
+        if name in self._fixed:
+            return self._fixed[name]
+        value = self._source.variable(name)
+        if value is not None:
+            return value
+        return next((layer[name] for layer in self._layers if name in layer), None)
+
+    def within(self, layer: Mapping[str, str]) -> "Variables":
+        """The same with one more layer, behind the others."""
+        inner = Variables(self._source, (*self._layers, layer))
+        inner._fixed = dict(self._fixed)
+        return inner
+
+
+def load_dotenv(source: Source, path: str, variables: Variables, what: str = "the env file") -> dict[str, str]:
+    """Values of one dotenv file. Raises LoadError if it is missing or malformed."""
+    text = source.read(path, what)
+    try:
+        return parse_dotenv(text, variables.get)
+    except DotenvError as error:
+        raise LoadError([source.problem(Problem(str(error), Origin(path, error.line, 1)))]) from None
+
+
+def load_raw_env(source: Source, path: str, variables: Variables) -> dict[str, str]:
+    """Values of an env_file of format raw; bare keys are taken from `variables`."""
+    try:
+        pairs = parse_raw(source.read(path, "the env file"))
+    except DotenvError as error:
+        raise LoadError([source.problem(Problem(str(error), Origin(path, error.line, 1)))]) from None
+    values = {key: variables.get(key) if value is None else value for key, value in pairs.items()}
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def absolute(path: str, base: str) -> str:
+    """`path` below `base`, cleaned."""
+    return os.path.normpath(os.path.join(base, path))

@@ -1,0 +1,104 @@
+"""The one list of what the engine honours, and a warning for everything else that a file asks for. Pure.
+
+An attribute that is valid but not in these tables is accepted, printed by `config` and announced as not honoured.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from composer.load.origins import Marks, Path, dotted
+
+HONOURED_SERVICE = frozenset(
+    (
+        "attach build cap_add cap_drop command container_name cpu_period cpu_quota cpu_shares cpus cpuset"
+        " depends_on deploy dns dns_opt dns_search domainname entrypoint environment expose extra_hosts group_add"
+        " healthcheck hostname image init labels mem_limit mem_reservation memswap_limit network_mode networks"
+        " oom_score_adj pids_limit ports privileged profiles read_only restart scale security_opt shm_size"
+        " stdin_open stop_grace_period stop_signal sysctls tmpfs tty ulimits user volumes working_dir"
+    ).split()
+)
+# Attributes of which only these parts are honoured.
+HONOURED_PARTS: Mapping[str, frozenset[str]] = {
+    "deploy": frozenset(("replicas", "resources", "restart_policy", "mode")),
+    "deploy.resources": frozenset(("limits", "reservations")),
+    "deploy.resources.limits": frozenset(("cpus", "memory", "pids")),
+    "deploy.resources.reservations": frozenset(("memory",)),
+    "deploy.restart_policy": frozenset(("condition", "delay", "max_attempts")),
+    "networks.*": frozenset(("aliases", "ipv4_address")),
+    "ports.*": frozenset(("target", "published", "host_ip", "protocol", "mode")),
+    "volumes.*": frozenset(("type", "source", "target", "read_only", "bind", "volume", "tmpfs")),
+    "volumes.*.bind": frozenset(("propagation", "create_host_path", "recursive")),
+    "volumes.*.volume": frozenset(("nocopy", "subpath")),
+    "volumes.*.tmpfs": frozenset(("size", "mode")),
+    "depends_on.*": frozenset(("condition", "required", "restart")),
+}
+HONOURED_SECURITY = ("no-new-privileges", "seccomp=unconfined", "seccomp:unconfined")
+HONOURED_RESOURCE: Mapping[str, frozenset[str]] = {
+    "networks": frozenset(
+        ("name", "driver", "driver_opts", "external", "internal", "attachable", "enable_ipv6", "ipam", "labels")
+    ),
+    "volumes": frozenset(("name", "driver", "driver_opts", "external", "labels")),
+}
+
+
+def unsupported(tree: Mapping[str, Any], active: Iterable[str], marks: Marks) -> Iterator[str]:
+    """One complete warning line per attribute that is valid but not honoured yet."""
+    for name in active:
+        for path in _service_paths(tree["services"][name]):
+            where: Path = ("services", name, *path)
+            yield _line(where, marks, f"service {name!r}: {dotted(path)} is not honoured yet")
+    for section, honoured in HONOURED_RESOURCE.items():
+        for key, item in (tree.get(section) or {}).items():
+            for attribute in item or ():
+                if attribute not in honoured and not attribute.startswith("x-") and item[attribute]:
+                    message = f"{section[:-1]} {key!r}: {attribute} is not honoured yet"
+                    yield _line((section, key, attribute), marks, message)
+
+
+def _line(path: Path, marks: Marks, message: str) -> str:
+    origin = marks.at(path)
+    return f"warning: {origin}: {message}" if origin else f"warning: {message}"
+
+
+def _service_paths(service: Mapping[str, Any]) -> Iterator[Path]:
+    for attribute, value in service.items():
+        if attribute.startswith("x-") or value is None or value is False or value in ("", [], {}):
+            continue
+        if attribute not in HONOURED_SERVICE:
+            yield (attribute,)
+        else:
+            yield from _parts((attribute,), value, attribute)
+    yield from _special(service)
+
+
+def _parts(path: Path, value: Any, pattern: str) -> Iterator[Path]:
+    """Parts of an honoured attribute that are not; each kind of part is named once."""
+    honoured = HONOURED_PARTS.get(pattern)
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if honoured is not None and key not in honoured and not key.startswith("x-") and item not in (None, "", False):
+                yield (*path, key)
+            elif honoured is not None or f"{pattern}.*" in HONOURED_PARTS:
+                inner = f"{pattern}.{key}" if honoured is not None else f"{pattern}.*"
+                yield from _parts((*path, key), item, inner)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _parts((*path, index), item, f"{pattern}.*")
+
+
+def _special(service: Mapping[str, Any]) -> Iterator[Path]:
+    """Values that are not honoured although the attribute is."""
+    mode = str(service.get("network_mode") or "")
+    if mode.startswith("service:"):
+        yield ("network_mode",)
+    for index, option in enumerate(service.get("security_opt") or ()):
+        if not option.startswith(HONOURED_SECURITY):
+            yield ("security_opt", index)
+    for index, port in enumerate(service.get("ports") or ()):
+        if port.get("protocol") == "sctp":
+            yield ("ports", index, "protocol")
+    for index, mount in enumerate(service.get("volumes") or ()):
+        if mount.get("type") not in ("bind", "volume", "tmpfs"):
+            yield ("volumes", index, "type")
+    if (service.get("deploy") or {}).get("mode") not in (None, "", "replicated"):
+        yield ("deploy", "mode")

@@ -1,0 +1,87 @@
+"""Variables in text: $NAME, ${NAME}, ${NAME:-default} and their kin (Compose spec 12-interpolation). Pure."""
+
+import re
+from collections.abc import Callable
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_OPERATORS = (":-", ":?", ":+", "-", "?", "+")
+
+Lookup = Callable[[str], str | None]
+
+
+class TemplateError(ValueError):
+    """A malformed reference, or a required variable without a value. `variable` is its name if known."""
+
+    def __init__(self, message: str, variable: str = "") -> None:
+        super().__init__(message)
+        self.variable = variable
+
+
+def substitute(text: str, lookup: Lookup, on_unset: Callable[[str], None]) -> str:
+    """`text` with every reference replaced; `on_unset` is told of variables that became blank.
+
+    `$$` is a dollar sign, a dollar before anything else than a name or a brace stays. As in the reference, the
+    default of a variable is evaluated even where it is not needed. Raises TemplateError.
+    """
+    out: list[str] = []
+    position = 0
+    while (dollar := text.find("$", position)) >= 0:
+        out.append(text[position:dollar])
+        following = text[dollar + 1 : dollar + 2]
+        if following == "$":
+            out.append("$")
+            position = dollar + 2
+        elif following == "{":
+            end = _closing_brace(text, dollar + 1)
+            out.append(_evaluate(text[dollar + 2 : end], lookup, on_unset))
+            position = end + 1
+        elif name := _NAME.match(text, dollar + 1):
+            out.append(_plain(name.group(), lookup, on_unset))
+            position = name.end()
+        else:
+            out.append("$")
+            position = dollar + 1
+    out.append(text[position:])
+    return "".join(out)
+
+
+def _closing_brace(text: str, opening: int) -> int:
+    depth = 0
+    for index in range(opening, len(text)):
+        if text[index] == "{":
+            depth += 1
+        elif text[index] == "}":
+            depth -= 1
+            if depth == 0:
+                return index
+    raise TemplateError(f"a closing brace is missing in {text[opening - 1 :]!r}")
+
+
+def _plain(name: str, lookup: Lookup, on_unset: Callable[[str], None]) -> str:
+    value = lookup(name)
+    if value is None:
+        on_unset(name)
+        return ""
+    return value
+
+
+def _evaluate(body: str, lookup: Lookup, on_unset: Callable[[str], None]) -> str:
+    name = _NAME.match(body)
+    if name is None:
+        raise TemplateError(f"${{{body}}} does not start with the name of a variable")
+    variable, rest = name.group(), body[name.end() :]
+    if not rest:
+        return _plain(variable, lookup, on_unset)
+    operator = next((o for o in _OPERATORS if rest.startswith(o)), None)
+    if operator is None:
+        raise TemplateError(f"${{{body}}} is malformed after the name {variable}", variable)
+    word = substitute(rest[len(operator) :], lookup, on_unset)
+    value = lookup(variable)
+    present = value is not None and (operator[0] != ":" or value != "")
+    if operator[-1] == "+":
+        return word if present else ""
+    if present:
+        return value or ""
+    if operator[-1] == "-":
+        return word
+    raise TemplateError(f"the required variable {variable} has no value" + (f": {word}" if word else ""), variable)

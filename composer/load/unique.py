@@ -1,0 +1,93 @@
+"""Entries of a list that mean the same thing: the later one replaces the earlier, at its place. Pure.
+
+Runs on canonical trees (Compose spec 13-merge: unique resources).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from composer.load.origins import Document, Marks
+from composer.values import format_scalar
+
+Key = Callable[[Any], Any]
+
+
+def _port(item: Any) -> Any:
+    if not isinstance(item, dict):
+        return item
+    return (item.get("host_ip"), str(item.get("published")), str(item.get("target")), item.get("protocol"))
+
+
+def _mount(item: Any) -> Any:
+    return item.get("target") if isinstance(item, dict) else item
+
+
+def _grant(item: Any) -> Any:
+    return (item.get("target") or item.get("source")) if isinstance(item, dict) else item
+
+
+def _path(item: Any) -> Any:
+    return item.get("path") if isinstance(item, dict) else item
+
+
+def _before_equals(item: Any) -> Any:
+    return str(item).partition("=")[0]
+
+
+def _before_colon(item: Any) -> Any:
+    return str(item).partition(":")[0]
+
+
+SERVICE_LISTS: dict[str, Key] = {
+    "ports": _port,
+    "volumes": _mount,
+    "devices": _mount,
+    "secrets": _grant,
+    "configs": _grant,
+    "env_file": _path,
+    "label_file": format_scalar,
+    "tmpfs": _before_colon,
+    "cap_add": format_scalar,
+    "cap_drop": format_scalar,
+    "dns": format_scalar,
+    "dns_opt": format_scalar,
+    "dns_search": format_scalar,
+    "expose": format_scalar,
+    "links": format_scalar,
+    "profiles": format_scalar,
+    "extra_hosts": format_scalar,
+}
+BUILD_LISTS = ("tags", "platforms", "extra_hosts")
+
+
+def enforce(document: Document) -> None:
+    """Changes the canonical tree in place; marks follow."""
+    services = document.value.get("services")
+    if not isinstance(services, dict):
+        return
+    for name, service in services.items():
+        marks = document.marks.child("services").child(name)
+        if not isinstance(service, dict):
+            continue
+        for attribute, key in SERVICE_LISTS.items():
+            if isinstance(service.get(attribute), list):
+                service[attribute] = _unique(service[attribute], marks.child(attribute), key)
+        build = service.get("build")
+        if isinstance(build, dict):
+            for attribute in BUILD_LISTS:
+                if isinstance(build.get(attribute), list):
+                    inner = marks.child("build").child(attribute)
+                    build[attribute] = _unique(build[attribute], inner, format_scalar)
+        networks = service.get("networks")
+        for key_, network in networks.items() if isinstance(networks, dict) else ():
+            if isinstance(network, dict) and isinstance(network.get("aliases"), list):
+                inner = marks.child("networks").child(key_).child("aliases")
+                network["aliases"] = _unique(network["aliases"], inner, format_scalar)
+
+
+def _unique(items: list[Any], marks: Marks, key: Key) -> list[Any]:
+    chosen: dict[str, int] = {}
+    for index, item in enumerate(items):
+        chosen[repr(key(item))] = index
+    marks.rekey([(new, old) for new, old in enumerate(chosen.values())])
+    return [items[index] for index in chosen.values()]

@@ -1,0 +1,49 @@
+"""The text that `config` prints of a loaded tree: YAML or JSON."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from composer.load.emit import USER_MAPS
+from composer.load.origins import Path
+from composer.load.rules import RuleTable
+
+_USER: RuleTable[bool] = RuleTable(dict.fromkeys(USER_MAPS, True))
+_FIRST = ("name", "services", "networks", "volumes", "secrets", "configs", "models")
+
+
+def render_config(tree: Mapping[str, Any], *, format: Literal["yaml", "json"]) -> str:
+    """The tree as text that ends with a line feed. JSON leaves out x- keys below the top level, as the reference does."""
+    ordered = {key: tree[key] for key in (*_FIRST, *sorted(set(tree) - set(_FIRST))) if key in tree}
+    if format == "json":
+        return json.dumps(_without_extensions(ordered, ()), indent=2, ensure_ascii=False) + "\n"
+    import yaml
+
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    text: str = yaml.dump(
+        _sorted(ordered, top=True), Dumper=dumper, sort_keys=False, default_flow_style=False, allow_unicode=True, width=2**20
+    )
+    return text
+
+
+def _without_extensions(value: Any, path: Path) -> Any:
+    if isinstance(value, list):
+        return [_without_extensions(item, (*path, index)) for index, item in enumerate(value)]
+    if not isinstance(value, dict):
+        return value
+    if path and isinstance(path[0], str) and path[0].startswith("x-"):
+        return value
+    keep = not path or _USER.find(path)
+    return {
+        key: _without_extensions(value[key], (*path, key))
+        for key in (value if not path else sorted(value))
+        if keep or not key.startswith("x-")
+    }
+
+
+def _sorted(value: Any, *, top: bool = False) -> Any:
+    if isinstance(value, dict):
+        return {key: _sorted(value[key]) for key in (value if top else sorted(value))}
+    if isinstance(value, list):
+        return [_sorted(item) for item in value]
+    return value
