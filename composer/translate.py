@@ -1,0 +1,343 @@
+"""Project to what the planner and the engine work with: `Desired` and ContainerSpecs. Pure.
+
+One function per group of attributes. What the engine does not honour is announced by `load.support`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from composer import graph
+from composer.config_hash import config_hash, service_fields
+from composer.load.origins import Marks, Path
+from composer.load.result import LoadResult
+from composer.model.parts import Mount, Port
+from composer.model.project import Network, Project, Volume
+from composer.model.service import Service
+from composer.plan.desired import Dependency, Desired, DesiredNetwork, DesiredService, DesiredVolume
+from composer.values import parse_nano_cpus, parse_size_bytes
+from composer.version import VERSION
+from runtime import (
+    ContainerSpec,
+    Healthcheck,
+    MountRequest,
+    NetworkAttachment,
+    PortRequest,
+    ResourceLimits,
+    RestartPolicy,
+    Ulimit,
+)
+from runtime import to_json as spec_to_json
+
+_SECURITY = ("no-new-privileges", "seccomp=unconfined", "seccomp:unconfined")
+_CONDITIONS = {"none": "no", "any": "always", "on-failure": "on-failure"}
+
+
+def translate_project(result: LoadResult) -> Desired:
+    """Everything the planner needs of a loaded project."""
+    project = result.project
+    levels = graph.levels({name: tuple(s.depends_on) for name, s in project.services.items()})
+    services = tuple(
+        _desired_service(result, project.services[name], level) for name, level in levels.items()
+    )
+    used_networks = {key for service in project.services.values() for key in service.networks}
+    used_volumes = {m.source for s in project.services.values() for m in s.volumes if m.type == "volume"}
+    return Desired(
+        project=project.name,
+        working_dir=project.working_dir,
+        config_files=project.config_files,
+        services=services,
+        networks=tuple(
+            _desired_network(key, network, project.name, result.marks)
+            for key, network in project.networks.items()
+            if key in used_networks
+        ),
+        volumes=tuple(
+            _desired_volume(key, volume, project.name, result.marks)
+            for key, volume in project.volumes.items()
+            if key in used_volumes
+        ),
+        inactive=project.inactive,
+        all_volumes=tuple(volume.name for volume in project.volumes.values() if not volume.external),
+        warnings=result.warnings,
+    )
+
+
+def _desired_service(result: LoadResult, service: Service, level: int) -> DesiredService:
+    project = result.project
+    fields = service_fields(result.canonical["services"][service.name])
+    restart = translate_restart(service)
+    spec = translate_service(service, project)
+    used = {
+        "networks": {key: project.networks[key].name for key in service.networks if key in project.networks},
+        "volumes": {m.source: _volume_name(project, m.source) for m in service.volumes if m.type == "volume"},
+    }
+    return DesiredService(
+        name=service.name,
+        scale=service.replicas,
+        image=service.image,
+        spec={key: value for key, value in spec_to_json(spec).items() if key != "name"},
+        config_hash=config_hash([fields, used]),
+        level=level,
+        depends_on=tuple(
+            Dependency(other, entry.condition, entry.required, entry.restart)
+            for other, entry in service.depends_on.items()
+            if other in project.services
+        ),
+        container_name=service.container_name,
+        pull_policy=service.pull_policy,
+        has_build=service.build is not None,
+        attach=service.attach,
+        job=restart.name == "no",
+        origin=_place(result.marks, ("services", service.name)),
+        fields=fields,
+        origins={p: _place(result.marks, ("services", service.name, *p.split(".", 1))) for p in fields},
+    )
+
+
+def _place(marks: Marks, path: Path) -> str:
+    origin = marks.at(path)
+    return str(origin) if origin else ""
+
+
+def _network_labels(project: str, key: str, labels: Mapping[str, str]) -> dict[str, str]:
+    return {
+        **labels,
+        "com.docker.compose.network": key,
+        "com.docker.compose.project": project,
+        "com.docker.compose.version": VERSION,
+    }
+
+
+def _desired_network(key: str, network: Network, project: str, marks: Marks) -> DesiredNetwork:
+    pools: list[dict[str, Any]] = []
+    for pool in network.ipam.config if network.ipam else ():
+        values = {"subnet": pool.subnet, "gateway": pool.gateway, "ip_range": pool.ip_range}
+        entry: dict[str, Any] = {name: value for name, value in values.items() if value}
+        pools.append({**entry, "aux_addresses": dict(pool.aux_addresses)} if pool.aux_addresses else entry)
+    desired = DesiredNetwork(
+        key=key,
+        name=network.name,
+        external=network.external,
+        driver=network.driver,
+        internal=network.internal,
+        attachable=network.attachable,
+        enable_ipv6=bool(network.enable_ipv6),
+        subnets=tuple(pools),
+        driver_opts=dict(network.driver_opts),
+    )
+    fingerprint = config_hash([*desired, dict(network.labels)])
+    labels = _network_labels(project, key, network.labels)
+    return desired._replace(labels=labels, config_hash=fingerprint, origin=_place(marks, ("networks", key)))
+
+
+def _desired_volume(key: str, volume: Volume, project: str, marks: Marks) -> DesiredVolume:
+    desired = DesiredVolume(
+        key=key,
+        name=volume.name,
+        external=volume.external,
+        driver=volume.driver,
+        driver_opts=dict(volume.driver_opts),
+    )
+    fingerprint = config_hash([*desired, dict(volume.labels)])
+    labels = {
+        **volume.labels,
+        "com.docker.compose.project": project,
+        "com.docker.compose.version": VERSION,
+        "com.docker.compose.volume": key,
+    }
+    return desired._replace(labels=labels, config_hash=fingerprint, origin=_place(marks, ("volumes", key)))
+
+
+def translate_service(service: Service, project: Project) -> ContainerSpec:
+    """The container of a service, without name and number."""
+    host = service.network_mode in ("none", "host")
+    return ContainerSpec(
+        name="",
+        image=service.image,
+        labels={**service.labels, **_labels(service, project)},
+        command=service.command,
+        entrypoint=service.entrypoint,
+        environment=tuple((key, value) for key, value in service.environment.items() if value is not None),
+        working_dir=service.working_dir,
+        user=service.user,
+        group_add=service.group_add,
+        hostname=service.hostname,
+        domainname=service.domainname,
+        tty=service.tty,
+        stdin_open=service.stdin_open,
+        init=bool(service.init),
+        read_only=service.read_only,
+        privileged=service.privileged,
+        cap_add=service.cap_add,
+        cap_drop=service.cap_drop,
+        security_opt=tuple(option for option in service.security_opt if option.startswith(_SECURITY)),
+        sysctls=dict(service.sysctls),
+        ulimits=tuple(Ulimit(name, limit.soft, limit.hard) for name, limit in service.ulimits.items()),
+        oom_score_adj=service.oom_score_adj,
+        shm_size_bytes=service.shm_size,
+        resources=translate_resources(service),
+        mounts=_mounts(service, project),
+        # A namespace that cannot be shared yet is an isolated one; the warning says so.
+        network_mode=service.network_mode if host or not service.network_mode else "none",
+        networks=_networks(service, project),
+        ports=tuple(_port(port) for port in service.ports),
+        expose=service.expose,
+        extra_hosts=tuple(_host(entry) for entry in service.extra_hosts),
+        dns=service.dns,
+        dns_search=service.dns_search,
+        dns_opt=service.dns_opt,
+        healthcheck=_healthcheck(service),
+        restart=translate_restart(service),
+        stop_signal=service.stop_signal,
+        stop_grace_period_ns=10_000_000_000
+        if service.stop_grace_period is None
+        else service.stop_grace_period,
+    )
+
+
+def _labels(service: Service, project: Project) -> dict[str, str]:
+    prefix = "com.docker.compose."
+    depends = ",".join(
+        f"{other}:{entry.condition}:{'true' if entry.restart else 'false'}"
+        for other, entry in service.depends_on.items()
+    )
+    return {
+        f"{prefix}depends_on": depends,
+        f"{prefix}oneoff": "False",
+        f"{prefix}project": project.name,
+        f"{prefix}project.config_files": ",".join(project.config_files),
+        f"{prefix}project.working_dir": project.working_dir,
+        f"{prefix}service": service.name,
+        f"{prefix}version": VERSION,
+    }
+
+
+def translate_resources(service: Service) -> ResourceLimits:
+    """Limits of `deploy.resources` over those of the service's own attributes."""
+    resources = service.deploy.resources if service.deploy else None
+    limits = resources.limits if resources else None
+    reservations = resources.reservations if resources else None
+    cpus = (limits.cpus if limits else 0) or service.cpus
+    return ResourceLimits(
+        memory_bytes=(limits.memory if limits else 0) or service.mem_limit,
+        memory_swap_bytes=service.memswap_limit,
+        memory_reservation_bytes=(reservations.memory if reservations else 0) or service.mem_reservation,
+        nano_cpus=parse_nano_cpus(repr(cpus)),
+        cpu_quota_us=service.cpu_quota,
+        cpu_period_us=service.cpu_period,
+        cpu_shares=service.cpu_shares,
+        cpuset_cpus=service.cpuset,
+        pids_limit=(limits.pids if limits else 0) or service.pids_limit,
+    )
+
+
+def _volume_name(project: Project, key: str) -> str:
+    return project.volumes[key].name if key in project.volumes else key
+
+
+def _mounts(service: Service, project: Project) -> tuple[MountRequest, ...]:
+    honoured = (mount for mount in service.volumes if mount.type in ("bind", "volume", "tmpfs"))
+    return (*(_mount(mount, project) for mount in honoured), *(_tmpfs(text) for text in service.tmpfs))
+
+
+def _mount(mount: Mount, project: Project) -> MountRequest:
+    request = MountRequest(mount.type, mount.target, read_only=mount.read_only)
+    if mount.type == "bind":
+        bind = mount.bind
+        return request._replace(
+            source=mount.source,
+            create_host_path=bind.create_host_path if bind else False,
+            propagation=bind.propagation if bind else "",
+            recursive=bind.recursive if bind else "",
+        )
+    if mount.type == "tmpfs":
+        tmpfs = mount.tmpfs
+        return request._replace(size_bytes=tmpfs.size if tmpfs else 0, mode=tmpfs.mode if tmpfs else None)
+    return request._replace(
+        source=_volume_name(project, mount.source) if mount.source else "",
+        nocopy=mount.volume.nocopy if mount.volume else False,
+        subpath=mount.volume.subpath if mount.volume else "",
+    )
+
+
+def _tmpfs(text: str) -> MountRequest:
+    """`/path[:size=64m,mode=1777,noexec,…]`."""
+    target, _, words = text.partition(":")
+    request = MountRequest("tmpfs", target)
+    options: list[str] = []
+    for word in filter(None, words.split(",")):
+        key, _, value = word.partition("=")
+        try:
+            if key == "size" and not value.endswith("%"):
+                request = request._replace(size_bytes=parse_size_bytes(value))
+                continue
+            if key == "mode":
+                request = request._replace(mode=int(value, 8))
+                continue
+        except ValueError:
+            pass  # the kernel's own message is about this word, at the mount
+        if key == "ro":
+            request = request._replace(read_only=True)
+        elif key != "rw":
+            options.append(word)
+    return request._replace(options=tuple(options))
+
+
+def _networks(service: Service, project: Project) -> tuple[NetworkAttachment, ...]:
+    joined = []
+    for key, use in service.networks.items():
+        attachment = NetworkAttachment(project.networks[key].name, (service.name,))
+        if use is not None:
+            attachment = attachment._replace(
+                aliases=tuple(dict.fromkeys((service.name, *use.aliases))),
+                ipv4_address=use.ipv4_address,
+                priority=use.priority,
+                gw_priority=use.gw_priority,
+            )
+        joined.append(attachment)
+    return tuple(sorted(joined, key=lambda attachment: -attachment.priority))
+
+
+def _port(port: Port) -> PortRequest:
+    first, dash, last = port.published.partition("-")
+    return PortRequest(
+        container_port=port.target,
+        protocol=port.protocol,
+        host_ip=port.host_ip,
+        host_port=int(first or 0),
+        host_port_end=int(last) if dash else 0,
+    )
+
+
+def _host(entry: str) -> tuple[str, str]:
+    name, _, address = entry.partition("=")
+    return name, address
+
+
+def _healthcheck(service: Service) -> Healthcheck | None:
+    check = service.healthcheck
+    if check is None:
+        return None
+    if check.disable:
+        return Healthcheck(("NONE",))
+    return Healthcheck(
+        test=check.test,
+        interval_ns=check.interval or 0,
+        timeout_ns=check.timeout or 0,
+        retries=check.retries or 0,
+        start_period_ns=check.start_period or 0,
+        start_interval_ns=check.start_interval or 0,
+    )
+
+
+def translate_restart(service: Service) -> RestartPolicy:
+    """`deploy.restart_policy` over `restart`."""
+    policy = service.deploy.restart_policy if service.deploy else None
+    if policy is not None:
+        condition = _CONDITIONS.get(policy.condition or "any", "always")
+        attempts = (policy.max_attempts or 0) if condition == "on-failure" else 0
+        return RestartPolicy(condition, attempts, policy.delay or 0)
+    name, _, count = service.restart.partition(":")
+    if name not in ("always", "unless-stopped", "on-failure"):
+        return RestartPolicy()
+    return RestartPolicy(name, int(count) if count.isdigit() else 0)
