@@ -10,7 +10,9 @@ Dependencies = Mapping[str, tuple[str, ...]]
 def _graph(dependencies: Dependencies) -> "nx.DiGraph[str]":
     graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from(dependencies)
-    graph.add_edges_from((name, other) for name, others in dependencies.items() for other in others if other in dependencies)
+    graph.add_edges_from(
+        (name, other) for name, others in dependencies.items() for other in others if other in dependencies
+    )
     return graph
 
 

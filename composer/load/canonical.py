@@ -114,7 +114,11 @@ def _mount(value: Any) -> Any:
 
 def _device(value: Any) -> Any:
     if not isinstance(value, str):
-        return {"permissions": "rwm", "target": value.get("source"), **value} if isinstance(value, dict) else value
+        return (
+            {"permissions": "rwm", "target": value.get("source"), **value}
+            if isinstance(value, dict)
+            else value
+        )
     source, *rest = value.split(":")
     if len(rest) > 2:
         raise ValueError(f"the device {value!r} has too many colons")
@@ -259,5 +263,9 @@ FORMS: RuleTable[Form] = RuleTable(
 )
 
 COMMANDS: RuleTable[bool] = RuleTable(
-    {"services.*.command": True, "services.*.entrypoint": True, **{f"{hook}.command": True for hook in _HOOKS}}
+    {
+        "services.*.command": True,
+        "services.*.entrypoint": True,
+        **{f"{hook}.command": True for hook in _HOOKS},
+    }
 )

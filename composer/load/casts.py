@@ -25,33 +25,76 @@ def parse_bool(text: str) -> bool:
 
 Caster = Callable[[str], int | float | bool]
 
-_INT = (
-    "services.*.cpu_count services.*.cpu_period services.*.cpu_quota services.*.cpu_rt_period"
-    " services.*.cpu_rt_runtime services.*.cpu_shares services.*.deploy.replicas"
-    " services.*.deploy.update_config.parallelism services.*.deploy.rollback_config.parallelism"
-    " services.*.deploy.restart_policy.max_attempts services.*.deploy.placement.max_replicas_per_node"
-    " services.*.deploy.resources.limits.pids services.*.healthcheck.retries services.*.oom_score_adj"
-    " services.*.pids_limit services.*.ports.*.target services.*.scale services.*.ulimits.*"
-    " services.*.ulimits.*.soft services.*.ulimits.*.hard services.*.build.ulimits.*"
-    " services.*.build.ulimits.*.soft services.*.build.ulimits.*.hard services.*.networks.*.priority"
-    " services.*.networks.*.gw_priority"
-).split()
-_FLOAT = (
-    "services.*.cpus services.*.cpu_percent services.*.deploy.resources.limits.cpus"
-    " services.*.deploy.resources.reservations.cpus services.*.deploy.update_config.max_failure_ratio"
-    " services.*.deploy.rollback_config.max_failure_ratio"
-).split()
-_BOOL = (
-    "services.*.init services.*.privileged services.*.read_only services.*.stdin_open services.*.tty"
-    " services.*.attach services.*.use_api_socket services.*.oom_kill_disable services.*.healthcheck.disable"
-    " services.*.depends_on.*.required services.*.depends_on.*.restart services.*.env_file.*.required"
-    " services.*.volumes.*.read_only services.*.volumes.*.bind.create_host_path"
-    " services.*.volumes.*.volume.nocopy services.*.build.no_cache services.*.build.privileged"
-    " services.*.build.pull services.*.post_start.*.privileged services.*.pre_stop.*.privileged"
-    " networks.*.external networks.*.internal networks.*.attachable networks.*.enable_ipv4 networks.*.enable_ipv6"
-    " volumes.*.external secrets.*.external configs.*.external"
-).split()
+_INT = [
+    "services.*.cpu_count",
+    "services.*.cpu_period",
+    "services.*.cpu_quota",
+    "services.*.cpu_rt_period",
+    "services.*.cpu_rt_runtime",
+    "services.*.cpu_shares",
+    "services.*.deploy.replicas",
+    "services.*.deploy.update_config.parallelism",
+    "services.*.deploy.rollback_config.parallelism",
+    "services.*.deploy.restart_policy.max_attempts",
+    "services.*.deploy.placement.max_replicas_per_node",
+    "services.*.deploy.resources.limits.pids",
+    "services.*.healthcheck.retries",
+    "services.*.oom_score_adj",
+    "services.*.pids_limit",
+    "services.*.ports.*.target",
+    "services.*.scale",
+    "services.*.ulimits.*",
+    "services.*.ulimits.*.soft",
+    "services.*.ulimits.*.hard",
+    "services.*.build.ulimits.*",
+    "services.*.build.ulimits.*.soft",
+    "services.*.build.ulimits.*.hard",
+    "services.*.networks.*.priority",
+    "services.*.networks.*.gw_priority",
+]
+_FLOAT = [
+    "services.*.cpus",
+    "services.*.cpu_percent",
+    "services.*.deploy.resources.limits.cpus",
+    "services.*.deploy.resources.reservations.cpus",
+    "services.*.deploy.update_config.max_failure_ratio",
+    "services.*.deploy.rollback_config.max_failure_ratio",
+]
+_BOOL = [
+    "services.*.init",
+    "services.*.privileged",
+    "services.*.read_only",
+    "services.*.stdin_open",
+    "services.*.tty",
+    "services.*.attach",
+    "services.*.use_api_socket",
+    "services.*.oom_kill_disable",
+    "services.*.healthcheck.disable",
+    "services.*.depends_on.*.required",
+    "services.*.depends_on.*.restart",
+    "services.*.env_file.*.required",
+    "services.*.volumes.*.read_only",
+    "services.*.volumes.*.bind.create_host_path",
+    "services.*.volumes.*.volume.nocopy",
+    "services.*.build.no_cache",
+    "services.*.build.privileged",
+    "services.*.build.pull",
+    "services.*.post_start.*.privileged",
+    "services.*.pre_stop.*.privileged",
+    "networks.*.external",
+    "networks.*.internal",
+    "networks.*.attachable",
+    "networks.*.enable_ipv4",
+    "networks.*.enable_ipv6",
+    "volumes.*.external",
+    "secrets.*.external",
+    "configs.*.external",
+]
 
 CASTS: RuleTable[Caster] = RuleTable(
-    {**dict.fromkeys(_INT, parse_int), **dict.fromkeys(_FLOAT, parse_float), **dict.fromkeys(_BOOL, parse_bool)}
+    {
+        **dict.fromkeys(_INT, parse_int),
+        **dict.fromkeys(_FLOAT, parse_float),
+        **dict.fromkeys(_BOOL, parse_bool),
+    }
 )

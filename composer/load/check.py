@@ -21,12 +21,17 @@ def check_values(tree: dict[str, Any], marks: Marks, report: Report) -> None:
                 if volume.get(other):
                     message = f"an external volume cannot have {other!r}: it exists already"
                     report.add(message, ("volumes", key, other), marks)
-    for section, kinds in (("secrets", ("file", "environment", "driver")), ("configs", ("file", "environment", "content"))):
+    for section, kinds in (
+        ("secrets", ("file", "environment", "driver")),
+        ("configs", ("file", "environment", "content")),
+    ):
         for key, item in (tree.get(section) or {}).items():
             _one_source(section, key, item, kinds, marks, report)
 
 
-def _one_source(section: str, key: str, item: Any, kinds: tuple[str, ...], marks: Marks, report: Report) -> None:
+def _one_source(
+    section: str, key: str, item: Any, kinds: tuple[str, ...], marks: Marks, report: Report
+) -> None:
     if not isinstance(item, dict) or item.get("external"):
         return
     given = [kind for kind in kinds if kind in item]
@@ -52,7 +57,9 @@ def _mounts_and_ports(service: dict[str, Any], path: Path, marks: Marks, report:
         report.add("'dockerfile' and 'dockerfile_inline' exclude each other", (*path, "build"), marks)
     platform, platforms = service.get("platform"), build.get("platforms")
     if platform and platforms and platform not in platforms:
-        report.add(f"the platform {platform!r} is not among those built", (*path, "build", "platforms"), marks)
+        report.add(
+            f"the platform {platform!r} is not among those built", (*path, "build", "platforms"), marks
+        )
 
 
 def _devices(service: dict[str, Any], path: Path, marks: Marks, report: Report) -> None:
@@ -72,7 +79,9 @@ def check_consistency(tree: dict[str, Any], active: Iterable[str], marks: Marks,
     for name, service in chosen.items():
         path: Path = ("services", name)
         if not service.get("image") and not service.get("build") and not service.get("provider"):
-            report.add("the service has neither an image nor a build", path, marks, "add `image:` or `build:`")
+            report.add(
+                "the service has neither an image nor a build", path, marks, "add `image:` or `build:`"
+            )
         if service.get("network_mode") and service.get("networks"):
             report.add("network_mode and networks exclude each other", (*path, "network_mode"), marks)
         _references(tree, service, path, marks, report)
@@ -84,11 +93,15 @@ def check_consistency(tree: dict[str, Any], active: Iterable[str], marks: Marks,
         report.add(f"services depend on each other: {steps}", ("services", cycle[0], "depends_on"), marks)
 
 
-def _references(tree: dict[str, Any], service: dict[str, Any], path: Path, marks: Marks, report: Report) -> None:
+def _references(
+    tree: dict[str, Any], service: dict[str, Any], path: Path, marks: Marks, report: Report
+) -> None:
     for section, word in _REFERENCES:
         for key in service.get(section) or ():
             if key not in (tree.get(section) or {}):
-                report.add(f"the {word} {key!r} is not defined", (*path, section, key), marks, _declare(section, key))
+                report.add(
+                    f"the {word} {key!r} is not defined", (*path, section, key), marks, _declare(section, key)
+                )
     for index, mount in enumerate(service.get("volumes") or ()):
         source = mount.get("source")
         if mount.get("type") == "volume" and source and source not in (tree.get("volumes") or {}):
@@ -112,14 +125,21 @@ def _declare(section: str, key: str) -> str:
 
 
 def _dependencies(
-    tree: dict[str, Any], chosen: dict[str, Any], service: dict[str, Any], path: Path, marks: Marks, report: Report
+    tree: dict[str, Any],
+    chosen: dict[str, Any],
+    service: dict[str, Any],
+    path: Path,
+    marks: Marks,
+    report: Report,
 ) -> None:
     origins = {other: attribute for attribute, other, _ in implied_dependencies(service)}
     for other, entry in (service.get("depends_on") or {}).items():
         known = other in tree["services"]
         if other in chosen or (known and not entry.get("required", True)):
             continue
-        attribute = "depends_on" if marks.find((*path, "depends_on", other)) else origins.get(other, "depends_on")
+        attribute = (
+            "depends_on" if marks.find((*path, "depends_on", other)) else origins.get(other, "depends_on")
+        )
         what = "is not active" if known else "is not defined"
         profiles = ", ".join(tree["services"][other].get("profiles") or ()) if known else ""
         hint = f"activate one of its profiles: {profiles}" if profiles else ""
@@ -146,7 +166,9 @@ def _limits(service: dict[str, Any], path: Path, marks: Marks, report: Report) -
         report.add("scale and deploy.replicas differ", (*path, "scale"), marks, "give only one of them")
 
 
-def _container_name(name: str, service: dict[str, Any], names: dict[str, str], marks: Marks, report: Report) -> None:
+def _container_name(
+    name: str, service: dict[str, Any], names: dict[str, str], marks: Marks, report: Report
+) -> None:
     own = service.get("container_name")
     if not own:
         return

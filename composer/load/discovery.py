@@ -69,7 +69,9 @@ def _profiles(options: LoadOptions, variables: Variables) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*options.profiles, *(p.strip() for p in named if p.strip())]))
 
 
-def _dotenv_layers(options: LoadOptions, source: Source, directory: str, known: dict[str, str]) -> dict[str, str]:
+def _dotenv_layers(
+    options: LoadOptions, source: Source, directory: str, known: dict[str, str]
+) -> dict[str, str]:
     files = list(options.env_files)
     if not files:
         files = [f for f in (source.variable("COMPOSE_ENV_FILES") or "").split(",") if f]

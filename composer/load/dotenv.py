@@ -6,7 +6,18 @@ from collections.abc import Callable
 from composer.load.template import TemplateError, substitute
 
 _KEY = re.compile(r"[A-Za-z0-9_.\-\[\]]+")
-_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "a": "\a", "b": "\b", "f": "\f", "v": "\v", "$": "$", '"': '"', "\\": "\\"}
+_ESCAPES = {
+    "n": "\n",
+    "r": "\r",
+    "t": "\t",
+    "a": "\a",
+    "b": "\b",
+    "f": "\f",
+    "v": "\v",
+    "$": "$",
+    '"': '"',
+    "\\": "\\",
+}
 
 
 class DotenvError(ValueError):
@@ -80,7 +91,9 @@ class _Reader:
         while position < end and self.text[position] in " \t":
             position += 1
         if key is None:
-            raise DotenvError(f"unexpected {self.text[start : start + 1]!r} in the name of a variable", self.line(start))
+            raise DotenvError(
+                f"unexpected {self.text[start : start + 1]!r} in the name of a variable", self.line(start)
+            )
         if position >= end:
             self.position = end
             value = self.outside(key.group())

@@ -12,32 +12,71 @@ from composer.load.select import used_resources
 # Maps whose keys are the user's: every value of them is kept as it is.
 USER_MAPS = (
     *KEYED,
-    *(
-        "services.*.build.args services.*.storage_opt services.*.logging.options services.*.depends_on"
-        " services.*.networks services.*.networks.*.driver_opts services.*.models services.*.ulimits"
-        " services.*.build.ulimits services.*.provider.options services.*.gpus.*.options"
-        " services.*.deploy.resources.reservations.devices.*.options networks.*.driver_opts"
-        " networks.*.ipam.config.*.aux_addresses volumes.*.driver_opts secrets.*.driver_opts"
-        " services networks volumes secrets configs models"
-    ).split(),
+    *[
+        "services.*.build.args",
+        "services.*.storage_opt",
+        "services.*.logging.options",
+        "services.*.depends_on",
+        "services.*.networks",
+        "services.*.networks.*.driver_opts",
+        "services.*.models",
+        "services.*.ulimits",
+        "services.*.build.ulimits",
+        "services.*.provider.options",
+        "services.*.gpus.*.options",
+        "services.*.deploy.resources.reservations.devices.*.options",
+        "networks.*.driver_opts",
+        "networks.*.ipam.config.*.aux_addresses",
+        "volumes.*.driver_opts",
+        "secrets.*.driver_opts",
+        "services",
+        "networks",
+        "volumes",
+        "secrets",
+        "configs",
+        "models",
+    ],
 )
 _USER: RuleTable[bool] = RuleTable(dict.fromkeys(USER_MAPS, True))
 # Values that mean something even when they are 0, false or empty, and parts that are printed once they are given.
 _KEEP: RuleTable[bool] = RuleTable(
     dict.fromkeys(
-        (
-            "services.*.command services.*.entrypoint services.*.init services.*.scale services.*.attach"
-            " services.*.deploy services.*.deploy.replicas services.*.deploy.resources.limits"
-            " services.*.deploy.resources.reservations services.*.deploy.update_config"
-            " services.*.deploy.update_config.parallelism services.*.deploy.rollback_config"
-            " services.*.deploy.rollback_config.parallelism services.*.deploy.restart_policy"
-            " services.*.deploy.restart_policy.max_attempts services.*.healthcheck services.*.healthcheck.retries"
-            " services.*.logging services.*.build services.*.develop services.*.develop.watch.*.exec.command"
-            " services.*.credential_spec services.*.blkio_config services.*.provider services.*.depends_on.*.required"
-            " services.*.volumes.*.bind services.*.volumes.*.volume services.*.volumes.*.tmpfs"
-            " services.*.volumes.*.image networks.*.enable_ipv4 networks.*.enable_ipv6 services.*.ports.*.target"
-            " services.*.post_start.*.command services.*.pre_stop.*.command"
-        ).split(),
+        [
+            "services.*.command",
+            "services.*.entrypoint",
+            "services.*.init",
+            "services.*.scale",
+            "services.*.attach",
+            "services.*.deploy",
+            "services.*.deploy.replicas",
+            "services.*.deploy.resources.limits",
+            "services.*.deploy.resources.reservations",
+            "services.*.deploy.update_config",
+            "services.*.deploy.update_config.parallelism",
+            "services.*.deploy.rollback_config",
+            "services.*.deploy.rollback_config.parallelism",
+            "services.*.deploy.restart_policy",
+            "services.*.deploy.restart_policy.max_attempts",
+            "services.*.healthcheck",
+            "services.*.healthcheck.retries",
+            "services.*.logging",
+            "services.*.build",
+            "services.*.develop",
+            "services.*.develop.watch.*.exec.command",
+            "services.*.credential_spec",
+            "services.*.blkio_config",
+            "services.*.provider",
+            "services.*.depends_on.*.required",
+            "services.*.volumes.*.bind",
+            "services.*.volumes.*.volume",
+            "services.*.volumes.*.tmpfs",
+            "services.*.volumes.*.image",
+            "networks.*.enable_ipv4",
+            "networks.*.enable_ipv6",
+            "services.*.ports.*.target",
+            "services.*.post_start.*.command",
+            "services.*.pre_stop.*.command",
+        ],
         True,
     )
 )
@@ -59,7 +98,9 @@ def emit(
         items = tree.get(section) or {}
         chosen = {key: item for key, item in items.items() if all_resources or key in keys}
         if chosen:
-            out[section] = {key: _resource(section, key, item, double_dollars) for key, item in chosen.items()}
+            out[section] = {
+                key: _resource(section, key, item, double_dollars) for key, item in chosen.items()
+            }
     for key, item in tree.items():
         if key.startswith("x-"):
             out[key] = _text(item, double_dollars)
@@ -119,5 +160,3 @@ def raw_tree(tree: Mapping[str, Any]) -> dict[str, Any]:
         **{key: tree[key] for key in order if tree.get(key) is not None},
         **{k: v for k, v in tree.items() if k not in order},
     }
-
-

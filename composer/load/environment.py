@@ -41,5 +41,7 @@ def _env_file(
     if style == "raw":
         return load_raw_env(source, path, variables)
     if style:
-        raise LoadError([source.problem(Problem(f"{style!r} is not a format of env files", origin, "", "use raw"))])
+        raise LoadError(
+            [source.problem(Problem(f"{style!r} is not a format of env files", origin, "", "use raw"))]
+        )
     return load_dotenv(source, path, variables.within(known))

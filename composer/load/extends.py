@@ -35,7 +35,9 @@ def apply(scope: "Scope", document: Document, path: str, earlier: Document, repo
 class _Extender:
     """Resolves services of one file; other files get an extender of their own."""
 
-    def __init__(self, scope: "Scope", document: Document, path: str, earlier: Document, report: Report) -> None:
+    def __init__(
+        self, scope: "Scope", document: Document, path: str, earlier: Document, report: Report
+    ) -> None:
         self.scope = scope
         self.document = document
         self.file = path
@@ -52,14 +54,18 @@ class _Extender:
         if not isinstance(service, dict) or service.get("extends") is None:
             return service, marks
         if (self.file, name) in chain:
-            steps = " -> ".join(f"{step} ({os.path.basename(file)})" for file, step in (*chain, (self.file, name)))
+            steps = " -> ".join(
+                f"{step} ({os.path.basename(file)})" for file, step in (*chain, (self.file, name))
+            )
             raise LoadError([self._problem(f"services extend each other: {steps}", (*where, "extends"))])
         base = self._base(name, service["extends"], (*chain, (self.file, name)))
         own = {key: item for key, item in service.items() if key != "extends"}
         if base is None:
             return own, marks
         resets = [p for p in self.document.resets if p[:2] == where]
-        wrapped = Document({"services": {name: base[0]}}, Marks(None, {"services": Marks(None, {name: base[1]})}))
+        wrapped = Document(
+            {"services": {name: base[0]}}, Marks(None, {"services": Marks(None, {name: base[1]})})
+        )
         cleaned = apply_resets(wrapped, resets)
         value = cleaned.value["services"].get(name, {})
         inherited = {key: item for key, item in value.items() if key != "extends"}
@@ -73,7 +79,10 @@ class _Extender:
             extends = {"service": extends}
         if not isinstance(extends, dict) or not isinstance(extends.get("service"), str):
             self.report.add(
-                f"extends of service {name!r} needs the key 'service'", where, self.document.marks, "extends: NAME"
+                f"extends of service {name!r} needs the key 'service'",
+                where,
+                self.document.marks,
+                "extends: NAME",
             )
             return None
         target, file = extends["service"], extends.get("file")
@@ -114,7 +123,9 @@ class _Extender:
 
     def _finished(self, value: Any, marks: Marks, target: str, inner: "Scope") -> Pair:
         """In long forms with absolute paths, as they are relative to the other file."""
-        wrapped = Document({"services": {target: value}}, Marks(None, {"services": Marks(None, {target: marks})}))
+        wrapped = Document(
+            {"services": {target: value}}, Marks(None, {"services": Marks(None, {target: marks})})
+        )
         try:
             wrapped = canonicalize(wrapped, self.report)
             enforce(wrapped)

@@ -79,7 +79,9 @@ def _environment(scope: "Scope", entry: dict[str, Any], directory: str) -> dict[
     named = _texts(entry.get("env_file"))
     for file in named:
         variables = scope.variables.within(values)
-        values.update(load_dotenv(scope.shared.source, scope.path(file), variables, "the env file of an include"))
+        values.update(
+            load_dotenv(scope.shared.source, scope.path(file), variables, "the env file of an include")
+        )
     default = os.path.join(directory, ".env")
     if not named and directory != scope.directory and scope.shared.source.exists(default):
         values = load_dotenv(scope.shared.source, default, scope.variables)

@@ -13,20 +13,34 @@ from composer.values import format_duration_ns, parse_duration_ns, parse_int, pa
 
 DURATION, SIZE, MODE, NUMBER, COUNT = "duration", "size", "mode", "number", "count"
 
-_DURATIONS = (
-    "services.*.stop_grace_period services.*.healthcheck.interval services.*.healthcheck.timeout"
-    " services.*.healthcheck.start_period services.*.healthcheck.start_interval"
-    " services.*.deploy.update_config.delay services.*.deploy.update_config.monitor"
-    " services.*.deploy.rollback_config.delay services.*.deploy.rollback_config.monitor"
-    " services.*.deploy.restart_policy.delay services.*.deploy.restart_policy.window"
-).split()
-_SIZES = (
-    "services.*.mem_limit services.*.mem_reservation services.*.memswap_limit services.*.mem_swappiness"
-    " services.*.shm_size services.*.build.shm_size services.*.deploy.resources.limits.memory"
-    " services.*.deploy.resources.reservations.memory services.*.volumes.*.tmpfs.size"
-    " services.*.blkio_config.device_read_bps.*.rate services.*.blkio_config.device_read_iops.*.rate"
-    " services.*.blkio_config.device_write_bps.*.rate services.*.blkio_config.device_write_iops.*.rate"
-).split()
+_DURATIONS = [
+    "services.*.stop_grace_period",
+    "services.*.healthcheck.interval",
+    "services.*.healthcheck.timeout",
+    "services.*.healthcheck.start_period",
+    "services.*.healthcheck.start_interval",
+    "services.*.deploy.update_config.delay",
+    "services.*.deploy.update_config.monitor",
+    "services.*.deploy.rollback_config.delay",
+    "services.*.deploy.rollback_config.monitor",
+    "services.*.deploy.restart_policy.delay",
+    "services.*.deploy.restart_policy.window",
+]
+_SIZES = [
+    "services.*.mem_limit",
+    "services.*.mem_reservation",
+    "services.*.memswap_limit",
+    "services.*.mem_swappiness",
+    "services.*.shm_size",
+    "services.*.build.shm_size",
+    "services.*.deploy.resources.limits.memory",
+    "services.*.deploy.resources.reservations.memory",
+    "services.*.volumes.*.tmpfs.size",
+    "services.*.blkio_config.device_read_bps.*.rate",
+    "services.*.blkio_config.device_read_iops.*.rate",
+    "services.*.blkio_config.device_write_bps.*.rate",
+    "services.*.blkio_config.device_write_iops.*.rate",
+]
 _MODES = ("services.*.secrets.*.mode", "services.*.configs.*.mode", "services.*.build.secrets.*.mode")
 _NUMBERS = ("services.*.blkio_config.weight", "services.*.blkio_config.weight_device.*.weight")
 _COUNTS = ("services.*.scale", "services.*.deploy.replicas")

@@ -175,17 +175,33 @@ def _ipam_config(base: Pair, over: Pair, path: Path, report: Report) -> Pair:
     return out, Marks(base[1].origin, children)
 
 
-KEYED = (
-    "services.*.annotations services.*.build.additional_contexts services.*.build.args services.*.build.labels"
-    " services.*.deploy.labels services.*.environment services.*.labels services.*.sysctls services.*.build.ssh"
-    " services.*.volumes.*.volume.labels services.*.post_start.*.environment services.*.pre_stop.*.environment"
-    " services.*.develop.watch.*.exec.environment networks.*.labels volumes.*.labels secrets.*.labels"
-    " configs.*.labels"
-).split()
-LISTS = (
-    "services.*.dns services.*.dns_opt services.*.dns_search services.*.env_file services.*.label_file"
-    " services.*.tmpfs"
-).split()
+KEYED = [
+    "services.*.annotations",
+    "services.*.build.additional_contexts",
+    "services.*.build.args",
+    "services.*.build.labels",
+    "services.*.deploy.labels",
+    "services.*.environment",
+    "services.*.labels",
+    "services.*.sysctls",
+    "services.*.build.ssh",
+    "services.*.volumes.*.volume.labels",
+    "services.*.post_start.*.environment",
+    "services.*.pre_stop.*.environment",
+    "services.*.develop.watch.*.exec.environment",
+    "networks.*.labels",
+    "volumes.*.labels",
+    "secrets.*.labels",
+    "configs.*.labels",
+]
+LISTS = [
+    "services.*.dns",
+    "services.*.dns_opt",
+    "services.*.dns_search",
+    "services.*.env_file",
+    "services.*.label_file",
+    "services.*.tmpfs",
+]
 
 RULES: RuleTable[Rule] = RuleTable(
     {

@@ -17,7 +17,9 @@ class Marks:
 
     __slots__ = ("children", "origin")
 
-    def __init__(self, origin: Origin | None = None, children: dict[str | int, "Marks"] | None = None) -> None:
+    def __init__(
+        self, origin: Origin | None = None, children: dict[str | int, "Marks"] | None = None
+    ) -> None:
         self.origin = origin
         self.children: dict[str | int, Marks] = {} if children is None else children
 

@@ -1,7 +1,7 @@
 """The stages of a load in their order, nothing else (DESIGN 3.11).
 
-    discover -> per file: interpolate, include, extends, merge, schema, canonical, unique
-             -> defaults, checks, paths -> numbers -> normalise -> select -> consistency -> env files -> Project
+discover -> per file: interpolate, include, extends, merge, schema, canonical, unique
+         -> defaults, checks, paths -> numbers -> normalise -> select -> consistency -> env files -> Project
 """
 
 import json
@@ -73,9 +73,7 @@ def _finish(options: LoadOptions, inputs: Inputs, document: Document, scope: Sco
     for name in active:
         apply_files(tree["services"][name], marks.child("services").child(name), source, inputs.variables)
     shown = with_dependencies(tree["services"], options.services) if options.services else active
-    printed = emit(
-        tree, [name for name in shown if name in active], double_dollars=True, all_resources=False
-    )
+    printed = emit(tree, [name for name in shown if name in active], double_dollars=True, all_resources=False)
     project = bind_project(tree, active, inputs.working_dir, _config_files(inputs))
     return _result(project, printed, tuple(warnings), source, tree, marks)
 
@@ -85,7 +83,9 @@ def _uninterpolated(options: LoadOptions, inputs: Inputs, document: Document, sc
     tree = document.value
     if options.normalize:
         normalize(tree, document.marks)
-    project = Project(tree["name"], inputs.working_dir, _config_files(inputs), inactive=tuple(tree["services"]))
+    project = Project(
+        tree["name"], inputs.working_dir, _config_files(inputs), inactive=tuple(tree["services"])
+    )
     return _result(project, raw_tree(tree), (), scope.shared.source, tree, document.marks)
 
 
@@ -126,7 +126,9 @@ def _declared_name(options: LoadOptions, inputs: Inputs, parsed: Mapping[str, li
             if isinstance(value, str) and value:
                 declared = value
     try:
-        return substitute(declared, inputs.variables.get, lambda name: None) if options.interpolate else declared
+        return (
+            substitute(declared, inputs.variables.get, lambda name: None) if options.interpolate else declared
+        )
     except TemplateError:
         return ""  # told with the file's other problems
 
@@ -148,5 +150,3 @@ def _drop_unset_arguments(tree: Mapping[str, Any]) -> None:
         build = service.get("build") or {}
         if build.get("args"):
             build["args"] = {key: value for key, value in build["args"].items() if value is not None}
-
-

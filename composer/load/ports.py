@@ -26,7 +26,8 @@ def parse_ports(text: str) -> list[dict[str, Any]]:
     host_first, host_last = _range(host, text, "host")
     if host_last - host_first == last - first:
         return [
-            {**entry, "target": port, "published": str(host_first + port - first)} for port in range(first, last + 1)
+            {**entry, "target": port, "published": str(host_first + port - first)}
+            for port in range(first, last + 1)
         ]
     if first != last:
         raise ValueError(f"the ranges {host} and {container} of the port {text!r} differ in length")

@@ -16,7 +16,9 @@ _FLOAT_WORDS = {
     ".nan": float("nan"), ".NaN": float("nan"), ".NAN": float("nan"),
 }  # fmt: skip
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}([Tt\s]\s*\d{1,2}:\d{1,2}:\d{1,2}(\.\d*)?\s*(Z|[-+]\d{1,2}(:?\d{2})?)?)?")
+_DATE = re.compile(
+    r"\d{4}-\d{1,2}-\d{1,2}([Tt\s]\s*\d{1,2}:\d{1,2}:\d{1,2}(\.\d*)?\s*(Z|[-+]\d{1,2}(:?\d{2})?)?)?"
+)
 _BASES = (("0b", 2, "01"), ("0o", 8, "01234567"), ("0x", 16, "0123456789abcdefABCDEF"))
 
 

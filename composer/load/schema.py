@@ -61,7 +61,9 @@ def _best_branch(error: ValidationError) -> list[ValidationError]:
     for inner in error.context or ():
         branches.setdefault(inner.relative_schema_path[0], []).append(inner)
     fitting = [
-        errors for errors in branches.values() if not any(e.validator == "type" and not e.relative_path for e in errors)
+        errors
+        for errors in branches.values()
+        if not any(e.validator == "type" and not e.relative_path for e in errors)
     ]
     return max(fitting, key=lambda errors: max(len(e.relative_path) for e in errors), default=[])
 
@@ -101,7 +103,10 @@ def _explain_unknown(error: ValidationError, path: Path, marks: Marks, report: R
             continue
         if patterns and not known:
             report.add(
-                f"{key!r} is not a valid name here", (*path, key), marks, "use letters, digits, '.', '_' and '-'"
+                f"{key!r} is not a valid name here",
+                (*path, key),
+                marks,
+                "use letters, digits, '.', '_' and '-'",
             )
             continue
         close = difflib.get_close_matches(str(key), known, n=1, cutoff=0.6)

@@ -49,7 +49,9 @@ class Scope:
         self.shared.source.texts[name] = text
         documents = parse_documents(text, name)
         if not documents or all(document.value is None for document in documents):
-            raise LoadError([Problem(f"the Compose file {name} is empty", Origin(name), "", "it needs `services:`")])
+            raise LoadError(
+                [Problem(f"the Compose file {name} is empty", Origin(name), "", "it needs `services:`")]
+            )
         return documents
 
     def load(self, files: tuple[str, ...], parsed: Mapping[str, list[Document]] | None = None) -> Document:
@@ -111,7 +113,9 @@ def _check_shape(document: Document, report: Report) -> None:
     """What include, extends and merge rely on: mappings where they walk."""
     value, marks = document.value, document.marks
     if not isinstance(value, dict):
-        report.add("a Compose file must be a mapping at its top level", (), marks, "it starts with `services:`")
+        report.add(
+            "a Compose file must be a mapping at its top level", (), marks, "it starts with `services:`"
+        )
         return
     if "services" in value:
         services = value["services"]
@@ -121,4 +125,6 @@ def _check_shape(document: Document, report: Report) -> None:
         for name, service in services.items():
             path: Path = ("services", name)
             if not isinstance(service, dict):
-                report.add("a service must be a mapping", path, marks, "it needs at least `image:` or `build:`")
+                report.add(
+                    "a service must be a mapping", path, marks, "it needs at least `image:` or `build:`"
+                )

@@ -52,7 +52,11 @@ class Source:
                 data = file.read()
         except OSError as error:
             self.inputs[path] = not isinstance(error, FileNotFoundError)
-            reason = "not found" if isinstance(error, FileNotFoundError) else (error.strerror or "unreadable").lower()
+            reason = (
+                "not found"
+                if isinstance(error, FileNotFoundError)
+                else (error.strerror or "unreadable").lower()
+            )
             raise LoadError([Problem(f"{what} {path}: {reason}", origin)]) from None
         try:
             self.texts[path] = data.decode("utf-8")
@@ -102,7 +106,9 @@ class Variables:
         return inner
 
 
-def load_dotenv(source: Source, path: str, variables: Variables, what: str = "the env file") -> dict[str, str]:
+def load_dotenv(
+    source: Source, path: str, variables: Variables, what: str = "the env file"
+) -> dict[str, str]:
     """Values of one dotenv file. Raises LoadError if it is missing or malformed."""
     text = source.read(path, what)
     try:

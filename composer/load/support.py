@@ -9,13 +9,60 @@ from typing import Any
 from composer.load.origins import Marks, Path, dotted
 
 HONOURED_SERVICE = frozenset(
-    (
-        "attach build cap_add cap_drop command container_name cpu_period cpu_quota cpu_shares cpus cpuset"
-        " depends_on deploy dns dns_opt dns_search domainname entrypoint environment expose extra_hosts group_add"
-        " healthcheck hostname image init labels mem_limit mem_reservation memswap_limit network_mode networks"
-        " oom_score_adj pids_limit ports privileged profiles read_only restart scale security_opt shm_size"
-        " stdin_open stop_grace_period stop_signal sysctls tmpfs tty ulimits user volumes working_dir"
-    ).split()
+    [
+        "attach",
+        "build",
+        "cap_add",
+        "cap_drop",
+        "command",
+        "container_name",
+        "cpu_period",
+        "cpu_quota",
+        "cpu_shares",
+        "cpus",
+        "cpuset",
+        "depends_on",
+        "deploy",
+        "dns",
+        "dns_opt",
+        "dns_search",
+        "domainname",
+        "entrypoint",
+        "environment",
+        "expose",
+        "extra_hosts",
+        "group_add",
+        "healthcheck",
+        "hostname",
+        "image",
+        "init",
+        "labels",
+        "mem_limit",
+        "mem_reservation",
+        "memswap_limit",
+        "network_mode",
+        "networks",
+        "oom_score_adj",
+        "pids_limit",
+        "ports",
+        "privileged",
+        "profiles",
+        "read_only",
+        "restart",
+        "scale",
+        "security_opt",
+        "shm_size",
+        "stdin_open",
+        "stop_grace_period",
+        "stop_signal",
+        "sysctls",
+        "tmpfs",
+        "tty",
+        "ulimits",
+        "user",
+        "volumes",
+        "working_dir",
+    ]
 )
 # Attributes of which only these parts are honoured.
 HONOURED_PARTS: Mapping[str, frozenset[str]] = {
@@ -35,7 +82,17 @@ HONOURED_PARTS: Mapping[str, frozenset[str]] = {
 HONOURED_SECURITY = ("no-new-privileges", "seccomp=unconfined", "seccomp:unconfined")
 HONOURED_RESOURCE: Mapping[str, frozenset[str]] = {
     "networks": frozenset(
-        ("name", "driver", "driver_opts", "external", "internal", "attachable", "enable_ipv6", "ipam", "labels")
+        (
+            "name",
+            "driver",
+            "driver_opts",
+            "external",
+            "internal",
+            "attachable",
+            "enable_ipv6",
+            "ipam",
+            "labels",
+        )
     ),
     "volumes": frozenset(("name", "driver", "driver_opts", "external", "labels")),
 }
@@ -76,7 +133,12 @@ def _parts(path: Path, value: Any, pattern: str) -> Iterator[Path]:
     honoured = HONOURED_PARTS.get(pattern)
     if isinstance(value, Mapping):
         for key, item in value.items():
-            if honoured is not None and key not in honoured and not key.startswith("x-") and item not in (None, "", False):
+            if (
+                honoured is not None
+                and key not in honoured
+                and not key.startswith("x-")
+                and item not in (None, "", False)
+            ):
                 yield (*path, key)
             elif honoured is not None or f"{pattern}.*" in HONOURED_PARTS:
                 inner = f"{pattern}.{key}" if honoured is not None else f"{pattern}.*"

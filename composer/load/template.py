@@ -84,4 +84,6 @@ def _evaluate(body: str, lookup: Lookup, on_unset: Callable[[str], None]) -> str
         return value or ""
     if operator[-1] == "-":
         return word
-    raise TemplateError(f"the required variable {variable} has no value" + (f": {word}" if word else ""), variable)
+    raise TemplateError(
+        f"the required variable {variable} has no value" + (f": {word}" if word else ""), variable
+    )

@@ -21,7 +21,12 @@ def render_config(tree: Mapping[str, Any], *, format: Literal["yaml", "json"]) -
 
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
     text: str = yaml.dump(
-        _sorted(ordered, top=True), Dumper=dumper, sort_keys=False, default_flow_style=False, allow_unicode=True, width=2**20
+        _sorted(ordered, top=True),
+        Dumper=dumper,
+        sort_keys=False,
+        default_flow_style=False,
+        allow_unicode=True,
+        width=2**20,
     )
     return text
 

@@ -84,7 +84,7 @@ def test_networks_are_isolated(project: Project) -> None:
     two = project.exec("two", "hostname", "-i").split()[0]
     project.exec("both", "wget", "-qO-", "http://one/passwd")
     project.exec("both", "wget", "-qO-", "http://two/passwd")
-    project.run("exec", "-T", "one", "wget", "-T", "1", "-qO-", f"http://{two}/passwd", code=1)
+    project.run("exec", "-T", "one", "timeout", "1", "wget", "-qO-", f"http://{two}/passwd", code=143)
     project.run("exec", "-T", "one", "nslookup", "two", code=1)
     assert "default" not in project.exec("inside", "ip", "route")
     project.run("down", "-t", "0")
@@ -108,7 +108,9 @@ def test_published_ports_answer_everywhere(project: Project) -> None:
         assert "root:x:0" in fetch("127.0.0.1", port)
     own = socket.gethostbyname(socket.gethostname())
     gateway = project.exec("client", "ip", "route").split("via ")[1].split()[0]
-    assert "root:x:0" in project.exec("client", "wget", "-T", "2", "-qO-", f"http://{gateway}:18080/passwd")
+    assert "root:x:0" in project.exec(
+        "client", "timeout", "2", "wget", "-qO-", f"http://{gateway}:18080/passwd"
+    )
     if not own.startswith("127."):
         assert "root:x:0" in fetch(own, 18080)
     assert "0.0.0.0:18080->80/tcp" in project.run("ps").stdout
@@ -129,7 +131,7 @@ def test_udp_is_published(project: Project) -> None:
         services:
           echo:
             image: IMAGE
-            command: nc -u -l -p 9000 -e cat
+            command: udpsvd -E 0.0.0.0 9000 cat
             init: true
             ports: ["127.0.0.1:19000:9000/udp"]
         """
@@ -179,7 +181,7 @@ def test_outside_names_are_forwarded_and_networks_reach_out(project: Project) ->
         host.connect(("192.0.2.1", 9))
         own = host.getsockname()[0]
         host.close()
-        project.exec("a", "nc", "-z", "-w", "2", own, str(port))
+        project.exec("a", "nc", "-w", "2", own, str(port))
         _, peer = server.accept()
         assert peer[0] != "127.0.0.1"
     project.run("down", "-t", "0")
@@ -189,7 +191,7 @@ def test_a_service_may_bind_port_53_itself(project: Project) -> None:
     project.write(
         """
         services:
-          a: {image: IMAGE, command: nc -u -l -p 53, init: true}
+          a: {image: IMAGE, command: udpsvd 0.0.0.0 53 cat, init: true}
           b: {image: IMAGE, command: sleep 1000, init: true}
         """
     )
