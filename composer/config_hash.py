@@ -9,9 +9,13 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
+from composer.load.rules import words
+
 IGNORED = frozenset(
-    ("attach", "build", "depends_on", "develop", "env_file", "extends", "label_file", "profiles", "provider")
-    + ("pull_policy", "pull_refresh_after", "scale")
+    words(
+        "attach build depends_on develop env_file extends label_file profiles provider pull_policy"
+        " pull_refresh_after scale"
+    )
 )
 _IGNORED_DEPLOY = frozenset(
     ("replicas", "placement", "update_config", "rollback_config", "mode", "endpoint_mode")

@@ -4,7 +4,6 @@ One row per attribute that has a short form; a value already in its long form is
 run after every file.
 """
 
-import shlex
 from collections.abc import Callable
 from typing import Any
 
@@ -136,6 +135,11 @@ def _env_file(value: Any) -> Any:
     return {"required": True, **value} if isinstance(value, dict) else value
 
 
+def _dns(pair: Pair) -> Pair:
+    value, marks = as_list(pair)
+    return ([item for item in value if item != ""] if isinstance(value, list) else value), marks
+
+
 def _hosts(pair: Pair) -> Pair:
     """A list of NAME=ADDRESS, sorted; brackets of IPv6 addresses removed."""
     value, marks = pair
@@ -154,7 +158,7 @@ def _hosts(pair: Pair) -> Pair:
         text = format_scalar(address)
         if text.startswith("[") and text.endswith("]"):
             text = text[1:-1]
-        found.append((f"{name}={text}", key))
+        found.extend((f"{name}={part}", key) for part in text.split(","))
     found.sort(key=lambda pair: pair[0])
     children: dict[str | int, Marks] = {i: marks.child(key) for i, (_, key) in enumerate(found)}
     return [text for text, _ in found], Marks(marks.origin, children)
@@ -192,16 +196,6 @@ def _test(value: Any) -> Any:
     return value
 
 
-def split_command(value: Any) -> Any:
-    """A command line as the list of its words. Raises ValueError for an open quote."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return shlex.split(value)
-    except ValueError:
-        raise ValueError(f"the command line {value!r} has a quote or backslash without an end") from None
-
-
 def _provider_options(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
@@ -230,7 +224,7 @@ FORMS: RuleTable[Form] = RuleTable(
         "services.*.develop.watch.*.ignore": as_list,
         "services.*.develop.watch.*.include": as_list,
         "services.*.devices.*": _single(_device),
-        "services.*.dns": as_list,
+        "services.*.dns": _dns,
         "services.*.dns_search": as_list,
         "services.*.env_file": as_list,
         "services.*.env_file.*": _single(_env_file),

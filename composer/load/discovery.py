@@ -65,8 +65,10 @@ def _from_variable(value: str | None, separator: str | None) -> list[str]:
 
 
 def _profiles(options: LoadOptions, variables: Variables) -> tuple[str, ...]:
+    if options.profiles:
+        return tuple(dict.fromkeys(options.profiles))
     named = (variables.get("COMPOSE_PROFILES") or "").split(",")
-    return tuple(dict.fromkeys([*options.profiles, *(p.strip() for p in named if p.strip())]))
+    return tuple(dict.fromkeys(p.strip() for p in named if p.strip()))
 
 
 def _dotenv_layers(

@@ -5,82 +5,54 @@ from typing import Any
 
 from composer.load.kinds import KINDS, format_kind
 from composer.load.merge import KEYED
+from composer.load.normalize import NAMED_SECTIONS
 from composer.load.origins import Path
-from composer.load.rules import RuleTable
+from composer.load.rules import RuleTable, words
 from composer.load.select import used_resources
 
 # Maps whose keys are the user's: every value of them is kept as it is.
 USER_MAPS = (
     *KEYED,
-    *[
-        "services.*.build.args",
-        "services.*.storage_opt",
-        "services.*.logging.options",
-        "services.*.depends_on",
-        "services.*.networks",
-        "services.*.networks.*.driver_opts",
-        "services.*.models",
-        "services.*.ulimits",
-        "services.*.build.ulimits",
-        "services.*.provider.options",
-        "services.*.gpus.*.options",
-        "services.*.deploy.resources.reservations.devices.*.options",
-        "networks.*.driver_opts",
-        "networks.*.ipam.config.*.aux_addresses",
-        "volumes.*.driver_opts",
-        "secrets.*.driver_opts",
-        "services",
-        "networks",
-        "volumes",
-        "secrets",
-        "configs",
-        "models",
-    ],
+    *words(
+        "services.*.build.args services.*.storage_opt services.*.logging.options services.*.depends_on"
+        " services.*.networks services.*.networks.*.driver_opts services.*.models services.*.ulimits"
+        " services.*.build.ulimits services.*.provider.options services.*.gpus.*.options"
+        " services.*.deploy.resources.reservations.devices.*.options networks.*.driver_opts"
+        " networks.*.ipam.config.*.aux_addresses volumes.*.driver_opts secrets.*.driver_opts"
+        " services networks volumes secrets configs models"
+    ),
 )
 _USER: RuleTable[bool] = RuleTable(dict.fromkeys(USER_MAPS, True))
 # Values that mean something even when they are 0, false or empty, and parts that are printed once they are given.
 _KEEP: RuleTable[bool] = RuleTable(
     dict.fromkeys(
-        [
-            "services.*.command",
-            "services.*.entrypoint",
-            "services.*.init",
-            "services.*.scale",
-            "services.*.attach",
-            "services.*.deploy",
-            "services.*.deploy.replicas",
-            "services.*.deploy.resources.limits",
-            "services.*.deploy.resources.reservations",
-            "services.*.deploy.update_config",
-            "services.*.deploy.update_config.parallelism",
-            "services.*.deploy.rollback_config",
-            "services.*.deploy.rollback_config.parallelism",
-            "services.*.deploy.restart_policy",
-            "services.*.deploy.restart_policy.max_attempts",
-            "services.*.healthcheck",
-            "services.*.healthcheck.retries",
-            "services.*.logging",
-            "services.*.build",
-            "services.*.develop",
-            "services.*.develop.watch.*.exec.command",
-            "services.*.credential_spec",
-            "services.*.blkio_config",
-            "services.*.provider",
-            "services.*.depends_on.*.required",
-            "services.*.volumes.*.bind",
-            "services.*.volumes.*.volume",
-            "services.*.volumes.*.tmpfs",
-            "services.*.volumes.*.image",
-            "networks.*.enable_ipv4",
-            "networks.*.enable_ipv6",
-            "services.*.ports.*.target",
-            "services.*.post_start.*.command",
-            "services.*.pre_stop.*.command",
-        ],
+        words(
+            "services.*.command services.*.entrypoint services.*.init services.*.scale services.*.attach"
+            " services.*.deploy services.*.deploy.replicas services.*.deploy.resources.limits"
+            " services.*.deploy.resources.reservations services.*.deploy.update_config"
+            " services.*.deploy.update_config.parallelism services.*.deploy.rollback_config"
+            " services.*.deploy.rollback_config.parallelism services.*.deploy.restart_policy"
+            " services.*.deploy.restart_policy.max_attempts services.*.healthcheck services.*.healthcheck.retries"
+            " services.*.logging services.*.build services.*.develop services.*.develop.watch.*.exec"
+            " services.*.blkio_config.device_read_bps.*.path services.*.blkio_config.device_read_iops.*.path"
+            " services.*.blkio_config.device_write_bps.*.path services.*.blkio_config.device_write_iops.*.path"
+            " services.*.blkio_config.weight_device.*.path"
+            " services.*.credential_spec services.*.blkio_config services.*.provider services.*.depends_on.*.required"
+            " services.*.volumes.*.bind services.*.volumes.*.volume services.*.volumes.*.tmpfs"
+            " services.*.volumes.*.image networks.*.enable_ipv4 networks.*.enable_ipv6 services.*.ports.*.target"
+            " services.*.post_start.*.command services.*.pre_stop.*.command"
+        ),
         True,
     )
 )
-_DROP = ("env_file", "label_file", "extends")
+_ZERO_OMITTED: RuleTable[bool] = RuleTable(
+    {
+        f"services.*.deploy.{part}.{key}": True
+        for part in ("update_config", "rollback_config")
+        for key in ("delay", "monitor")
+    }
+)
+_DROP = ("env_file", "label_file")
 
 
 def emit(
@@ -94,7 +66,8 @@ def emit(
         service = {k: v for k, v in tree["services"][name].items() if k not in _DROP}
         shown = {"command": None, "entrypoint": None, **_plain(service, ("services", name), double_dollars)}
         out["services"][name] = shown
-    for section, keys in used.items():
+    for section in NAMED_SECTIONS:  # models are printed where they are used only, as the reference does
+        keys = used[section]
         items = tree.get(section) or {}
         chosen = {key: item for key, item in items.items() if all_resources or key in keys}
         if chosen:
@@ -119,7 +92,7 @@ def _resource(section: str, key: str, item: Any, double: bool) -> dict[str, Any]
 def _plain(value: Any, path: Path, double: bool) -> Any:
     kind = KINDS.find(path)
     if kind is not None and isinstance(value, int):
-        return format_kind(kind, value)
+        return None if value == 0 and _ZERO_OMITTED.find(path) else format_kind(kind, value)
     if isinstance(value, list):
         return [_plain(item, (*path, index), double) for index, item in enumerate(value)]
     if not isinstance(value, dict):
@@ -133,7 +106,7 @@ def _plain(value: Any, path: Path, double: bool) -> Any:
         inner = (*path, key)
         shown = _plain(item, inner, double)
         if user or not _empty(shown) or (_KEEP.find(inner) and item is not None):
-            out[key] = shown
+            out[_text(key, double)] = shown
     if path[-1] == "ssh" and "build" in path:
         return [key if item is None else f"{key}={item}" for key, item in out.items()]
     return out
@@ -149,7 +122,7 @@ def _text(value: Any, double: bool) -> Any:
     if isinstance(value, list):
         return [_text(item, double) for item in value]
     if isinstance(value, dict):
-        return {key: _text(item, double) for key, item in value.items()}
+        return {_text(key, double): _text(item, double) for key, item in value.items()}
     return value
 
 

@@ -62,6 +62,9 @@ class _Extender:
         own = {key: item for key, item in service.items() if key != "extends"}
         if base is None:
             return own, marks
+        if base[0] is None:  # an empty service to extend from: the reference keeps the key, so do we
+            file = self.scope.path(service["extends"]["file"])
+            return {**own, "extends": {**service["extends"], "file": file}}, marks
         resets = [p for p in self.document.resets if p[:2] == where]
         wrapped = Document(
             {"services": {name: base[0]}}, Marks(None, {"services": Marks(None, {name: base[1]})})
@@ -110,9 +113,12 @@ class _Extender:
         for part in inner.parse(path, "the file to extend from", origin):
             own = inner.interpolated(part, self.report)
             if isinstance(own.value, dict):
-                document = merge_documents(apply_resets(document, part.resets), own, self.report)
+                merged = merge_documents(apply_resets(document, part.resets), own, self.report)
+                document = merged._replace(resets=(*document.resets, *part.resets))
         self.scope.stop(self.report)
         services = document.value.get("services")
+        if isinstance(services, dict) and target in services and services[target] is None:
+            return None, Marks(origin)
         if not isinstance(services, dict) or not isinstance(services.get(target), dict):
             message = f"the service {target!r} to extend is not defined in {file}"
             self.report.add(message, where, self.document.marks)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from composer.errors import LoadError, Problem
 from composer.load.canonical import canonicalize
+from composer.load.normalize import set_defaults
 from composer.load.origins import Document, Marks, Report
 from composer.load.resolve import resolve_environment, resolve_paths
 from composer.load.source import load_dotenv
@@ -61,6 +62,7 @@ def _load(
         scope.shared.source.read(file, "the included file", origin)
     inner = scope.inner(directory, variables, path)
     included = inner.load(files)
+    set_defaults(included.value)
     if scope.shared.resolve_paths:
         resolve_paths(included.value, directory, scope.shared.home)
     resolve_environment(included.value, variables.get)
@@ -117,5 +119,6 @@ def _same(scope: "Scope", section: str, name: str, own: Any, included: Any) -> b
         enforce(document)
     except (TypeError, AttributeError):
         return False
+    set_defaults(document.value)
     resolve_paths(document.value, scope.directory, scope.shared.home)
     return bool(document.value[section][name] == included)

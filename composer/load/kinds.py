@@ -1,4 +1,4 @@
-"""Attributes whose text stands for a number: durations, sizes, file modes. One table for reading and for printing. Pure.
+"""Attributes whose text stands for a number: durations, sizes, file modes. One table for both ways. Pure.
 
 After `parse_kinds` the tree holds durations in nanoseconds, sizes in bytes, modes as numbers and commands as lists;
 `format_kind` gives the text that `config` prints.
@@ -6,41 +6,28 @@ After `parse_kinds` the tree holds durations in nanoseconds, sizes in bytes, mod
 
 from typing import Any
 
-from composer.load.canonical import COMMANDS, split_command
+from composer.load.canonical import COMMANDS
+from composer.load.command_line import split_command
 from composer.load.origins import Document, Path, Report
-from composer.load.rules import RuleTable
+from composer.load.rules import RuleTable, words
 from composer.values import format_duration_ns, parse_duration_ns, parse_int, parse_size_bytes
 
 DURATION, SIZE, MODE, NUMBER, COUNT = "duration", "size", "mode", "number", "count"
 
-_DURATIONS = [
-    "services.*.stop_grace_period",
-    "services.*.healthcheck.interval",
-    "services.*.healthcheck.timeout",
-    "services.*.healthcheck.start_period",
-    "services.*.healthcheck.start_interval",
-    "services.*.deploy.update_config.delay",
-    "services.*.deploy.update_config.monitor",
-    "services.*.deploy.rollback_config.delay",
-    "services.*.deploy.rollback_config.monitor",
-    "services.*.deploy.restart_policy.delay",
-    "services.*.deploy.restart_policy.window",
-]
-_SIZES = [
-    "services.*.mem_limit",
-    "services.*.mem_reservation",
-    "services.*.memswap_limit",
-    "services.*.mem_swappiness",
-    "services.*.shm_size",
-    "services.*.build.shm_size",
-    "services.*.deploy.resources.limits.memory",
-    "services.*.deploy.resources.reservations.memory",
-    "services.*.volumes.*.tmpfs.size",
-    "services.*.blkio_config.device_read_bps.*.rate",
-    "services.*.blkio_config.device_read_iops.*.rate",
-    "services.*.blkio_config.device_write_bps.*.rate",
-    "services.*.blkio_config.device_write_iops.*.rate",
-]
+_DURATIONS = words(
+    "services.*.stop_grace_period services.*.healthcheck.interval services.*.healthcheck.timeout"
+    " services.*.healthcheck.start_period services.*.healthcheck.start_interval"
+    " services.*.deploy.update_config.delay services.*.deploy.update_config.monitor"
+    " services.*.deploy.rollback_config.delay services.*.deploy.rollback_config.monitor"
+    " services.*.deploy.restart_policy.delay services.*.deploy.restart_policy.window"
+)
+_SIZES = words(
+    "services.*.mem_limit services.*.mem_reservation services.*.memswap_limit services.*.mem_swappiness"
+    " services.*.shm_size services.*.build.shm_size services.*.deploy.resources.limits.memory"
+    " services.*.deploy.resources.reservations.memory services.*.volumes.*.tmpfs.size"
+    " services.*.blkio_config.device_read_bps.*.rate services.*.blkio_config.device_read_iops.*.rate"
+    " services.*.blkio_config.device_write_bps.*.rate services.*.blkio_config.device_write_iops.*.rate"
+)
 _MODES = ("services.*.secrets.*.mode", "services.*.configs.*.mode", "services.*.build.secrets.*.mode")
 _NUMBERS = ("services.*.blkio_config.weight", "services.*.blkio_config.weight_device.*.weight")
 _COUNTS = ("services.*.scale", "services.*.deploy.replicas")
@@ -66,7 +53,7 @@ def _walk(value: Any, path: Path, document: Document, report: Report) -> Any:
         return {key: _walk(item, (*path, key), document, report) for key, item in value.items()}
     try:
         if COMMANDS.find(path):
-            return split_command(value)
+            return split_command(value) if isinstance(value, str) else value
         kind = KINDS.find(path)
         if kind is not None and value is not None:
             return parse_kind(kind, value)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from composer.load.origins import Document, Marks, Path, Report
-from composer.load.rules import RuleTable
+from composer.load.rules import RuleTable, words
 from composer.values import format_scalar
 
 Pair = tuple[Any, Marks]
@@ -96,7 +96,7 @@ def as_list(pair: Pair) -> Pair:
     value, marks = pair
     if value is None:
         return [], marks
-    return pair if isinstance(value, list) else ([value], Marks(marks.origin, {0: marks}))
+    return pair if isinstance(value, list) else ([value], Marks(marks.origin, {0: Marks(marks.origin)}))
 
 
 def _depends(pair: Pair) -> Pair:
@@ -121,7 +121,11 @@ def _hosts(pair: Pair) -> Pair:
 
 def _build(pair: Pair) -> Pair:
     value, marks = pair
-    return ({"context": value}, Marks(marks.origin, {"context": marks})) if isinstance(value, str) else pair
+    return (
+        ({"context": value}, Marks(marks.origin, {"context": Marks(marks.origin)}))
+        if isinstance(value, str)
+        else pair
+    )
 
 
 def _through(convert: Callable[[Pair], Pair]) -> Rule:
@@ -175,33 +179,17 @@ def _ipam_config(base: Pair, over: Pair, path: Path, report: Report) -> Pair:
     return out, Marks(base[1].origin, children)
 
 
-KEYED = [
-    "services.*.annotations",
-    "services.*.build.additional_contexts",
-    "services.*.build.args",
-    "services.*.build.labels",
-    "services.*.deploy.labels",
-    "services.*.environment",
-    "services.*.labels",
-    "services.*.sysctls",
-    "services.*.build.ssh",
-    "services.*.volumes.*.volume.labels",
-    "services.*.post_start.*.environment",
-    "services.*.pre_stop.*.environment",
-    "services.*.develop.watch.*.exec.environment",
-    "networks.*.labels",
-    "volumes.*.labels",
-    "secrets.*.labels",
-    "configs.*.labels",
-]
-LISTS = [
-    "services.*.dns",
-    "services.*.dns_opt",
-    "services.*.dns_search",
-    "services.*.env_file",
-    "services.*.label_file",
-    "services.*.tmpfs",
-]
+KEYED = words(
+    "services.*.annotations services.*.build.additional_contexts services.*.build.args services.*.build.labels"
+    " services.*.deploy.labels services.*.environment services.*.labels services.*.sysctls services.*.build.ssh"
+    " services.*.volumes.*.volume.labels services.*.post_start.*.environment services.*.pre_stop.*.environment"
+    " services.*.develop.watch.*.exec.environment networks.*.labels volumes.*.labels secrets.*.labels"
+    " configs.*.labels"
+)
+LISTS = words(
+    "services.*.dns services.*.dns_opt services.*.dns_search services.*.env_file services.*.label_file"
+    " services.*.tmpfs"
+)
 
 RULES: RuleTable[Rule] = RuleTable(
     {

@@ -1,5 +1,6 @@
 """The short form of `volumes`: [SOURCE:]TARGET[:OPTIONS] (Compose spec 05-services: volumes, short syntax). Pure."""
 
+import posixpath
 from typing import Any
 
 _PROPAGATION = {"private", "rprivate", "shared", "rshared", "slave", "rslave"}
@@ -15,10 +16,10 @@ def parse_mount(text: str) -> dict[str, Any]:
     if any(not part for part in parts):
         raise ValueError(f"the volume {text!r} has an empty section between colons")
     if len(parts) == 1:
-        return {"type": "volume", "target": parts[0], "volume": {}}
+        return {"type": "volume", "target": _cleaned(parts[0]), "volume": {}}
     if len(parts) > 3:
         raise ValueError(f"the volume {text!r} has too many colons")
-    mount: dict[str, Any] = {"type": "volume", "source": parts[0], "target": parts[1]}
+    mount: dict[str, Any] = {"type": "volume", "source": parts[0], "target": _cleaned(parts[1])}
     bind: dict[str, Any] = {}
     volume: dict[str, Any] = {}
     for option in ",".join(parts[2:]).split(","):
@@ -44,6 +45,10 @@ def _split(text: str) -> list[str]:
         else:
             current += character
     return [*parts, current]
+
+
+def _cleaned(target: str) -> str:
+    return posixpath.normpath(target).replace("//", "/", 1) if target.startswith("/") else target
 
 
 def is_host_path(source: str) -> bool:

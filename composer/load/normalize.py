@@ -9,6 +9,13 @@ from composer.load.origins import Marks
 
 DEFAULT = "default"
 _NAMESPACES = ("network_mode", "ipc", "pid", "uts", "cgroup")
+_DEVICE_LISTS = (
+    "device_read_bps",
+    "device_read_iops",
+    "device_write_bps",
+    "device_write_iops",
+    "weight_device",
+)
 NAMED_SECTIONS = ("networks", "volumes", "secrets", "configs")
 
 
@@ -18,10 +25,10 @@ def normalize(tree: dict[str, Any], marks: Marks) -> None:
         _service(service, marks.child("services").child(name))
     _default_network(tree, marks)
     for section in NAMED_SECTIONS:
-        items = tree.get(section)
-        for key, item in items.items() if isinstance(items, dict) else ():
+        items = tree.get(section) or {}
+        for key, item in items.items():
             if item is None:
-                items[key] = item = {}
+                item = items[key] = {}
             if not item.get("name"):
                 item["name"] = key if item.get("external") else f"{tree['name']}_{key}"
     for key, item in (tree.get("models") or {}).items():
@@ -41,6 +48,9 @@ def set_defaults(tree: dict[str, Any]) -> None:
         for device in _path(service, "deploy", "resources", "reservations", "devices") or ():
             if not device.get("count") and not device.get("device_ids"):
                 device["count"] = -1
+        for key in _DEVICE_LISTS:
+            for entry in _path(service, "blkio_config", key) or ():
+                entry.setdefault("path", "")
         for rule in _path(service, "develop", "watch") or ():
             rule.setdefault("exec", {"command": None})
 
@@ -55,7 +65,8 @@ def _service(service: dict[str, Any], marks: Marks) -> None:
     build = service.get("build")
     if isinstance(build, dict) and not build.get("dockerfile") and not build.get("dockerfile_inline"):
         build["dockerfile"] = "Dockerfile"
-    if not service.get("network_mode") and not service.get("networks"):
+    alone = service.get("network_mode") or service.get("provider")
+    if not alone and not service.get("networks"):
         service["networks"] = {DEFAULT: None}
     depends = dict(service.get("depends_on") or {})
     where = marks.children.setdefault("depends_on", Marks(marks.origin))

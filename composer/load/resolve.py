@@ -87,5 +87,5 @@ def resolve_environment(tree: Any, lookup: Lookup) -> None:
         build = service.get("build")
         maps = [service.get("environment"), build.get("args") if isinstance(build, dict) else None]
         for values in maps:
-            for key in [k for k, v in values.items() if v is None] if isinstance(values, dict) else ():
-                values[key] = lookup(key)
+            if isinstance(values, dict):
+                values.update({key: lookup(key) for key, value in values.items() if value is None})

@@ -11,6 +11,11 @@ from composer.load.origins import Path
 Rule = TypeVar("Rule")
 
 
+def words(text: str) -> list[str]:
+    """The rows of a table that are written as one text."""
+    return text.split()
+
+
 class RuleTable(Generic[Rule]):
     """Rows are given once; `find` walks a tree of dictionaries, one step per key."""
 

@@ -39,13 +39,14 @@ def _order(error: ValidationError, marks: Marks) -> tuple[str, int, int]:
 
 
 def _explain(error: ValidationError, schema: Mapping[str, Any], marks: Marks, report: Report) -> None:
+    rule: Any = error.validator_value
     if error.validator in ("oneOf", "anyOf"):
         chosen = _best_branch(error)
         if chosen:
             for inner in chosen:
                 _explain(inner, schema, marks, report)
             return
-        kinds = [kind for branch in error.validator_value for kind in _branch_kinds(branch, schema)]
+        kinds = [kind for branch in rule for kind in _branch_kinds(branch, schema)]
         report.add(_wrong_kind(error.instance, kinds), tuple(error.absolute_path), marks)
         return
     path: Path = tuple(error.absolute_path)
@@ -96,10 +97,13 @@ def _shown(value: Any) -> str:
 
 
 def _explain_unknown(error: ValidationError, path: Path, marks: Marks, report: Report) -> None:
-    known = list(error.schema.get("properties", ()))
-    patterns = [p for p in error.schema.get("patternProperties", ()) if p != "^x-"]
-    for key in error.instance:
-        if key in known or any(_matches(p, key) for p in error.schema.get("patternProperties", ())):
+    part: Any = error.schema
+    instance: Any = error.instance
+    known = list(part.get("properties", ()))
+    allowed = list(part.get("patternProperties", ()))
+    patterns = [p for p in allowed if p != "^x-"]
+    for key in instance:
+        if key in known or any(_matches(p, key) for p in allowed):
             continue
         if patterns and not known:
             report.add(
@@ -121,7 +125,8 @@ def _matches(pattern: str, key: str) -> bool:
 
 
 def _sentence(error: ValidationError) -> str:
-    value, rule = error.instance, error.validator_value
+    value: Any = error.instance
+    rule: Any = error.validator_value
     if error.validator == "type":
         return _wrong_kind(value, [rule] if isinstance(rule, str) else list(rule))
     if error.validator == "enum":

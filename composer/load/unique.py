@@ -22,16 +22,16 @@ def _mount(item: Any) -> Any:
     return item.get("target") if isinstance(item, dict) else item
 
 
-def _grant(item: Any) -> Any:
-    return (item.get("target") or item.get("source")) if isinstance(item, dict) else item
+def _config(item: Any) -> Any:
+    return (item.get("target") or f"/{item.get('source')}") if isinstance(item, dict) else item
+
+
+def _secret(item: Any) -> Any:
+    return (item.get("target") or f"/run/secrets/{item.get('source')}") if isinstance(item, dict) else item
 
 
 def _path(item: Any) -> Any:
     return item.get("path") if isinstance(item, dict) else item
-
-
-def _before_equals(item: Any) -> Any:
-    return str(item).partition("=")[0]
 
 
 def _before_colon(item: Any) -> Any:
@@ -42,8 +42,8 @@ SERVICE_LISTS: dict[str, Key] = {
     "ports": _port,
     "volumes": _mount,
     "devices": _mount,
-    "secrets": _grant,
-    "configs": _grant,
+    "secrets": _secret,
+    "configs": _config,
     "env_file": _path,
     "label_file": format_scalar,
     "tmpfs": _before_colon,
@@ -57,7 +57,8 @@ SERVICE_LISTS: dict[str, Key] = {
     "profiles": format_scalar,
     "extra_hosts": format_scalar,
 }
-BUILD_LISTS = ("tags", "platforms", "extra_hosts")
+BUILD_LISTS = ("tags", "extra_hosts")
+NETWORK_LISTS = ("aliases", "link_local_ips")
 
 
 def enforce(document: Document) -> None:
@@ -80,9 +81,10 @@ def enforce(document: Document) -> None:
                     build[attribute] = _unique(build[attribute], inner, format_scalar)
         networks = service.get("networks")
         for key_, network in networks.items() if isinstance(networks, dict) else ():
-            if isinstance(network, dict) and isinstance(network.get("aliases"), list):
-                inner = marks.child("networks").child(key_).child("aliases")
-                network["aliases"] = _unique(network["aliases"], inner, format_scalar)
+            for attribute in NETWORK_LISTS if isinstance(network, dict) else ():
+                if isinstance(network.get(attribute), list):
+                    inner = marks.child("networks").child(key_).child(attribute)
+                    network[attribute] = _unique(network[attribute], inner, format_scalar)
 
 
 def _unique(items: list[Any], marks: Marks, key: Key) -> list[Any]:

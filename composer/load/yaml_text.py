@@ -7,6 +7,7 @@ noted as paths. Duplicate keys, keys that are not text, endless and exploding al
 from typing import Any
 
 import yaml
+from yaml._yaml import CParser
 
 from composer.errors import LoadError, Origin, Problem
 from composer.load.origins import Document, Marks, Path, dotted
@@ -18,7 +19,7 @@ MAX_NODES = 200_000  # with aliases expanded; a file of 50 services has about 30
 MAX_DEPTH = 100
 
 
-class _Composer(yaml.cyaml.CParser):  # type: ignore[misc]
+class _Composer(CParser):
     """CParser that tells plain scalars from quoted and tagged ones."""
 
     def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
@@ -176,7 +177,9 @@ class _Builder:
             if not isinstance(source, yaml.MappingNode):
                 self.fail(source, "<< merges mappings only", path)
                 continue
+            known = len(self.resets)
             value, child = self.build(source, path, depth + 1)
+            del self.resets[known:]  # a tag counts where it is written, not where it is merged in
             for key in value or {}:
                 if key not in own and key not in out:
                     out[key] = value[key]

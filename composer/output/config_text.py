@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 from composer.load.emit import USER_MAPS
 from composer.load.origins import Path
@@ -12,8 +12,12 @@ _USER: RuleTable[bool] = RuleTable(dict.fromkeys(USER_MAPS, True))
 _FIRST = ("name", "services", "networks", "volumes", "secrets", "configs", "models")
 
 
-def render_config(tree: Mapping[str, Any], *, format: Literal["yaml", "json"]) -> str:
-    """The tree as text that ends with a line feed. JSON leaves out x- keys below the top level, as the reference does."""
+def render_config(tree: Mapping[str, Any], *, format: str) -> str:
+    """The tree as "yaml" or "json", ending with a line feed.
+
+    JSON leaves out x- keys below the top level, as the reference does. A reader that follows YAML 1.1 or 1.2 gets
+    the same values from the YAML text.
+    """
     ordered = {key: tree[key] for key in (*_FIRST, *sorted(set(tree) - set(_FIRST))) if key in tree}
     if format == "json":
         return json.dumps(_without_extensions(ordered, ()), indent=2, ensure_ascii=False) + "\n"
