@@ -1,4 +1,4 @@
-"""The short form of `ports` (Compose spec 05-services): [HOST_IP:][HOST[-HOST]:]CONTAINER[-CONTAINER][/PROTOCOL]. Pure."""
+"""Short `ports` (Compose spec 05-services): [HOST_IP:][HOST[-HOST]:]CONTAINER[-CONTAINER][/PROTOCOL]. Pure."""
 
 import ipaddress
 from typing import Any
