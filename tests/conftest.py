@@ -77,6 +77,7 @@ def engine(paths: Paths, leak_check: None) -> Iterator[Engine]:
 
 
 def _clean_up(engine: Engine) -> None:
+    engine.project_lock("cleaning-up")
     for container in engine.containers.list():
         engine.containers.begin_stop(container, grace_ns=0).finish()
         engine.containers.remove(container.id, volumes=True)

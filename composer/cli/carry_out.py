@@ -53,7 +53,7 @@ def carry_out(
         try:
             executor.run(plan)
         finally:
-            for warning in dict.fromkeys(executor.warnings):
+            for warning in dict.fromkeys((*executor.warnings, *engine.networks.warnings)):
                 print_warning(context.err, warning)
     finally:
         lock.release()

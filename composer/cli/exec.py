@@ -1,12 +1,18 @@
 """`exec`: run a command in a running container."""
 
+import errno
 import sys
 from typing import NamedTuple
 
 from composer.cli.context import Context
 from composer.errors import ComposeError
-from composer.plan.lifecycle import check_services
-from runtime import Container, ExecRequest, run_attached, run_detached
+from composer.output.errors import print_error
+from composer.plan.selection import check_services
+from runtime import Container, ExecRequest, StartError, run_attached, run_detached
+
+# What a shell says of a command that it cannot find or run.
+_NOT_FOUND = 127
+_NOT_EXECUTABLE = 126
 
 
 class Arguments(NamedTuple):
@@ -38,10 +44,16 @@ def run(context: Context, arguments: Arguments) -> int:
         tty=not arguments.no_tty and not arguments.detach and sys.stdin.isatty() and sys.stdout.isatty(),
         privileged=arguments.privileged,
     )
-    if arguments.detach:
-        run_detached(context.engine, container, request)
-        return 0
-    return run_attached(context.engine, container, request)
+    try:
+        if arguments.detach:
+            run_detached(context.engine, container, request)
+            return 0
+        return run_attached(context.engine, container, request)
+    except StartError as error:
+        if error.step != "exec":
+            raise
+        print_error(context.err, error)
+        return _NOT_FOUND if error.errno == errno.ENOENT else _NOT_EXECUTABLE
 
 
 def _choose(containers: list[Container], arguments: Arguments) -> Container:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from composer.cli.context import Context
 from composer.errors import ComposeError
 from composer.output.logs import LogPrinter, short_name
-from composer.plan.lifecycle import check_services
+from composer.plan.selection import check_services
 from runtime import LogFollower
 
 _UNITS_S = {"h": 3600, "m": 60, "s": 1, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}

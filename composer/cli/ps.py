@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from composer.cli.context import Context
 from composer.errors import ComposeError
 from composer.output.tables import describe_duration, quote_command, render_table
-from composer.plan.lifecycle import check_services
+from composer.plan.selection import check_services
 from runtime import Container
 
 _STATUSES = ("created", "running", "restarting", "paused", "exited", "removing", "dead")

@@ -1,5 +1,8 @@
 """`up`: make, start and follow the project's containers."""
 
+import contextlib
+import os
+import select
 import signal
 import time
 from typing import NamedTuple
@@ -8,13 +11,14 @@ from composer.cli.carry_out import carry_out, grace_ns
 from composer.cli.context import Context
 from composer.errors import ComposeError
 from composer.execute.observe import observe
+from composer.output.errors import print_error
 from composer.output.logs import LogPrinter, short_name
 from composer.plan.action import Kind, Plan
 from composer.plan.desired import Desired
-from composer.plan.lifecycle import plan_kill, plan_stop
-from composer.plan.observed import ObservedState
-from composer.plan.up import UpOptions, plan_up, select_services
-from runtime import Container, LogFollower, check_free, from_json
+from composer.plan.lifecycle import plan_stop
+from composer.plan.selection import select_services
+from composer.plan.up import UpOptions, plan_up
+from runtime import Container, EngineError, LogEvent, LogFollower, check_free, from_json
 
 
 class Arguments(NamedTuple):
@@ -39,6 +43,7 @@ def run(context: Context, arguments: Arguments) -> int:
     """Carry out `up`; the exit code."""
     if arguments.force_recreate and arguments.no_recreate:
         raise ComposeError("--force-recreate and --no-recreate exclude each other")
+    begun_ns = time.time_ns()
     desired = context.desired(arguments.services)
     options = UpOptions(
         services=arguments.services,
@@ -67,7 +72,7 @@ def run(context: Context, arguments: Arguments) -> int:
     _report_unchanged(context, desired, plan, options)
     if arguments.detach or arguments.wait or arguments.no_start:
         return 0
-    return _Attached(context, desired, arguments, plan).run()
+    return _Attached(context, desired, arguments, plan, begun_ns).run()
 
 
 def parse_scale(words: tuple[str, ...], desired: Desired) -> dict[str, int]:
@@ -114,7 +119,10 @@ def _report_unchanged(context: Context, desired: Desired, plan: Plan, options: U
 class _Attached:
     """Shows the logs until the containers have ended or the user has had enough."""
 
-    def __init__(self, context: Context, desired: Desired, arguments: Arguments, plan: Plan) -> None:
+    def __init__(
+        self, context: Context, desired: Desired, arguments: Arguments, plan: Plan, begun_ns: int
+    ) -> None:
+        self._begun_ns = begun_ns
         self._context = context
         self._desired = desired
         self._arguments = arguments
@@ -135,53 +143,74 @@ class _Attached:
         self._names = names
 
     def run(self) -> int:
+        """Follow to the end; 130 after an interrupt, as a shell says of a program ended by SIGINT."""
         if not self._containers:
             return 0
         self._context.err.line(f"Attaching to {', '.join(self._names)}")
         signal.signal(signal.SIGTERM, _raise_interrupt)
-        begun_ns = min((c.live.started_ns for c in self._containers if c.live), default=0)
-        follower = LogFollower(self._context.engine, self._containers, since_ns=begun_ns)
+        follower = LogFollower(self._context.engine, self._containers, since_ns=self._begun_ns)
         try:
-            follower.watch()
-            self._show(follower, first=True)
-            while follower.live:
-                self._show(follower)
-        except KeyboardInterrupt:
-            return self._stop()
+            try:
+                follower.watch()
+                self._show([*follower.lines_so_far(), *follower.ended()])
+                while follower.live:
+                    self._show(follower.poll())
+            except KeyboardInterrupt:
+                self._stop(follower)
+                return 130
         finally:
             follower.close()
         return 0
 
-    def _show(self, follower: LogFollower, *, first: bool = False) -> None:
-        for event in follower.lines_so_far() if first else follower.poll():
+    def _show(self, events: list[LogEvent]) -> None:
+        for event in events:
             self._printer(event, short_name(event.container.name, self._desired.project))
         self._printer.flush()
 
-    def _stop(self) -> int:
-        """Stop gracefully; a second interrupt kills. 130, as a shell says of a program ended by SIGINT."""
+    def _stop(self, follower: LogFollower) -> None:
+        """Stop gracefully in a child, so that the logs go on meanwhile; a second interrupt kills."""
         self._context.err.line("Gracefully stopping... (press Ctrl+C again to force)")
-        services = tuple(dict.fromkeys(container.service for container in self._containers))
-        grace = grace_ns(self._arguments.timeout)
+        child = os.fork()
+        if child == 0:
+            # A process group of its own: what is typed at the terminal reaches it through its parent alone.
+            os.setpgid(0, 0)
+            os._exit(_stop_services(self._context, self._desired, self._containers, self._arguments.timeout))
+        with contextlib.suppress(ProcessLookupError):
+            pidfd = os.pidfd_open(child)
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, lambda *_: signal.pidfd_send_signal(pidfd, signal.SIGINT))
+            while follower.live:
+                self._show(follower.poll())
+            select.select([pidfd], [], [])
 
-        def plan(desired: Desired, observed: ObservedState) -> Plan:
-            return plan_stop(desired, observed, services, grace_ns=grace)
 
+def _stop_services(
+    context: Context, desired: Desired, containers: list[Container], timeout: int | None
+) -> int:
+    """Stop the services of these containers; an interrupt kills them. Runs in a child: the exit code."""
+    services = tuple(dict.fromkeys(container.service for container in containers))
+
+    def stop(grace: int) -> None:
+        # The database connection of the parent must not be used on this side of a fork.
+        with Context(context.options) as own:
+            carry_out(
+                own,
+                desired,
+                lambda wanted, observed: plan_stop(wanted, observed, services, grace_ns=grace),
+                keep_going=True,
+            )
+
+    try:
         try:
-            carry_out(self._context, self._desired, plan, keep_going=True)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            stop(grace_ns(timeout))
         except KeyboardInterrupt:
-            carry_out(
-                self._context,
-                self._desired,
-                lambda desired, observed: plan_kill(desired, observed, services, signal.SIGKILL),
-                keep_going=True,
-            )
-            carry_out(
-                self._context,
-                self._desired,
-                lambda desired, observed: plan_stop(desired, observed, services, grace_ns=0),
-                keep_going=True,
-            )
-        return 130
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            stop(0)
+    except (ComposeError, EngineError) as error:
+        print_error(context.err, error)
+        return 1
+    return 0
 
 
 def _raise_interrupt(*_: object) -> None:

@@ -92,8 +92,6 @@ class Executor:
         finally:
             for _, waiter in self._waits.values():
                 waiter.close()
-            if not self._lock.held:
-                self._lock.acquire()
         if self.failures:
             raise ExecutionError(self.failures[0].message, hint=self.failures[0].hint)
 

@@ -1,4 +1,4 @@
-"""The short form of `ports`: [HOST_IP:][HOST[-HOST]:]TARGET[-TARGET][/PROTOCOL] (Compose spec 05-services). Pure."""
+"""Short `ports` (Compose spec 05-services): [HOST_IP:][HOST[-HOST]:]CONTAINER[-CONTAINER][/PROTOCOL]. Pure."""
 
 import ipaddress
 from typing import Any

@@ -8,6 +8,7 @@ from composer.plan.action import Kind, Plan, PlanBuilder
 from composer.plan.desired import COMPLETED, HEALTHY, Desired, DesiredService
 from composer.plan.observed import ObservedContainer, ObservedState
 from composer.plan.orphans import find_orphans, plan_orphans
+from composer.plan.selection import check_services, select_services
 
 
 class DownOptions(NamedTuple):
@@ -17,17 +18,6 @@ class DownOptions(NamedTuple):
     volumes: bool = False
     remove_orphans: bool = False
     grace_ns: int = -1
-
-
-def check_services(desired: Desired, names: Iterable[str]) -> None:
-    """Raise SelectionError if a name is not a service of the file."""
-    known = {service.name for service in desired.services} | set(desired.inactive)
-    for name in names:
-        if name not in known:
-            raise SelectionError(
-                f"no such service: {name}",
-                hint=f"the project has: {', '.join(sorted(known)) or 'no services'}",
-            )
 
 
 def _dependents(desired: Desired) -> dict[str, set[str]]:
@@ -166,8 +156,6 @@ def plan_start(desired: Desired, observed: ObservedState, services: tuple[str, .
 
     Raises SelectionError where a service has no container yet.
     """
-    from composer.plan.up import select_services
-
     chosen = select_services(desired, services)
     for name in services:
         if not observed.of_service(name):

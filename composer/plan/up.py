@@ -7,8 +7,9 @@ is stopped, replaced and removed), then starts in dependency order with waits fo
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from composer.errors import ComposeError, SelectionError
+from composer.errors import ComposeError
 from composer.plan.action import READY, Kind, Plan, PlanBuilder
+from composer.plan.changes import describe_change
 from composer.plan.desired import (
     COMPLETED,
     HEALTHY,
@@ -21,6 +22,7 @@ from composer.plan.desired import (
 from composer.plan.observed import ObservedContainer, ObservedState
 from composer.plan.orphans import plan_orphans
 from composer.plan.resources import check_external, diverged_networks, plan_networks, plan_volumes
+from composer.plan.selection import select_services
 
 LABEL_NUMBER = "com.docker.compose.container-number"
 LABEL_HASH = "com.docker.compose.config-hash"
@@ -39,31 +41,6 @@ class UpOptions(NamedTuple):
     wait: bool = False
     scale: Mapping[str, int] = {}
     grace_ns: int = -1
-
-
-def select_services(
-    desired: Desired, names: tuple[str, ...], *, no_deps: bool = False
-) -> tuple[DesiredService, ...]:
-    """The named services with what they depend on, or all; in dependency order. Raises SelectionError."""
-    by_name = {service.name: service for service in desired.services}
-    for name in names:
-        if name not in by_name:
-            raise SelectionError(
-                f"no such service: {name}",
-                hint=f"the project has: {', '.join(sorted(by_name)) or 'no services'}",
-            )
-    if not names:
-        return desired.services
-    wanted: set[str] = set()
-    pending = list(names)
-    while pending:
-        name = pending.pop()
-        if name in wanted:
-            continue
-        wanted.add(name)
-        if not no_deps:
-            pending += [item.service for item in by_name[name].depends_on if item.service in by_name]
-    return tuple(service for service in desired.services if service.name in wanted)
 
 
 def plan_up(desired: Desired, observed: ObservedState, options: UpOptions) -> Plan:
@@ -267,7 +244,7 @@ class _UpPlanner:
         if network:
             return f"network {network} is made anew"
         if container.config_hash != service.config_hash:
-            return _describe_change(service, container)
+            return describe_change(service, container)
         if container.image_id != self._observed.images.get(service.image):
             return f"image {service.image} is another one now"
         return ""
@@ -408,24 +385,3 @@ def _spec(service: DesiredService, name: str, number: int) -> dict[str, Any]:
         LABEL_HASH: service.config_hash,
     }
     return {**service.spec, "name": name, "labels": labels}
-
-
-def _describe_change(service: DesiredService, container: ObservedContainer) -> str:
-    changed = sorted(
-        path
-        for path in {*service.fields, *container.fields}
-        if service.fields.get(path) != container.fields.get(path)
-    )
-    if not changed:
-        return "its definition changed"
-    described = []
-    for path in changed[:3]:
-        verb = "changed"
-        if path not in container.fields:
-            verb = "added"
-        elif path not in service.fields:
-            verb = "removed"
-        origin = service.origins.get(path, "")
-        described.append(f"{path} {verb}" + (f" ({origin})" if origin and verb != "removed" else ""))
-    more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
-    return ", ".join(described) + more

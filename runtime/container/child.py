@@ -100,8 +100,8 @@ class Child:
             variables = dict(item.split("=", 1) for item in environment if "=" in item[1:])
             os.execve(self.trampoline_fd, [path, *args], variables)
         except (OSError, ValueError) as error:  # ValueError: a NUL character in an argument or variable
-            number = error.errno if isinstance(error, OSError) else errno.EINVAL
-            os.write(self.error_fd, sync.lookup_failure(number or errno.EIO))
+            number = (error.errno or errno.EIO) if isinstance(error, OSError) else errno.EINVAL
+            os.write(self.error_fd, sync.lookup_failure(number))
         os._exit(127)
 
 

@@ -68,7 +68,6 @@ class Containers:
         self._engine = engine
         self._paths = engine.paths
         self._database = engine.database
-        self.removed = False  # whether this command has removed a container
 
     # ---- looking
 
@@ -203,7 +202,6 @@ class Containers:
         self._database.execute("UPDATE containers SET intent = 'removing' WHERE id = ?", container_id)
         discard(self._paths, self._paths.container(container_id))
         self._database.execute("DELETE FROM containers WHERE id = ?", container_id)
-        self.removed = True
         for name in anonymous.values():
             if not self._engine.volumes.users(name):
                 self._engine.volumes.remove(name)
@@ -214,7 +212,7 @@ class Containers:
             from runtime.cgroups.manager import open_cgroup
 
             for path in (f"{self._paths.cgroup_parent}/shim", self._paths.cgroup_parent):
-                open_cgroup(path).delete()
+                open_cgroup(path).delete(timeout_s=0.2)
 
     # ---- starting
 

@@ -27,6 +27,7 @@ class Engine:
         state = state or os.environ.get("PYCOMPOSE_STATE") or DEFAULT_STATE
         self.paths = Paths(os.path.realpath(data), os.path.realpath(state))
         self._database: Database | None = None
+        self._changing = False  # whether this command may have removed the last container
         self._containers: Containers | None = None
         self._networks: Networks | None = None
 
@@ -66,6 +67,7 @@ class Engine:
 
     def project_lock(self, project: str) -> FileLock:
         """The lock that commands changing one project take in turn. It is not yet acquired."""
+        self._changing = True
         os.makedirs(self.paths.locks, mode=0o700, exist_ok=True)
         return FileLock(f"{self.paths.locks}/project-{project}.lock")
 
@@ -74,8 +76,8 @@ class Engine:
         if self._database is not None:
             from runtime.store.trash import sweep_detached
 
-            if self._containers is not None and self._containers.removed:
-                self._containers.drop_empty_cgroups()
+            if self._changing:
+                self.containers.drop_empty_cgroups()
             self._database.close()
             self._database = None
             sweep_detached(self.paths)

@@ -92,6 +92,13 @@ class LogFollower:
         os.makedirs(live, mode=0o711, exist_ok=True)
         inotify_add_watch(self._inotify, live, _IN_CREATE | _IN_ONLYDIR)
 
+    def ended(self) -> Iterator[LogEvent]:
+        """The ends of containers that had ended before they could be watched."""
+        live = {container_id for container_id, _ in self._subscriptions.values()}
+        for container_id in self._containers:
+            if container_id not in live:
+                yield from self._end(container_id)
+
     def _subscribe(self, container_id: str) -> None:
         if any(known == container_id for known, _ in self._subscriptions.values()):
             return

@@ -40,6 +40,7 @@ class Networks:
         self._paths = engine.paths
         self._database = engine.database
         self._ensured: set[str] = set()
+        self.warnings: list[str] = []  # what this machine's firewall keeps networks from doing
 
     # ---- looking
 
@@ -142,7 +143,8 @@ class Networks:
         with Rtnetlink() as host, Nfnetlink() as netfilter:
             links.ensure_bridge(host, record)
             links.enable_forwarding()
-            Firewall(netfilter, self._paths.nft_table).ensure_network(record.bridge, internal=record.internal)
+            firewall = Firewall(netfilter, self._paths.nft_table)
+            self.warnings += firewall.ensure_network(record.bridge, internal=record.internal)
         os.makedirs(self._paths.zone(record.id), mode=0o755, exist_ok=True)
         self._ensured.add(record.id)
 

@@ -24,7 +24,7 @@ CASES = {
     "no image": ("services:\n  a: {image: nosuch}\n", "there is no image nosuch"),
     "no rootfs": ("services:\n  a: {image: 'rootfs:/no/such'}\n", "/no/such"),
     "missing bind": (
-        "services:\n  a:\n    image: IMAGE\n    volumes: [{type: bind, source: ./nope, target: /x}]\n",
+        "services:\n  a:\n    image: IMAGE\n    command: sleep 1\n    volumes: [{type: bind, source: ./nope, target: /x}]\n",
         "bind source path does not exist",
     ),
     "bad signal": ("services:\n  a: {image: IMAGE, command: sleep 1, stop_signal: SIGNOPE}\n", "SIGNOPE"),

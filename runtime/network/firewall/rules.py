@@ -19,12 +19,12 @@ A network is three elements, a port is one, so both are one small message. The i
 by is known in postrouting since Linux 5.7, which is why no rule needs to know a subnet.
 """
 
-import socket
 import struct
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from runtime.network.firewall import expressions as e
+from runtime.network.ipam import format_address, parse_address
 
 VERSION = "pycompose network 1"
 PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}
@@ -111,24 +111,32 @@ def network_elements(bridge: str, *, internal: bool) -> dict[str, list[bytes]]:
 
 def port_element(port: PublishedPort) -> tuple[str, bytes, bytes]:
     """(map, key, data) of one published port. Raises KeyError for an unknown protocol."""
-    key = struct.pack("B3xH2x", PROTOCOLS[port.protocol], socket.htons(port.host_port))
-    data = socket.inet_aton(port.container_ip) + struct.pack("!H2x", port.container_port)
+    key = struct.pack("!B3xH2x", PROTOCOLS[port.protocol], port.host_port)
+    data = _pack_address(port.container_ip) + struct.pack("!H2x", port.container_port)
     if port.host_ip in ("", "0.0.0.0"):
         return PUBLISHED_ANY, key, data
-    return PUBLISHED, socket.inet_aton(port.host_ip) + key, data
+    return PUBLISHED, _pack_address(port.host_ip) + key, data
 
 
 def parse_port_element(name: str, key: bytes, data: bytes) -> PublishedPort:
     """The inverse of `port_element`."""
     host_ip = ""
     if name == PUBLISHED:
-        host_ip, key = socket.inet_ntoa(key[:4]), key[4:]
+        host_ip, key = _unpack_address(key), key[4:]
     protocol = next((text for text, number in PROTOCOLS.items() if number == key[0]), str(key[0]))
     host_port, container_port = struct.unpack("!H", key[4:6])[0], struct.unpack("!H", data[4:6])[0]
-    return PublishedPort(host_ip, host_port, protocol, socket.inet_ntoa(data[:4]), container_port)
+    return PublishedPort(host_ip, host_port, protocol, _unpack_address(data), container_port)
 
 
 def keys_into(elements: Sequence[tuple[bytes, bytes]], network: int, length: int) -> list[bytes]:
     """The keys of those published ports that lead into a subnet (`network` in host order)."""
     shift = 32 - length
     return [key for key, data in elements if struct.unpack_from("!I", data)[0] >> shift == network >> shift]
+
+
+def _pack_address(text: str) -> bytes:
+    return parse_address(text).to_bytes(4, "big")
+
+
+def _unpack_address(data: bytes) -> str:
+    return format_address(int.from_bytes(data[:4], "big"))
