@@ -30,6 +30,7 @@ _INT = words(
     " services.*.cpu_rt_runtime services.*.cpu_shares services.*.deploy.replicas"
     " services.*.deploy.update_config.parallelism services.*.deploy.rollback_config.parallelism"
     " services.*.deploy.restart_policy.max_attempts services.*.deploy.placement.max_replicas_per_node"
+    " services.*.deploy.resources.reservations.generic_resources.*.discrete_resource_spec.value"
     " services.*.deploy.resources.limits.pids services.*.healthcheck.retries services.*.oom_score_adj"
     " services.*.pids_limit services.*.ports.*.target services.*.scale services.*.ulimits.*"
     " services.*.ulimits.*.soft services.*.ulimits.*.hard services.*.build.ulimits.*"

@@ -6,6 +6,7 @@ from typing import Any
 from composer import graph
 from composer.load.normalize import implied_dependencies
 from composer.load.origins import Marks, Path, Report
+from composer.load.ports import is_port_range
 
 _REFERENCES = (("networks", "network"), ("models", "model"))
 
@@ -44,6 +45,15 @@ def _mounts_and_ports(service: dict[str, Any], path: Path, marks: Marks, report:
     for index, port in enumerate(service.get("ports") or ()):
         if not port.get("target") and port.get("target") != 0:
             report.add("the port lacks the key 'target'", (*path, "ports", index), marks)
+        published = port.get("published") or ""
+        if "$" not in published and not is_port_range(published):
+            where = (*path, "ports", index, "published")
+            report.add(f"{published!r} is neither a port nor a range of ports (0 to 65535)", where, marks)
+    for section in ("secrets", "configs"):
+        for index, grant in enumerate(service.get(section) or ()):
+            if not grant.get("source"):
+                where = (*path, section, index)
+                report.add(f"the entry lacks the key 'source': which {section[:-1]}?", where, marks)
     for index, mount in enumerate(service.get("volumes") or ()):
         where = (*path, "volumes", index)
         if not mount.get("target"):

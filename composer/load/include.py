@@ -97,6 +97,8 @@ def _import(scope: "Scope", document: Document, included: Document, report: Repo
         items = included.value.get(section)
         if not isinstance(items, dict) or not items:
             continue
+        if not isinstance(value.get(section) or {}, dict):
+            continue  # the schema says so
         known = dict(value.get(section) or {})
         inner = Marks(marks.child(section).origin, dict(marks.child(section).children))
         for name, item in items.items():

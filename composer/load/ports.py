@@ -34,6 +34,14 @@ def parse_ports(text: str) -> list[dict[str, Any]]:
     return [{**entry, "target": first, "published": f"{host_first}-{host_last}"}]
 
 
+def is_port_range(text: str) -> bool:
+    """Whether `text` is a port, a range of ports or empty."""
+    try:
+        return not text or bool(_range(text, text, "host"))
+    except ValueError:
+        return False
+
+
 def _split(text: str) -> tuple[str, str, str, str]:
     rest, slash, protocol = text.partition("/")
     protocol = protocol.lower() if slash else "tcp"

@@ -50,6 +50,8 @@ class Source:
         try:
             with open(path, "rb") as file:
                 data = file.read()
+        except ValueError:
+            raise LoadError([Problem(f"{what} {path!r}: no file can have this name", origin)]) from None
         except OSError as error:
             self.inputs[path] = not isinstance(error, FileNotFoundError)
             reason = (

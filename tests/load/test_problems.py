@@ -7,6 +7,15 @@ from composer.errors import LoadError
 CASES = [
     ("services:\n  web:\n    imagee: a\n", 3, 5, "unknown key 'imagee'", "did you mean 'image'?"),
     ("services:\n  web: {image: a, ports: [x]}\n", 2, 27, "'x' in the port 'x' is not a container port", ""),
+    (
+        "services:\n  web: {image: a, ports: [{target: 1, published: x}]}\n",
+        2,
+        39,
+        "'x' is neither a port nor a range",
+        "",
+    ),
+    ("services:\n  web: {image: a, secrets: [{target: x}]}\n", 2, 29, "lacks the key 'source'", ""),
+    ('include: ["a\\0b"]\n', 1, 11, "no file can have this name", ""),
     ("services:\n  web: {image: a, tty: maybe}\n", 2, 19, "'maybe' is not true or false", ""),
     ("services:\n  web: {image: a, mem_limit: 1gi}\n", 2, 19, "'gi' is not a unit of size", ""),
     ("services:\n  web: {image: a, stop_grace_period: '5'}\n", 2, 19, "lacks a unit", ""),
