@@ -51,7 +51,9 @@ class Source:
             with open(path, "rb") as file:
                 data = file.read()
         except ValueError:
-            raise LoadError([Problem(f"{what} {path!r}: no file can have this name", origin)]) from None
+            raise LoadError(
+                [self.problem(Problem(f"{what} {path!r}: no file can have this name", origin))]
+            ) from None
         except OSError as error:
             self.inputs[path] = not isinstance(error, FileNotFoundError)
             reason = (
@@ -59,7 +61,7 @@ class Source:
                 if isinstance(error, FileNotFoundError)
                 else (error.strerror or "unreadable").lower()
             )
-            raise LoadError([Problem(f"{what} {path}: {reason}", origin)]) from None
+            raise LoadError([self.problem(Problem(f"{what} {path}: {reason}", origin))]) from None
         try:
             self.texts[path] = data.decode("utf-8")
         except UnicodeDecodeError as error:
