@@ -108,23 +108,48 @@ class Executor:
     # ---- beginning
 
     def _begin_ready(self) -> None:
+        starts: list[Action] = []
         progress = True
         while progress:
             progress = False
             for action in list(self._pending.values()):
                 if self.failures and not self._keep_going:
                     self._pending.clear()
-                    return
-                if len(self._launches) + len(self._stops) >= self._parallel and action.kind is not Kind.WAIT:
-                    return
-                if self._is_ready(action):
-                    del self._pending[action.id]
+                    break
+                under_way = len(self._launches) + len(self._stops) + len(starts)
+                if not self._is_ready(action) or (
+                    under_way >= self._parallel and action.kind is not Kind.WAIT
+                ):
+                    continue
+                del self._pending[action.id]
+                progress = True
+                if action.kind is Kind.START:
+                    starts.append(action)
+                else:
                     self._begin(action)
-                    progress = True
+        self._begin_starts(starts)
+
+    def _begin_starts(self, actions: list[Action]) -> None:
+        if not actions:
+            return
+        self._ensure_lock()
+        for action in actions:
+            self._notify(Event(Phase.BEGUN, action))
+        outcomes = self._engine.containers.begin_starts([self._id(action) for action in actions])
+        for action, outcome in zip(actions, outcomes, strict=True):
+            if isinstance(outcome, EngineError):
+                self._fail(action, outcome)
+            else:
+                self._launches[outcome.fileno()] = (action, outcome)
+                self._poll.register(outcome.fileno(), select.POLLIN)
+
+    def _ensure_lock(self) -> None:
+        if not self._lock.held:
+            self._lock.acquire()
 
     def _begin(self, action: Action) -> None:
-        if not self._lock.held and action.kind is not Kind.WAIT:
-            self._lock.acquire()
+        if action.kind is not Kind.WAIT:
+            self._ensure_lock()
         self._notify(Event(Phase.BEGUN, action))
         try:
             if not self._begin_in_background(action):
@@ -135,11 +160,7 @@ class Executor:
 
     def _begin_in_background(self, action: Action) -> bool:
         """Begin what takes time and register its descriptor; False for an action that `_do` does at once."""
-        if action.kind is Kind.START:
-            launch = self._engine.containers.begin_start(self._id(action))
-            self._launches[launch.fileno()] = (action, launch)
-            self._poll.register(launch.fileno(), select.POLLIN)
-        elif action.kind is Kind.STOP:
+        if action.kind is Kind.STOP:
             grace_ns = None if action.grace_ns < 0 else action.grace_ns
             container = self._engine.containers.get(self._id(action))
             stopping = self._engine.containers.begin_stop(container, grace_ns=grace_ns)
@@ -173,7 +194,10 @@ class Executor:
             self._engine.volumes.remove(action.name)
         elif action.kind is Kind.CREATE:
             self._ids[action.name] = containers.create(
-                from_json(action.spec), fields=action.fields, replaces=action.replaces
+                from_json(action.spec),
+                fields=action.fields,
+                replaces=action.replaces,
+                keep_volumes=not action.anonymous_volumes,
             )
         elif action.kind is Kind.REMOVE:
             containers.remove(action.container_id, volumes=action.anonymous_volumes)

@@ -279,6 +279,7 @@ class _UpPlanner:
             spec=_spec(service, name, number),
             fields=service.fields,
             replaces=replaced,
+            anonymous_volumes=self._options.renew_anonymous_volumes,
         )
         if old is None:
             return action

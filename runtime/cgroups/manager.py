@@ -11,6 +11,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from runtime.cgroups.detect import V1, V2, Hierarchy, Layout, detect_layout
@@ -275,7 +276,13 @@ def open_cgroup(path: str, *, layout: Layout | None = None) -> Cgroup:
 
     `layout` stands for the machine's in tests. Raises OSError if /proc/self/mountinfo cannot be read.
     """
-    return Cgroup(path, detect_layout() if layout is None else layout)
+    return Cgroup(path, _machine_layout() if layout is None else layout)
+
+
+@cache
+def _machine_layout() -> Layout:
+    # The machine's hierarchies do not change while a command or a shim runs.
+    return detect_layout()
 
 
 def join_opened(descriptors: Sequence[int]) -> None:

@@ -4,11 +4,11 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runtime.engine.subscription import Subscription, subscribe
-from runtime.errors import ConflictError, NotFoundError, StateError
+from runtime.errors import ConflictError, EngineError, NotFoundError, StateError
 from runtime.oci import container_spec
 from runtime.oci.container_spec import ContainerSpec
 from runtime.shim import control
@@ -221,9 +221,16 @@ class Containers:
 
         Raises ConflictError if it runs already, NotFoundError if it is gone.
         """
-        from runtime.engine.starting import begin_start
+        (outcome,) = self.begin_starts((container_id,))
+        if isinstance(outcome, EngineError):
+            raise outcome
+        return outcome
 
-        return begin_start(self._engine, container_id)
+    def begin_starts(self, container_ids: Sequence[str]) -> "Sequence[Launch | EngineError]":
+        """`begin_start` for several at once, which costs less time and memory than one after the other."""
+        from runtime.engine.starting import begin_starts
+
+        return begin_starts(self._engine, container_ids)
 
     def started(self, container_id: str) -> None:
         """Record that the user wants the container running."""

@@ -41,13 +41,16 @@ def run_attached(engine: "Engine", container: "Container", request: ExecRequest)
     pidfd = open_checked(live.pid, live.pid_start)
     try:
         spec = cast(Spec, engine.containers.oci_spec(container.id))
+        profile = spec["linux"].get("seccomp")
         started = spawn_exec(
             _process(spec, request, live.pid),
             init_pid=live.pid,
             init_pidfd=pidfd,
             cgroup=open_cgroup(f"{engine.paths.cgroup_parent}/{container.id}"),
             stdio=(0, 1, 2),
-            seccomp_program=None if request.privileged else load_program(spec, engine.paths.cache),
+            seccomp_program=None
+            if request.privileged
+            else load_program(spec["linux"].get("seccomp"), engine.paths.cache),
         )
     finally:
         os.close(pidfd)

@@ -3,23 +3,35 @@
 import json
 import os
 import sqlite3
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from runtime.engine.creating import ensure_folder
-from runtime.errors import NotFoundError
+from runtime.errors import EngineError, NotFoundError
 from runtime.image.record import image_from_json
 from runtime.image.store import ResolvedImage
 from runtime.oci import container_spec
 from runtime.oci.container_spec import ContainerSpec, MountRequest
-from runtime.shim.launch import Launch, launch
+from runtime.shim.launch import Launch, launch_all
 from runtime.shim.task import ShimTask
 
 if TYPE_CHECKING:
     from runtime.engine.engine import Engine
 
 
-def begin_start(engine: "Engine", container_id: str) -> Launch:
-    """See `Containers.begin_start`."""
+def begin_starts(engine: "Engine", container_ids: Sequence[str]) -> list[Launch | EngineError]:
+    """See `Containers.begin_starts`."""
+    prepared: list[ShimTask | EngineError] = []
+    for container_id in container_ids:
+        try:
+            prepared.append(_prepare(engine, container_id))
+        except EngineError as error:
+            prepared.append(error)
+    launches = iter(launch_all([item for item in prepared if isinstance(item, ShimTask)]))
+    return [next(launches) if isinstance(item, ShimTask) else item for item in prepared]
+
+
+def _prepare(engine: "Engine", container_id: str) -> ShimTask:
     row = engine.database.row("SELECT * FROM containers WHERE id = ?", container_id)
     if row is None:
         raise NotFoundError(
@@ -27,7 +39,7 @@ def begin_start(engine: "Engine", container_id: str) -> Launch:
         )
     engine.containers.repair(container_id)
     ensure_folder(engine.paths.container(container_id))
-    return launch(_task(engine, row))
+    return _task(engine, row)
 
 
 def _task(engine: "Engine", row: sqlite3.Row) -> ShimTask:

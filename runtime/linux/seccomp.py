@@ -28,7 +28,7 @@ from runtime.linux.syscall_numbers import numbers_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runtime.oci.spec import Seccomp, SeccompArg, SeccompRule, Spec
+    from runtime.oci.spec import Seccomp, SeccompArg, SeccompRule
 
 _VERSION = 1  # of the compiler: a cached program of another version is not used
 
@@ -66,15 +66,25 @@ class _Segment(NamedTuple):
     rules: tuple[SeccompRule, ...] = ()
 
 
-def load_program(spec: Spec, cache_directory: str) -> bytes | None:
-    """The compiled filter of a spec, from the cache if it is there; None if the spec has no seccomp.
+# Programs by the identity of their profile, which is kept with them.
+_loaded: dict[int, tuple[Seccomp, bytes]] = {}
+
+
+def load_program(profile: Seccomp | None, cache_directory: str) -> bytes | None:
+    """The compiled filter of a profile, from the cache if it is there; None without a profile.
 
     Raises InvalidError or UnsupportedError for a profile that cannot be compiled. A cache that cannot be written
     costs a millisecond at the next start and nothing else.
     """
-    profile = spec["linux"].get("seccomp")
     if profile is None:
         return None
+    known = _loaded.get(id(profile))
+    if known is None:
+        known = _loaded[id(profile)] = (profile, _load(profile, cache_directory))
+    return known[1]
+
+
+def _load(profile: Seccomp, cache_directory: str) -> bytes:
     machine = os.uname().machine
     key = json.dumps([_VERSION, machine, profile], sort_keys=True)
     path = f"{cache_directory}/seccomp-{sha256(key.encode()).hexdigest()[:32]}.bpf"

@@ -296,3 +296,10 @@ def keyctl_join_session_keyring(name: str | None = None) -> int:
     if serial < 0:
         raise _fail(name)
     return serial
+
+
+def malloc_trim() -> None:
+    """malloc_trim(3): give free memory of the C library's heap back; nothing where the library has no such call."""
+    trim = getattr(_libc, "malloc_trim", None)
+    if trim is not None:
+        trim(0)

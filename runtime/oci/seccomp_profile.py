@@ -7,6 +7,7 @@ namespaces, keyrings, io_uring, raw BPF and performance counters, swap, and call
 
 import errno
 from collections.abc import Iterable
+from functools import cache
 
 from runtime.oci.spec import Seccomp, SeccompArg, SeccompRule
 
@@ -88,8 +89,15 @@ _PERSONALITIES = (0x0, 0x8, 0x20000, 0x20008, 0xFFFFFFFF)
 
 
 def default_profile(capabilities: Iterable[str]) -> Seccomp:
-    """The profile for a process whose bounding set is `capabilities` (names as CAP_CHOWN)."""
-    held = set(capabilities)
+    """The profile for a process whose bounding set is `capabilities` (names as CAP_CHOWN).
+
+    Equal sets get the same object, which is not to be changed: shims forked after it was made share it.
+    """
+    return _make_profile(frozenset(capabilities))
+
+
+@cache
+def _make_profile(held: frozenset[str]) -> Seccomp:
     names = " ".join((_FILES, _WAITING, _MEMORY, _PROCESSES, _TIME, _TALKING)).split()
     for capability, calls in _BY_CAPABILITY.items():
         if capability in held:

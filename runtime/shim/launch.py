@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 
 from runtime.errors import (
     ConflictError,
@@ -57,15 +58,22 @@ class Launch:
         return int(message["pid"])
 
 
-def launch(task: ShimTask) -> Launch:
-    """Start the shim of `task`; returns at once."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+def launch_all(tasks: Sequence[ShimTask]) -> list[Launch]:
+    """Start the shims of several containers; returns at once.
+
+    They are forked one right after the other: whatever this process wrote in between, each shim would keep a
+    copy of for its whole life.
+    """
+    pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in tasks]
+    launches = [Launch(task.spec.name, ours) for task, (ours, _) in zip(tasks, pairs, strict=True)]
     if _is_light():
-        _fork(task, ours, theirs)
+        _fork_all(tasks, [theirs for _, theirs in pairs])
     else:
-        _spawn(task, theirs)
-    theirs.close()
-    return Launch(task.spec.name, ours)
+        for task, (_, theirs) in zip(tasks, pairs, strict=True):
+            _spawn(task, theirs)
+    for _, theirs in pairs:
+        theirs.close()
+    return launches
 
 
 def _is_light() -> bool:
@@ -74,13 +82,15 @@ def _is_light() -> bool:
     return len(os.listdir("/proc/self/task")) == 1
 
 
-def _fork(task: ShimTask, ours: socket.socket, theirs: socket.socket) -> None:
+def _fork_all(tasks: Sequence[ShimTask], reports: Sequence[socket.socket]) -> None:
     # The kernel reaps shims that end while this command still runs; nobody here waits for them.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    from runtime.shim.main import run_shim
+    from runtime.shim.main import prepare, run_shim
 
-    if os.fork() == 0:
-        run_shim(task, theirs)
+    prepare(tasks)
+    for number in range(len(tasks)):
+        if os.fork() == 0:
+            run_shim(tasks[number], reports[number])
 
 
 def _spawn(task: ShimTask, theirs: socket.socket) -> None:

@@ -13,29 +13,37 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from runtime.cgroups.manager import open_cgroup
 from runtime.errors import EngineError, StartError, StateError
-from runtime.linux.syscalls import close_range
+from runtime.linux.syscalls import close_range, malloc_trim
 from runtime.shim import control
 from runtime.shim.state import CREATED, LiveState, write_live_state
 from runtime.shim.supervisor import Supervisor, failure_code
 from runtime.shim.task import ShimTask, task_from_json
-from runtime.shim.world import World
+from runtime.shim.world import World, warm_seccomp
 from runtime.store.files import remove_file, remove_tree
 from runtime.store.locks import FileLock
 
 _HIGHEST_DESCRIPTOR = 0xFFFFFFFF
 
 
+def prepare(tasks: Sequence[ShimTask]) -> None:
+    """Do once, before shims are forked, what each would otherwise do (and keep the memory of) for itself."""
+    open_cgroup("")
+    for task in tasks:
+        warm_seccomp(task)
+    # What the parent has made must not be finalised in a shim: its descriptors' numbers are used anew there.
+    gc.freeze()
+    gc.disable()
+
+
 def run_shim(task: ShimTask, report: socket.socket) -> NoReturn:
     """Be the shim of `task` until its container has ended; never returns. `report` gets one message."""
     code = 1
     try:
-        # What the parent had made must not be finalised here: its descriptors' numbers are used anew.
-        gc.freeze()
-        gc.disable()
         _detach(task, report.fileno())
         _supervise(task, report)
         code = 0
@@ -82,6 +90,7 @@ def _supervise(task: ShimTask, report: socket.socket) -> None:
         world.announce()
         _report(report, {"ok": True, "pid": supervisor.pid, "warnings": world.warnings})
         report.close()
+        malloc_trim()
         supervisor.run()
     except BaseException as error:
         failure = error
@@ -128,6 +137,7 @@ def _report(report: socket.socket, message: dict[str, Any]) -> None:
 def main() -> NoReturn:
     """Entry of a shim in a fresh interpreter: the task is on standard input, the report socket is 3."""
     task = task_from_json(json.load(sys.stdin))
+    prepare([task])
     if os.fork():
         os._exit(0)
     run_shim(task, socket.socket(fileno=3))

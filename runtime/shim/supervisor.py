@@ -75,7 +75,7 @@ class Supervisor:
         """Start the program. Raises StartError; the world is then still to be left."""
         spec = self._task.spec
         self._stdio = Stdio(self._loop, self._log, tty=spec.tty, keep_stdin=spec.stdin_open)
-        self._seccomp = load_program(self._world.spec, self._task.paths.cache)
+        self._seccomp = load_program(self._world.spec["linux"].get("seccomp"), self._task.paths.cache)
         self._oom_before = self._world.cgroup.oom_kills()
         try:
             init = spawn_init(

@@ -15,6 +15,7 @@ from runtime.linux import constants, syscalls
 from runtime.linux.capabilities import permitted_names
 from runtime.linux.devices import load_host_devices
 from runtime.linux.limits import load_hard_limits
+from runtime.linux.seccomp import load_program
 from runtime.network import etc_files
 from runtime.network.dns.entries import remove_entry, write_entry
 from runtime.network.dns.server import Responder
@@ -22,7 +23,10 @@ from runtime.network.dns.zone import Entry
 from runtime.network.endpoint import HostNetwork
 from runtime.network.firewall.rules import PublishedPort
 from runtime.network.ports import reserve
+from runtime.oci.capabilities import choose_capabilities
 from runtime.oci.generate import generate
+from runtime.oci.seccomp_profile import default_profile
+from runtime.oci.security import parse_security_options
 from runtime.oci.spec import Spec
 from runtime.shim.mounts import plan_mounts
 from runtime.shim.state import PublishedAddress
@@ -212,6 +216,20 @@ class World:
             reservation.close()
         self.cgroup.kill()
         self.cgroup.delete()
+
+
+def warm_seccomp(task: ShimTask) -> None:
+    """Have the container's filter in memory before its shim is forked, so that all shims share one."""
+    spec = task.spec
+    try:
+        if parse_security_options(spec.security_opt, privileged=spec.privileged).seccomp:
+            held = choose_capabilities(
+                spec.cap_add, spec.cap_drop, privileged=spec.privileged, available=permitted_names()
+            )
+            load_program(default_profile(held), task.paths.cache)
+    except EngineError:
+        # The shim meets the same error and reports it as its own.
+        pass
 
 
 def _read_text(path: str) -> str:

@@ -48,7 +48,7 @@ def test_exec_sees_the_container_and_is_confined(
     make_spec: Make, rootfs: str, cgroup_path: str, tmp_path: Path
 ) -> None:
     spec = make_spec("sleep", "60", environment=(("FROM", "spec"),))
-    program = load_program(spec, str(tmp_path))
+    program = load_program(spec["linux"].get("seccomp"), str(tmp_path))
 
     def action(init: Any) -> None:
         script = (

@@ -93,7 +93,7 @@ def test_docker_capabilities_seccomp_and_no_other_descriptors(
     make_spec: Make, rootfs: str, cgroup_path: str, tmp_path: Path
 ) -> None:
     spec = make_spec("sh", "-c", "cat /proc/self/status; ls /proc/self/fd; umask")
-    program = load_program(spec, str(tmp_path))
+    program = load_program(spec["linux"].get("seccomp"), str(tmp_path))
     outcome = run(spec, rootfs, cgroup_path, seccomp=program)
     assert outcome.error is None, outcome.error
     status = dict(line.split(":\t", 1) for line in outcome.output.splitlines() if ":\t" in line)
@@ -110,7 +110,9 @@ def test_seccomp_refuses_what_the_profile_leaves_out(
     make_spec: Make, rootfs: str, cgroup_path: str, tmp_path: Path
 ) -> None:
     spec = make_spec("sh", "-c", "unshare -m true; echo $?; unshare -U true; echo $?", cap_add=())
-    outcome = run(spec, rootfs, cgroup_path, seccomp=load_program(spec, str(tmp_path)))
+    outcome = run(
+        spec, rootfs, cgroup_path, seccomp=load_program(spec["linux"].get("seccomp"), str(tmp_path))
+    )
     assert "not permitted" in outcome.output
     assert outcome.output.count("1\n") == 2
 
@@ -124,7 +126,9 @@ def test_no_new_privileges(make_spec: Make, rootfs: str, cgroup_path: str, tmp_p
         security_opt=("no-new-privileges",),
         user="app",
     )
-    outcome = run(spec, rootfs, cgroup_path, seccomp=load_program(spec, str(tmp_path)))
+    outcome = run(
+        spec, rootfs, cgroup_path, seccomp=load_program(spec["linux"].get("seccomp"), str(tmp_path))
+    )
     assert outcome.output == "NoNewPrivs:\t1\nSeccomp:\t2\n"
 
 

@@ -3,8 +3,8 @@
 import errno
 import os
 import struct
+from copy import deepcopy
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -150,11 +150,11 @@ def test_an_unknown_action_is_refused() -> None:
 
 
 def test_programs_are_kept_as_files(tmp_path: Path) -> None:
-    spec: Any = {"linux": {"seccomp": default_profile(DEFAULT)}}
-    first = load_program(spec, str(tmp_path))
+    profile = default_profile(DEFAULT)
+    first = load_program(deepcopy(profile), str(tmp_path))
     (file,) = tmp_path.iterdir()
-    assert first == file.read_bytes() == compile_profile(spec["linux"]["seccomp"], os.uname().machine)
+    assert first == file.read_bytes() == compile_profile(profile, os.uname().machine)
     file.write_bytes(b"\x06\x00\x00\x00\x00\x00\xff\x7f")
-    assert load_program(spec, str(tmp_path)) == file.read_bytes()
-    assert load_program(spec, "/nosuch/directory") == first
-    assert load_program({"linux": {}}, str(tmp_path)) is None  # type: ignore[typeddict-item,typeddict-unknown-key]
+    assert load_program(deepcopy(profile), str(tmp_path)) == file.read_bytes()
+    assert load_program(deepcopy(profile), "/nosuch/directory") == first
+    assert load_program(None, str(tmp_path)) is None
