@@ -48,9 +48,7 @@ def run_attached(engine: "Engine", container: "Container", request: ExecRequest)
             init_pidfd=pidfd,
             cgroup=open_cgroup(f"{engine.paths.cgroup_parent}/{container.id}"),
             stdio=(0, 1, 2),
-            seccomp_program=None
-            if request.privileged
-            else load_program(spec["linux"].get("seccomp"), engine.paths.cache),
+            seccomp_program=None if request.privileged else load_program(profile, engine.paths.cache),
         )
     finally:
         os.close(pidfd)
