@@ -338,8 +338,7 @@ def translate_restart(service: Service) -> RestartPolicy:
     policy = service.deploy.restart_policy if service.deploy else None
     if policy is not None:
         condition = _CONDITIONS.get(policy.condition or "any", "always")
-        attempts = (policy.max_attempts or 0) if condition == "on-failure" else 0
-        return RestartPolicy(condition, attempts, policy.delay or 0)
+        return RestartPolicy(condition, policy.max_attempts or 0, policy.delay or 0)
     name, _, count = service.restart.partition(":")
     if name not in ("always", "unless-stopped", "on-failure"):
         return RestartPolicy()

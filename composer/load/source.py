@@ -16,6 +16,8 @@ OVERRIDE_NAMES = (
     "docker-compose.override.yaml",
 )
 
+_SNIPPET_COLUMNS = 100  # a longer line is cut around the caret
+
 
 class Source:
     """Files and environment of one load."""
@@ -80,7 +82,7 @@ class Source:
             return problem
         line = lines[origin.line - 1].rstrip("\r")
         pad = "".join("\t" if c == "\t" else " " for c in line[: max(origin.column - 1, 0)])
-        return problem._replace(snippet=f"{line}\n{pad}^")
+        return problem._replace(snippet=_clip(line, f"{pad}^"))
 
 
 class Variables:
@@ -134,3 +136,11 @@ def load_raw_env(source: Source, path: str, variables: Variables) -> dict[str, s
 def absolute(path: str, base: str) -> str:
     """`path` below `base`, cleaned."""
     return os.path.normpath(os.path.join(base, path))
+
+
+def _clip(line: str, caret: str) -> str:
+    """The line with a caret below it, cut around the caret where it is too wide for a terminal."""
+    first = max(0, len(caret) - _SNIPPET_COLUMNS // 2)
+    shown = line[first : first + _SNIPPET_COLUMNS]
+    left, right = "… " if first else "", " …" if first + _SNIPPET_COLUMNS < len(line) else ""
+    return f"{left}{shown}{right}\n{' ' * len(left)}{caret[first:]}"

@@ -26,7 +26,7 @@ def plan_restart(
     """
     if policy.name == "no" or (policy.name == "on-failure" and exit_code == 0):
         return None
-    if policy.name == "on-failure" and policy.max_retries and backoff.restarts >= policy.max_retries:
+    if policy.max_retries and backoff.restarts >= policy.max_retries:
         return None
     if policy.delay_ns:
         delay_ns = policy.delay_ns

@@ -33,8 +33,9 @@ def test_delay_doubles_to_a_minute_and_starts_anew_after_ten_seconds() -> None:
     assert fresh == Backoff(13, SECOND // 10)
 
 
-def test_on_failure_gives_up_after_its_retries() -> None:
-    policy = RestartPolicy("on-failure", max_retries=2)
+@pytest.mark.parametrize("name", ["on-failure", "always"])
+def test_it_gives_up_after_its_retries(name: str) -> None:
+    policy = RestartPolicy(name, max_retries=2)
     assert plan_restart(policy, Backoff(2, 1), exit_code=1, uptime_ns=0) is None
     assert plan_restart(policy, Backoff(1, 1), exit_code=1, uptime_ns=0) is not None
 
