@@ -22,12 +22,15 @@ pycompose ps -a --format json hungry | grep -q '"ExitCode": 137' || fail "hungry
 echo "hungry: killed at 64 MiB and restarted twice"
 
 # half: its cgroup holds the limit, and it uses no more than about half a processor.
-before=$(awk '{print $14 + $15}' "/proc/$(pycompose exec -T half sh -c 'echo' >/dev/null; pgrep -f 'while :; do :; done' | tail -1)/stat")
+inside_half() { pycompose exec -T half sh -c "$1"; }
+limit=$(inside_half 'cat /sys/fs/cgroup/cpu.max 2>/dev/null || cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us')
+[ "${limit%% *}" = 50000 ] || fail "half's limit is $limit"
+ticks() { inside_half "awk '{print \$14 + \$15}' /proc/2/stat"; }
+before=$(ticks)
 sleep 2
-after=$(awk '{print $14 + $15}' "/proc/$(pgrep -f 'while :; do :; done' | tail -1)/stat")
-used=$((after - before))
+used=$(($(ticks) - before))
 [ "$used" -lt 140 ] || fail "half used $used of 200 ticks"
-echo "half: used $used of 200 ticks"
+echo "half: limited to $limit of 100000, used $used of 200 ticks"
 
 # left and right are in two networks: each reaches itself, neither the other.
 address() { pycompose exec -T "$1" python3 -c 'import socket; print(socket.gethostbyname(socket.gethostname()))'; }
