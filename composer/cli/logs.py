@@ -60,6 +60,7 @@ def run(context: Context, arguments: Arguments) -> int:
             show(follower.poll())
     finally:
         follower.close()
+    return 0
 
 
 def _parse_tail(text: str) -> int:

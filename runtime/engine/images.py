@@ -4,7 +4,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from runtime.errors import NotFoundError
+from runtime.errors import ImageError, NotFoundError
 from runtime.image.host import REFERENCE, prune_host
 from runtime.image.resolve import resolve_image
 from runtime.image.store import ImageStore, ImageSummary, ResolvedImage
@@ -59,7 +59,11 @@ class Images:
         """
         from runtime.image.archive import import_tar
 
-        return import_tar(self._store, archive, reference)
+        try:
+            return import_tar(self._store, archive, reference)
+        except ImageError as error:
+            name = "standard input" if archive == "-" else archive
+            raise ImageError(f"{name}: {error}", hint=error.hint) from error
 
     def drop_unused(self) -> None:
         """Throw away what `host:/` was made of before the host changed, unless a container still stands on it."""
