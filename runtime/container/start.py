@@ -28,16 +28,20 @@ class Init:
     """A container's first process, a child of the caller. The caller owns `pidfd` and `console` and reaps `pid`.
 
     After a StartError of either method the process has been killed and reaped, and all descriptors are closed.
+    One that was spawned `of_parent` is for the caller's parent to reap.
     """
 
-    __slots__ = ("_channel", "_errors", "_program", "console", "pid", "pidfd")
+    __slots__ = ("_channel", "_errors", "_of_parent", "_program", "console", "pid", "pidfd")
 
-    def __init__(self, pid: int, pidfd: int, channel: socket.socket, errors: int, program: str) -> None:
+    def __init__(
+        self, pid: int, pidfd: int, channel: socket.socket, errors: int, program: str, of_parent: bool
+    ) -> None:
         self.pid = pid
         self.pidfd = pidfd
         self.console = -1
         self._channel = channel
         self._errors = errors
+        self._of_parent = of_parent
         self._program = program
 
     def wait_created(self) -> None:
@@ -71,7 +75,8 @@ class Init:
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
         except ProcessLookupError:
             pass
-        os.waitpid(self.pid, 0)
+        if not self._of_parent:
+            os.waitpid(self.pid, 0)
         self._channel.close()
         for fd in (self.pidfd, self._errors, self.console):
             if fd >= 0:
@@ -113,18 +118,20 @@ def spawn_init(
     init_process: bool,
     seccomp_program: bytes | None,
     preserve_fds: Sequence[int] = (),
+    of_parent: bool = False,
 ) -> Init:
     """Create the first process in its namespaces; it sets itself up while the caller goes on.
 
     The caller is single-threaded, owns the mount namespace in which `rootfs` (absolute) is mounted, and is in
     the network namespace the container is to have. `stdio` are the descriptors for 0, 1, 2 (not used when the
     process has a terminal), `preserve_fds` follow from 3 on. With `init_process` a reaping pid 1 stands before
-    the program. Raises OSError, InvalidError; later failures come from the methods of Init.
+    the program. With `of_parent` the process is a child of the caller's parent, with which it dies.
+    Raises OSError, InvalidError; later failures come from the methods of Init.
     """
     steps = plan_init(spec, rootfs=rootfs, cgroup=cgroup, seccomp_program=seccomp_program)
     process = spec["process"]
     wanted = {n["type"] for n in spec["linux"].get("namespaces", ()) if n["type"] != "network"}
-    flags = namespaces.flags_of(wanted) | k.CLONE_NEWNS
+    flags = namespaces.flags_of(wanted) | k.CLONE_NEWNS | (k.CLONE_PARENT if of_parent else 0)
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC) if process.get("terminal") else -1
     near, far = make_channel()
     errors, errors_far = os.pipe2(os.O_CLOEXEC)
@@ -153,7 +160,7 @@ def spawn_init(
         for fd in (errors_far, trampoline, null, birth):
             if fd >= 0:
                 os.close(fd)
-    return Init(pid, pidfd, near, errors, process["args"][0])
+    return Init(pid, pidfd, near, errors, process["args"][0], of_parent)
 
 
 def _join_cgroup(child: Child, cgroup: Cgroup | None, flags: int) -> None:

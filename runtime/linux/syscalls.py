@@ -2,8 +2,7 @@
 
 One function per call, named like it: retries EINTR, raises OSError(errno, strerror, path), decides nothing.
 Logic belongs one level up (mounts, namespaces, capabilities, …). Not here because the library has them:
-pidfd_open/pidfd_send_signal (os, signal), memfd_create (os) and its seals (fcntl), signalfd
-(`signal.set_wakeup_fd` and `signal.sigwaitinfo` serve the same need), prlimit (resource).
+pidfd_open/pidfd_send_signal (os, signal), memfd_create (os) and its seals (fcntl), prlimit (resource).
 
 The libc handle is a PyDLL: the interpreter lock stays held during a call. `clone3` needs that (a child of a
 released lock would never get it back), and none of the other calls blocks for long.
@@ -13,6 +12,7 @@ import ctypes
 import errno
 import os
 import signal
+from collections.abc import Sequence
 
 from runtime.linux import constants as k
 
@@ -250,6 +250,15 @@ def inotify_add_watch(fd: int, path: str, mask: int) -> int:
     if watch < 0:
         raise _fail(path)
     return watch
+
+
+def signalfd(numbers: Sequence[int]) -> int:
+    """signalfd(2): a close-on-exec, non-blocking descriptor, readable when one of these blocked signals is pending."""
+    mask = (ctypes.c_uint64 * 16)(sum(1 << (number - 1) for number in numbers))  # sigset_t
+    fd: int = _libc.signalfd(-1, ctypes.byref(mask), os.O_CLOEXEC | os.O_NONBLOCK)
+    if fd < 0:
+        raise _fail()
+    return fd
 
 
 def personality(persona: int) -> int:

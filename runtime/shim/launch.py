@@ -7,25 +7,13 @@ import socket
 import sys
 from collections.abc import Sequence
 
-from runtime.errors import (
-    ConflictError,
-    EngineError,
-    ImageError,
-    InvalidError,
-    NotFoundError,
-    StartError,
-    StateError,
-    UnsupportedError,
-)
+from runtime.errors import StartError
 from runtime.shim import control
+from runtime.shim.line import recall
 from runtime.shim.task import ShimTask, task_to_json
 
 # A shim forked from a process that has loaded these would carry tens of megabytes for its whole life.
 _HEAVY_MODULES = ("yaml", "jsonschema", "networkx", "pyroute2", "typer", "pytest", "asyncio", "rich", "httpx")
-_ERRORS: dict[str, type[EngineError]] = {
-    kind.__name__: kind
-    for kind in (ConflictError, ImageError, InvalidError, NotFoundError, StateError, UnsupportedError)
-}
 
 
 class Launch:
@@ -53,7 +41,7 @@ class Launch:
         if message is None:
             raise StartError(f"container {self.name}: its supervisor died while starting it")
         if "error" in message:
-            raise _error_from(self.name, message)
+            raise recall(message, f"container {self.name}: ")
         self.warnings = tuple(message["warnings"])
         return int(message["pid"])
 
@@ -87,10 +75,11 @@ def _fork_all(tasks: Sequence[ShimTask], reports: Sequence[socket.socket]) -> No
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     from runtime.shim.main import prepare, run_shim
 
-    prepare(tasks)
+    usual = prepare(tasks)
     for number in range(len(tasks)):
         if os.fork() == 0:
             run_shim(tasks[number], reports[number])
+    signal.pthread_sigmask(signal.SIG_SETMASK, usual)
 
 
 def _spawn(task: ShimTask, theirs: socket.socket) -> None:
@@ -111,14 +100,3 @@ def _spawn(task: ShimTask, theirs: socket.socket) -> None:
         os.waitpid(child, 0)
     except ChildProcessError:
         pass
-
-
-def _error_from(name: str, message: dict[str, object]) -> EngineError:
-    text = f"container {name}: {message['error']}"
-    hint = str(message.get("hint", ""))
-    kind = _ERRORS.get(str(message.get("kind")))
-    if kind is not None:
-        return kind(text, hint=hint)
-    return StartError(
-        text, step=str(message.get("step", "")), errno=int(str(message.get("errno", 0))), hint=hint
-    )

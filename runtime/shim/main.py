@@ -14,30 +14,33 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from runtime.cgroups.manager import open_cgroup
-from runtime.errors import EngineError, StartError, StateError
 from runtime.linux.syscalls import close_range, malloc_trim
-from runtime.shim import control
-from runtime.shim.state import CREATED, LiveState, write_live_state
+from runtime.shim import line
+from runtime.shim.builder import warm_seccomp
 from runtime.shim.supervisor import Supervisor, failure_code
 from runtime.shim.task import ShimTask, task_from_json
-from runtime.shim.world import World, warm_seccomp
+from runtime.shim.world import World
 from runtime.store.files import remove_file, remove_tree
-from runtime.store.locks import FileLock
 
 _HIGHEST_DESCRIPTOR = 0xFFFFFFFF
+_BLOCKED = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1)
 
 
-def prepare(tasks: Sequence[ShimTask]) -> None:
-    """Do once, before shims are forked, what each would otherwise do (and keep the memory of) for itself."""
+def prepare(tasks: Sequence[ShimTask]) -> set[int | signal.Signals]:
+    """Do once, before shims are forked, what each would otherwise do (and keep the memory of) for itself.
+
+    Returns the signals that were blocked before: a shim blocks what it does not want to hear, or reads (SIGTERM).
+    """
     open_cgroup("")
     for task in tasks:
         warm_seccomp(task)
     # What the parent has made must not be finalised in a shim: its descriptors' numbers are used anew there.
     gc.freeze()
     gc.disable()
+    return signal.pthread_sigmask(signal.SIG_BLOCK, _BLOCKED)
 
 
 def run_shim(task: ShimTask, report: socket.socket) -> NoReturn:
@@ -48,7 +51,7 @@ def run_shim(task: ShimTask, report: socket.socket) -> NoReturn:
         _supervise(task, report)
         code = 0
     except BaseException as error:
-        _report(report, {"error": str(error) or repr(error)})
+        _report(report, json.dumps({"error": str(error) or repr(error)}).encode())
     finally:
         os._exit(code)
 
@@ -63,8 +66,6 @@ def _detach(task: ShimTask, report: int) -> None:
     os.setsid()
     os.chdir("/")
     os.umask(0o022)
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     shims = open_cgroup(f"{task.paths.cgroup_parent}/shim")
     shims.create({})
@@ -72,35 +73,26 @@ def _detach(task: ShimTask, report: int) -> None:
 
 
 def _supervise(task: ShimTask, report: socket.socket) -> None:
-    directory = task.paths.live(task.container_id)
-    os.makedirs(directory, mode=0o700, exist_ok=True)
-    lock = FileLock(f"{directory}/lock")
-    if not lock.acquire(timeout_s=0.0):
-        raise StateError(f"container {task.spec.name} is running already")
-    write_live_state(directory, LiveState(status=CREATED, shim_pid=os.getpid()))
-    data = task.paths.container(task.container_id)
-    remove_file(f"{data}/exit")
     world = World(task)
-    server = control.listen(directory)
-    supervisor = Supervisor(task, world, server)
+    supervisor = Supervisor(task, world)
     failure: BaseException | None = None
     try:
         world.enter()
         supervisor.start()
-        world.announce()
-        _report(report, {"ok": True, "pid": supervisor.pid, "warnings": world.warnings})
+        _report(report, world.report)
         report.close()
         malloc_trim()
         supervisor.run()
     except BaseException as error:
         failure = error
-    if failure is None:
-        supervisor.end()
-    else:
-        supervisor.end(error=str(failure), code=failure_code(failure))
-    _clear(directory)
+    if world.lock >= 0:
+        if failure is None:
+            supervisor.end()
+        else:
+            supervisor.end(error=str(failure), code=failure_code(failure))
+        _clear(task.paths.live(task.container_id))
     if failure is not None:
-        _report(report, _describe(failure))
+        _report(report, json.dumps(line.describe(failure)).encode())
 
 
 def _clear(directory: str) -> None:
@@ -116,19 +108,9 @@ def _clear(directory: str) -> None:
         pass
 
 
-def _describe(error: BaseException) -> dict[str, Any]:
-    message: dict[str, Any] = {"error": str(error) or repr(error), "kind": type(error).__name__}
-    if isinstance(error, EngineError):
-        message["hint"] = error.hint
-    if isinstance(error, StartError):
-        message["step"] = error.step
-        message["errno"] = error.errno
-    return message
-
-
-def _report(report: socket.socket, message: dict[str, Any]) -> None:
+def _report(report: socket.socket, message: bytes) -> None:
     try:
-        control.send(report, message)
+        report.send(message)
     except OSError:
         # Nobody listens any more (the command was killed): the container goes on all the same.
         pass

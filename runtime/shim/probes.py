@@ -6,19 +6,18 @@ import time
 from collections.abc import Callable
 
 from runtime.container.exec import ExecProcess, exec_process, spawn_exec
-from runtime.container.start import Init
 from runtime.errors import EngineError
 from runtime.shim.health import OUTPUT_BYTES, Health, Probe, judge, next_delay_ns
 from runtime.shim.loop import Loop
-from runtime.shim.world import World
+from runtime.shim.world import Program, World
 
 
 class Prober:
     """Probes one run of the program. `on_change` is called after every result; read `health` and `output`."""
 
     __slots__ = (
-        "_init", "_loop", "_null", "_on_change", "_probe", "_reader", "_running", "_seccomp", "_started_ns",
-        "_timed_out", "_world", "health", "output",
+        "_init", "_loop", "_null", "_on_change", "_probe", "_reader", "_running", "_started_ns", "_timed_out",
+        "_world", "health", "output",
     )  # fmt: skip
 
     def __init__(
@@ -26,16 +25,14 @@ class Prober:
         loop: Loop,
         world: World,
         probe: Probe,
-        init: Init,
+        init: Program,
         *,
-        seccomp: bytes | None,
         on_change: Callable[[], None],
     ) -> None:
         self._loop = loop
         self._world = world
         self._probe = probe
         self._init = init
-        self._seccomp = seccomp
         self._on_change = on_change
         self._started_ns = time.monotonic_ns()
         self._running: ExecProcess | None = None
@@ -65,7 +62,7 @@ class Prober:
                 init_pidfd=self._init.pidfd,
                 cgroup=self._world.cgroup,
                 stdio=(self._null, writer, writer),
-                seccomp_program=self._seccomp,
+                seccomp_program=self._world.seccomp,
             )
         except (EngineError, OSError) as error:
             os.close(reader)

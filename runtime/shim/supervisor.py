@@ -14,10 +14,8 @@ from typing import Any
 
 from runtime.container.exec import spawn_exec
 from runtime.container.kill import parse_signal
-from runtime.container.start import Init, spawn_init
 from runtime.errors import EngineError, StartError
-from runtime.linux.procfs import start_time
-from runtime.linux.seccomp import load_program
+from runtime.linux.syscalls import signalfd
 from runtime.oci.spec import Process
 from runtime.shim import control
 from runtime.shim.health import plan_probe
@@ -26,9 +24,9 @@ from runtime.shim.loop import Loop
 from runtime.shim.probes import Prober
 from runtime.shim.restart import Backoff, plan_restart
 from runtime.shim.state import (
+    CREATED,
     EXITED,
     RESTARTING,
-    RUNNING,
     ExitRecord,
     LiveState,
     write_exit_record,
@@ -36,22 +34,23 @@ from runtime.shim.state import (
 )
 from runtime.shim.stdio import Stdio
 from runtime.shim.task import ShimTask
-from runtime.shim.world import World
+from runtime.shim.world import Program, World
+
+_SIGNAL_BYTES = 128  # struct signalfd_siginfo
 
 
 class Supervisor:
     """Runs in the shim. `start` once (it raises if the program cannot be started), then `run` to the end."""
 
-    def __init__(self, task: ShimTask, world: World, server: socket.socket) -> None:
+    def __init__(self, task: ShimTask, world: World) -> None:
         self._task = task
         self._world = world
-        self._server = server
-        self._seccomp: bytes | None = None
+        self._server: socket.socket | None = None
         self._directory = task.paths.live(task.container_id)
         self._loop = Loop()
         self._log = LogWriter(f"{task.paths.container(task.container_id)}/log")
-        self._state = LiveState(status=RUNNING, shim_pid=os.getpid())
-        self._init: Init | None = None
+        self._state = LiveState(status=CREATED, shim_pid=os.getpid())
+        self._init: Program | None = None
         self._stdio: Stdio | None = None
         self._backoff = Backoff()
         self._stopping = False
@@ -75,44 +74,24 @@ class Supervisor:
         """Start the program. Raises StartError; the world is then still to be left."""
         spec = self._task.spec
         self._stdio = Stdio(self._loop, self._log, tty=spec.tty, keep_stdin=spec.stdin_open)
-        self._seccomp = load_program(self._world.spec["linux"].get("seccomp"), self._task.paths.cache)
-        self._oom_before = self._world.cgroup.oom_kills()
+        state = self._state._replace(restarts=self._backoff.restarts)
         try:
-            init = spawn_init(
-                self._world.spec,
-                rootfs=self._world.rootfs,
-                cgroup=self._world.cgroup,
-                stdio=self._stdio.child,
-                init_process=spec.init,
-                seccomp_program=self._seccomp,
-            )
-            init.wait_created()
-            init.start()
+            init = self._world.build(self._stdio.child, state)
         except BaseException:
             self._stdio.close()
             raise
         self._init = init
+        self._state = init.state or state
         self._stdio.started(init.console)
         self._loop.watch(init.pidfd, self._on_program_exit)
-        self._state = self._state._replace(
-            status=RUNNING,
-            pid=init.pid,
-            pid_start=start_time(init.pid),
-            started_ns=time.time_ns(),
-            restarts=self._backoff.restarts,
-            ports=self._world.ports,
-        )
         self._start_prober(init)
-        self._publish_state()
+        self._tell(self._summary())
 
-    def _start_prober(self, init: Init) -> None:
+    def _start_prober(self, init: Program) -> None:
         probe = plan_probe(self._task.spec.healthcheck or self._task.image.config.healthcheck)
         if probe is None:
             return
-        self._prober = Prober(
-            self._loop, self._world, probe, init, seccomp=self._seccomp, on_change=self._on_health
-        )
-        self._state = self._state._replace(health=self._prober.health.status, failing_streak=0)
+        self._prober = Prober(self._loop, self._world, probe, init, on_change=self._on_health)
 
     def _on_health(self) -> None:
         prober = self._prober
@@ -142,7 +121,8 @@ class Supervisor:
         # Whatever was exec'ed into the container dies with its pid namespace, but not what shared the host's.
         self._world.cgroup.kill()
         stdio.drain()
-        self._oom_killed = self._world.cgroup.oom_kills() > self._oom_before
+        oom_kills = self._world.cgroup.oom_kills()
+        self._oom_killed, self._oom_before = oom_kills > self._oom_before, oom_kills
         self._tell({"exit": self._last_code, "oom_killed": self._oom_killed})
         self._go_on()
 
@@ -164,6 +144,7 @@ class Supervisor:
     def _restart(self) -> None:
         try:
             self.start()
+            self._world.reap()
         except (EngineError, OSError) as error:
             self._error = str(error)
             self._last_code = 127
@@ -192,14 +173,13 @@ class Supervisor:
 
     def run(self) -> None:
         """Serve until the container has ended."""
-        self._loop.watch(self._server.fileno(), self._accept)
+        self._world.reap()
+        self._loop.watch(self._world.server, self._accept)
         if self._world.responder is not None:
             for descriptor in self._world.responder.filenos():
                 self._watch_responder(descriptor)
-        reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        signal.signal(signal.SIGTERM, lambda *_: None)
-        self._loop.watch(reader, lambda: self._on_shutdown(reader))
+        shutdown = signalfd((signal.SIGTERM,))
+        self._loop.watch(shutdown, lambda: self._on_shutdown(shutdown))
         self._loop.run()
 
     def _watch_responder(self, descriptor: int) -> None:
@@ -229,7 +209,7 @@ class Supervisor:
 
     def _on_shutdown(self, reader: int) -> None:
         # SIGTERM reaches a shim when the machine goes down: the program gets its grace, no restart.
-        os.read(reader, 64)
+        os.read(reader, _SIGNAL_BYTES)
         self._stop(self._stop_signal(), self._task.spec.stop_grace_period_ns)
 
     def _stop_signal(self) -> int:
@@ -249,6 +229,8 @@ class Supervisor:
             self._answer(self._clients[descriptor], message)
 
     def _accept(self) -> None:
+        if self._server is None:
+            self._server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, self._world.server)
         try:
             client, _ = self._server.accept()
         except BlockingIOError:
@@ -330,7 +312,7 @@ class Supervisor:
                 init_pidfd=self._init.pidfd,
                 cgroup=self._world.cgroup,
                 stdio=(null, null, null),
-                seccomp_program=self._seccomp,
+                seccomp_program=self._world.seccomp,
             )
         finally:
             os.close(null)

@@ -47,25 +47,28 @@ class Responder:
 
     `zones` are (network name, zone directory). `upstreams` are the name servers for everything else,
     without any (also for containers with internal networks only) such queries get SERVFAIL.
-    `host_namespace` is a descriptor of the host's network namespace, which stays the caller's. Watch
+    `host_namespace` is a descriptor of the host's network namespace, which stays the caller's.
+    `listeners` are those of `open_listeners`, made by another process; without them it opens its own. Watch
     `filenos()`, call `handle(fd)` when one is readable and `expire()` at `next_deadline()`. Raises OSError.
     """
 
     def __init__(
-        self, zones: Sequence[tuple[str, str]], upstreams: Sequence[str], *, host_namespace: int = -1
+        self,
+        zones: Sequence[tuple[str, str]],
+        upstreams: Sequence[str],
+        *,
+        host_namespace: int = -1,
+        listeners: tuple[socket.socket, socket.socket] | None = None,
     ) -> None:
         self._networks = [name for name, _ in zones]
         self._readers = [ZoneReader(directory) for _, directory in zones]
         self._turn = 0
         self._epoll = select.epoll()
-        self._udp = _bind(socket.SOCK_DGRAM)
-        self._tcp = _bind(socket.SOCK_STREAM)
-        self._tcp.listen(16)
+        self._udp, self._tcp = open_listeners() if listeners is None else listeners
         self._connections: dict[int, _Connection] = {}
         self._forwarder = Forwarder(self._epoll, upstreams, host_namespace)
         for sock in (self._udp, self._tcp):
             self._epoll.register(sock.fileno(), select.EPOLLIN)
-        redirect_port(self._udp.getsockname()[1], self._tcp.getsockname()[1])
 
     def close(self) -> None:
         self._forwarder.close()
@@ -214,6 +217,15 @@ class Responder:
         self._turn += 1
         first = self._turn % len(addresses)
         return answer.build_addresses(query, addresses[first:] + addresses[:first])
+
+
+def open_listeners() -> tuple[socket.socket, socket.socket]:
+    """The UDP and the TCP socket of a responder in the present namespace, port 53 leading to them. Raises OSError."""
+    udp = _bind(socket.SOCK_DGRAM)
+    tcp = _bind(socket.SOCK_STREAM)
+    tcp.listen(16)
+    redirect_port(udp.getsockname()[1], tcp.getsockname()[1])
+    return udp, tcp
 
 
 def _bind(kind: int) -> socket.socket:

@@ -1,0 +1,333 @@
+"""The builder: a child of the shim that does all that is done once per start, and ends.
+
+An interpreter keeps a copy of every page its code has touched. What is touched only while a container is made,
+most of it, is touched here, so that a shim stays as small as it was forked.
+
+    shim                                    builder                                  init
+      │ unshare, fork ───────────────────────► lock, host ports
+      │                                        overlay, veth pairs, addresses, DNS
+      │                                        OCI spec, cgroup
+      │                                        clone3 with CLONE_PARENT ───────────────► the shim's child
+      │                                        ◄──────────────────────────── created ────┤
+      │                                        ── go ───────────────────────────────────►│ the program
+      │                                        state.json, firewall's maps, zone entries
+      │ ◄──────────────────────── "started" ───┤ ends
+      │ loops
+
+It shares the shim's namespaces and dies with it. The shim gets every descriptor that is to last (line.py).
+"""
+
+import json
+import os
+import signal
+import socket
+import time
+from typing import NoReturn, cast
+
+from runtime.cgroups.manager import open_cgroup
+from runtime.container.start import spawn_init
+from runtime.container.users import resolve_user
+from runtime.errors import EngineError, StateError
+from runtime.image.snapshot import mount_snapshot, plan_snapshot, prepare_layer_dir
+from runtime.linux import constants as k
+from runtime.linux import syscalls
+from runtime.linux.capabilities import permitted_names
+from runtime.linux.devices import load_host_devices
+from runtime.linux.limits import load_hard_limits
+from runtime.linux.procfs import start_time
+from runtime.linux.seccomp import load_program
+from runtime.network import etc_files
+from runtime.network.dns.entries import write_entry
+from runtime.network.dns.server import open_listeners
+from runtime.network.dns.zone import Entry
+from runtime.network.endpoint import HostNetwork
+from runtime.network.firewall.rules import PublishedPort
+from runtime.network.ports import reserve
+from runtime.oci.capabilities import choose_capabilities
+from runtime.oci.generate import generate
+from runtime.oci.seccomp_profile import default_profile
+from runtime.oci.security import parse_security_options
+from runtime.oci.spec import Spec
+from runtime.shim import control, line
+from runtime.shim.health import Health, plan_probe
+from runtime.shim.mounts import plan_mounts
+from runtime.shim.state import CREATED, RUNNING, LiveState, PublishedAddress, write_live_state
+from runtime.shim.task import ShimTask
+from runtime.store.files import read_json, remove_file, write_file, write_json
+from runtime.store.locks import FileLock
+from runtime.volume.store import VolumeStore
+
+
+class Builder:
+    """One start. `make_world` before the first run of the program, `run_program` for every one."""
+
+    __slots__ = (
+        "_cgroup",
+        "_directory",
+        "_host",
+        "_line",
+        "_published",
+        "_rootfs",
+        "_shim",
+        "_task",
+        "_warnings",
+    )
+
+    def __init__(self, task: ShimTask, shim: int, shim_line: socket.socket) -> None:
+        self._task = task
+        self._shim = shim
+        self._line = shim_line
+        self._directory = task.paths.live(task.container_id)
+        self._rootfs = f"{task.paths.container(task.container_id)}/rootfs"
+        self._cgroup = open_cgroup(f"{task.paths.cgroup_parent}/{task.container_id}")
+        self._host: HostNetwork | None = None
+        self._published: list[PublishedPort] = []
+        self._warnings: list[str] = []
+
+    # ---- the world
+
+    def make_world(self, host_namespace: int) -> Spec:
+        """Make everything up to the OCI spec. Raises EngineError or OSError; the shim undoes what was done."""
+        self._take_over()
+        resolv_conf = etc_files.parse_resolv_conf(_read_text("/etc/resolv.conf"))
+        if self._task.spec.network_mode != "host":
+            self._reach_host(host_namespace)
+        syscalls.mount(None, "/", None, k.MS_REC | k.MS_SLAVE, None)
+        self._mount_root()
+        if self._host is not None:
+            self._host.attach(self._task.endpoints)
+            self._open_dns(resolv_conf)
+        self._write_etc(resolv_conf)
+        spec = self._generate()
+        self._warnings += self._cgroup.create(spec["linux"].get("resources", {}))
+        return spec
+
+    def _take_over(self) -> None:
+        """Lock the container and listen for it."""
+        os.makedirs(self._directory, mode=0o700, exist_ok=True)
+        lock = FileLock(f"{self._directory}/lock")
+        if not lock.acquire(timeout_s=0.0):
+            raise StateError(f"container {self._task.spec.name} is running already")
+        line.send(self._line, "lock", None, [lock.fileno()])
+        write_live_state(self._directory, LiveState(status=CREATED, shim_pid=self._shim))
+        remove_file(f"{self._task.paths.container(self._task.container_id)}/exit")
+        server = control.listen(self._directory)
+        line.send(self._line, "server", None, [server.fileno()])
+
+    def _reach_host(self, host_namespace: int) -> None:
+        """Open what has to be opened in the host's network namespace, and come back."""
+        own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        syscalls.setns(host_namespace, k.CLONE_NEWNET)
+        self._host = HostNetwork(self._task.paths.nft_table)
+        self._reserve_ports()
+        syscalls.setns(own, k.CLONE_NEWNET)
+        os.close(own)
+
+    def _reserve_ports(self) -> None:
+        if not self._task.endpoints or not self._task.spec.ports:
+            return
+        address = self._task.endpoints[0].address
+        reservations = []
+        for request in self._task.spec.ports:
+            reservation = reserve(request)
+            reservations.append(reservation)
+            self._published.append(
+                PublishedPort(
+                    request.host_ip,
+                    reservation.getsockname()[1],
+                    request.protocol,
+                    address,
+                    request.container_port,
+                )
+            )
+        ports = [tuple(port) for port in self._addresses()]
+        line.send(self._line, "ports", ports, [item.fileno() for item in reservations])
+
+    def _addresses(self) -> tuple[PublishedAddress, ...]:
+        return tuple(
+            PublishedAddress(port.host_ip, port.host_port, port.protocol, port.container_port)
+            for port in self._published
+        )
+
+    def _mount_root(self) -> None:
+        layer = f"{self._task.paths.container(self._task.container_id)}/layer"
+        mounts = plan_snapshot(self._task.image, layer)
+        prepare_layer_dir(mounts)
+        mount_snapshot(mounts, self._rootfs)
+        volumes = VolumeStore(self._task.paths)
+        for request in self._task.mounts:
+            if request.type == "bind" and request.create_host_path and not os.path.exists(request.source):
+                os.makedirs(request.source, exist_ok=True)
+            elif request.type == "volume" and not request.nocopy:
+                volumes.fill(os.path.basename(os.path.dirname(request.source)), self._rootfs, request.target)
+
+    def _open_dns(self, host: etc_files.ResolvConf) -> None:
+        endpoints = self._task.endpoints
+        if not endpoints:
+            return
+        internal = all(endpoint.internal for endpoint in endpoints)
+        upstreams = () if internal else (self._task.spec.dns or host.nameservers)
+        listeners = open_listeners()
+        line.send(self._line, "dns", list(upstreams), [item.fileno() for item in listeners])
+
+    def _write_etc(self, host: etc_files.ResolvConf) -> None:
+        spec, directory = self._task.spec, self._etc_directory
+        os.makedirs(directory, mode=0o755, exist_ok=True)
+        addresses = [endpoint.address for endpoint in self._task.endpoints]
+        files = {
+            "hosts": etc_files.hosts_text(
+                self._hostname, spec.domainname, addresses, spec.extra_hosts, self._task.host_gateway
+            ),
+            "hostname": etc_files.hostname_text(self._hostname),
+            "resolv.conf": etc_files.resolv_conf_text(
+                host,
+                embedded=self._host is not None and bool(self._task.endpoints),
+                dns=spec.dns,
+                dns_search=spec.dns_search,
+                dns_opt=spec.dns_opt,
+            ),
+        }
+        for name, text in files.items():
+            write_file(f"{directory}/{name}", text.encode(), mode=0o644, durable=False)
+
+    @property
+    def _etc_directory(self) -> str:
+        return f"{self._directory}/etc"
+
+    @property
+    def _hostname(self) -> str:
+        spec = self._task.spec
+        if spec.hostname:
+            return spec.hostname
+        return os.uname().nodename if spec.network_mode == "host" else self._task.container_id[:12]
+
+    def _generate(self) -> Spec:
+        task = self._task
+        user = resolve_user(self._rootfs, task.spec.user or task.image.config.user, task.spec.group_add)
+        spec = generate(
+            task.spec._replace(hostname=self._hostname),
+            task.image.config,
+            container_id=task.container_id,
+            user=user,
+            cgroups_path=f"/{task.paths.cgroup_parent}/{task.container_id}",
+            extra_mounts=plan_mounts(task.mounts, self._etc_directory),
+            rootfs_path=self._rootfs,
+            host_devices=load_host_devices() if task.spec.privileged else (),
+            available_capabilities=permitted_names(),
+            hard_limits=load_hard_limits(),
+            warnings=self._warnings,
+        )
+        write_json(
+            f"{task.paths.container(task.container_id)}/config.json",
+            dict(spec),
+            durable=False,
+        )
+        return spec
+
+    # ---- the program
+
+    def run_program(self, spec: Spec, stdio: tuple[int, int, int], state: LiveState) -> None:
+        """Start the program; `state` becomes that of the running container. Raises EngineError, OSError."""
+        task = self._task
+        seccomp = load_program(spec["linux"].get("seccomp"), task.paths.cache)
+        init = spawn_init(
+            spec,
+            rootfs=self._rootfs,
+            cgroup=self._cgroup,
+            stdio=stdio,
+            init_process=task.spec.init,
+            seccomp_program=seccomp,
+            of_parent=True,
+        )
+        line.send(self._line, "born", init.pid, [init.pidfd])
+        init.wait_created()
+        init.start()
+        probe = plan_probe(task.spec.healthcheck or task.image.config.healthcheck)
+        state = state._replace(
+            status=RUNNING,
+            pid=init.pid,
+            pid_start=start_time(init.pid),
+            started_ns=time.time_ns(),
+            health="" if probe is None else Health().status,
+            failing_streak=0,
+            ports=self._addresses() or state.ports,
+        )
+        write_live_state(self._directory, state)
+        self._announce()
+        report = {"ok": True, "pid": init.pid, "warnings": self._warnings}
+        started = {
+            "state": (*state[:-1], tuple(tuple(port) for port in state.ports)),
+            "report": json.dumps(report).encode(),
+            "seccomp": seccomp,
+        }
+        line.send(self._line, "started", started, [init.console] if init.console >= 0 else [])
+
+    def _announce(self) -> None:
+        """The program runs for the first time: publish its ports and let others find it by name."""
+        if self._host is None:
+            return
+        if self._published:
+            self._host.publish(self._published)
+        task = self._task
+        for endpoint in task.endpoints:
+            entry = Entry(
+                names=endpoint.names,
+                address=endpoint.address,
+                container=task.spec.name,
+                network=endpoint.network_name,
+                live=f"{self._directory}/lock",
+            )
+            write_entry(task.paths.zone(endpoint.network_id), task.container_id, entry)
+
+
+def be_builder(
+    task: ShimTask,
+    shim_line: socket.socket,
+    shim: int,
+    *,
+    host_namespace: int,
+    stdio: tuple[int, int, int],
+    state: LiveState,
+    first: bool,
+) -> NoReturn:
+    """Be the builder of one start of the program, in a child that the shim of pid `shim` has just forked."""
+    try:
+        syscalls.prctl(k.PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() == shim:
+            builder = Builder(task, shim, shim_line)
+            spec = builder.make_world(host_namespace) if first else load_spec(task)
+            builder.run_program(spec, stdio, state)
+    except BaseException as error:
+        line.send(shim_line, "error", line.describe(error))
+    finally:
+        os._exit(0)
+
+
+def load_spec(task: ShimTask) -> Spec:
+    """The OCI spec of a container whose world has been made. Raises StateError, OSError."""
+    spec = read_json(f"{task.paths.container(task.container_id)}/config.json")
+    if spec is None:
+        raise StateError(f"config.json of container {task.spec.name} has been removed", hint="restart it")
+    return cast(Spec, spec)
+
+
+def warm_seccomp(task: ShimTask) -> None:
+    """Have the container's filter in memory before its shim is forked, so that all shims share one."""
+    spec = task.spec
+    try:
+        if parse_security_options(spec.security_opt, privileged=spec.privileged).seccomp:
+            held = choose_capabilities(
+                spec.cap_add, spec.cap_drop, privileged=spec.privileged, available=permitted_names()
+            )
+            load_program(default_profile(held), task.paths.cache)
+    except EngineError:
+        # The shim meets the same error and reports it as its own.
+        pass
+
+
+def _read_text(path: str) -> str:
+    try:
+        with open(path, errors="replace") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
