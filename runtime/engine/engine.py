@@ -27,7 +27,7 @@ class Engine:
         state = state or os.environ.get("PYCOMPOSE_STATE") or DEFAULT_STATE
         self.paths = Paths(os.path.realpath(data), os.path.realpath(state))
         self._database: Database | None = None
-        self._changing = False  # whether this command may have removed the last container
+        self._lock: FileLock | None = None
         self._containers: Containers | None = None
         self._networks: Networks | None = None
 
@@ -67,16 +67,20 @@ class Engine:
 
     def project_lock(self, project: str) -> FileLock:
         """The lock that commands changing one project take in turn. It is not yet acquired."""
-        self._changing = True
         os.makedirs(self.paths.locks, mode=0o700, exist_ok=True)
-        return FileLock(f"{self.paths.locks}/project-{project}.lock")
+        self._lock = FileLock(f"{self.paths.locks}/project-{project}.lock")
+        return self._lock
+
+    def lock_fileno(self) -> int:
+        """The descriptor of the project lock that is held, or -1."""
+        return self._lock.fileno() if self._lock is not None else -1
 
     def close(self) -> None:
         """Close the database and let a detached child delete what was discarded."""
         if self._database is not None:
             from runtime.store.trash import sweep_detached
 
-            if self._changing:
+            if self._lock is not None:
                 self.containers.drop_empty_cgroups()
                 self.images.drop_unused()
             self._database.close()

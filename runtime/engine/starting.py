@@ -27,7 +27,8 @@ def begin_starts(engine: "Engine", container_ids: Sequence[str]) -> list[Launch 
             prepared.append(_prepare(engine, container_id))
         except EngineError as error:
             prepared.append(error)
-    launches = iter(launch_all([item for item in prepared if isinstance(item, ShimTask)]))
+    tasks = [item for item in prepared if isinstance(item, ShimTask)]
+    launches = iter(launch_all(tasks, engine.lock_fileno()))
     return [next(launches) if isinstance(item, ShimTask) else item for item in prepared]
 
 

@@ -1,5 +1,6 @@
 """Makes shims, from the command's side: by fork(2) from a light process, else through a fresh interpreter."""
 
+import gc
 import json
 import os
 import signal
@@ -46,8 +47,8 @@ class Launch:
         return int(message["pid"])
 
 
-def launch_all(tasks: Sequence[ShimTask]) -> list[Launch]:
-    """Start the shims of several containers; returns at once.
+def launch_all(tasks: Sequence[ShimTask], lock: int = -1) -> list[Launch]:
+    """Start the shims of several containers; returns at once. `lock`: see `run_shim`.
 
     They are forked one right after the other: whatever this process wrote in between, each shim would keep a
     copy of for its whole life.
@@ -55,7 +56,7 @@ def launch_all(tasks: Sequence[ShimTask]) -> list[Launch]:
     pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in tasks]
     launches = [Launch(task.spec.name, ours) for task, (ours, _) in zip(tasks, pairs, strict=True)]
     if _is_light():
-        _fork_all(tasks, [theirs for _, theirs in pairs])
+        _fork_all(tasks, [theirs for _, theirs in pairs], lock)
     else:
         for task, (_, theirs) in zip(tasks, pairs, strict=True):
             _spawn(task, theirs)
@@ -70,7 +71,7 @@ def _is_light() -> bool:
     return len(os.listdir("/proc/self/task")) == 1
 
 
-def _fork_all(tasks: Sequence[ShimTask], reports: Sequence[socket.socket]) -> None:
+def _fork_all(tasks: Sequence[ShimTask], reports: Sequence[socket.socket], lock: int) -> None:
     # The kernel reaps shims that end while this command still runs; nobody here waits for them.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     from runtime.shim.main import prepare, run_shim
@@ -78,8 +79,9 @@ def _fork_all(tasks: Sequence[ShimTask], reports: Sequence[socket.socket]) -> No
     usual = prepare(tasks)
     for number in range(len(tasks)):
         if os.fork() == 0:
-            run_shim(tasks[number], reports[number])
+            run_shim(tasks[number], reports[number], lock)
     signal.pthread_sigmask(signal.SIG_SETMASK, usual)
+    gc.enable()
 
 
 def _spawn(task: ShimTask, theirs: socket.socket) -> None:

@@ -1,7 +1,7 @@
 """The shim's process: it detaches from the command that made it, makes the container's world and serves it.
 
 command                                shim
-   │ fork ────────────────────────────► close all descriptors but the report socket, setsid, own cgroup
+   │ fork ────────────────────────────► close all descriptors but report and lock, setsid, own cgroup
    │                                    lock, world, program
    │ ◄──────────── {"ok":true,"pid":N}  the program has been exec'ed: the container runs
    │ ◄──────────── {"error":…,"step":…} it could not be started; everything is taken away again
@@ -43,12 +43,16 @@ def prepare(tasks: Sequence[ShimTask]) -> set[int | signal.Signals]:
     return signal.pthread_sigmask(signal.SIG_BLOCK, _BLOCKED)
 
 
-def run_shim(task: ShimTask, report: socket.socket) -> NoReturn:
-    """Be the shim of `task` until its container has ended; never returns. `report` gets one message."""
+def run_shim(task: ShimTask, report: socket.socket, lock: int = -1) -> NoReturn:
+    """Be the shim of `task` until its container has ended; never returns. `report` gets one message.
+
+    `lock` is the descriptor of the command's lock, kept until the start is over: should the command be killed
+    meanwhile, the next one waits for this start instead of meeting it half done.
+    """
     code = 1
     try:
-        _detach(task, report.fileno())
-        _supervise(task, report)
+        _detach(task, [fd for fd in (report.fileno(), lock) if fd >= 0])
+        _supervise(task, report, lock)
         code = 0
     except BaseException as error:
         _report(report, json.dumps({"error": str(error) or repr(error)}).encode())
@@ -56,13 +60,15 @@ def run_shim(task: ShimTask, report: socket.socket) -> NoReturn:
         os._exit(code)
 
 
-def _detach(task: ShimTask, report: int) -> None:
+def _detach(task: ShimTask, kept: list[int]) -> None:
     null = os.open("/dev/null", os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
-    for first, last in ((3, report - 1), (report + 1, _HIGHEST_DESCRIPTOR)):
-        if first <= last:
-            close_range(first, last)
+    first = 3
+    for descriptor in (*sorted(kept), _HIGHEST_DESCRIPTOR + 1):
+        if first < descriptor:
+            close_range(first, descriptor - 1)
+        first = descriptor + 1
     os.setsid()
     os.chdir("/")
     os.umask(0o022)
@@ -72,7 +78,7 @@ def _detach(task: ShimTask, report: int) -> None:
     shims.add(0)
 
 
-def _supervise(task: ShimTask, report: socket.socket) -> None:
+def _supervise(task: ShimTask, report: socket.socket, lock: int) -> None:
     world = World(task)
     supervisor = Supervisor(task, world)
     failure: BaseException | None = None
@@ -81,6 +87,8 @@ def _supervise(task: ShimTask, report: socket.socket) -> None:
         supervisor.start()
         _report(report, world.report)
         report.close()
+        if lock >= 0:
+            os.close(lock)
         malloc_trim()
         supervisor.run()
     except BaseException as error:
