@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import textwrap
 from collections.abc import Sequence
@@ -26,11 +27,15 @@ class Project:
             "PYCOMPOSE_ROOT": paths.data,
             "PYCOMPOSE_STATE": paths.state,
         }
+        self.ports = [_free_port() for _ in range(4)]
         folder.mkdir(exist_ok=True)
 
     def write(self, text: str, name: str = "compose.yaml") -> None:
-        """Write a file of the project; IMAGE stands for the busybox root filesystem."""
-        (self.folder / name).write_text(textwrap.dedent(text).replace("IMAGE", self.image))
+        """Write a file of the project; IMAGE stands for the busybox root filesystem, PORT0 to PORT3 for `ports`."""
+        text = textwrap.dedent(text).replace("IMAGE", self.image)
+        for index, port in enumerate(self.ports):
+            text = text.replace(f"PORT{index}", str(port))
+        (self.folder / name).write_text(text)
 
     def popen(self, *words: str, **options: Any) -> "subprocess.Popen[str]":
         """Start the command and return at once."""
@@ -71,3 +76,8 @@ class Project:
     def exec(self, service: str, *words: str) -> str:
         """The output of a command in a service's container."""
         return self.run("exec", "-T", service, *words).stdout
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])

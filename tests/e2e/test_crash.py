@@ -13,7 +13,7 @@ from tests.project import Project
 
 STACK = """
     services:
-      a: {image: IMAGE, command: sleep 1000, init: true, ports: ["127.0.0.1:18070:80"], volumes: ["data:/data"]}
+      a: {image: IMAGE, command: sleep 1000, init: true, ports: ["127.0.0.1:PORT0:80"], volumes: ["data:/data"]}
       b: {image: IMAGE, command: sleep 1000, init: true, depends_on: [a], scale: 3}
     volumes: {data: {}}
 """

@@ -99,30 +99,30 @@ def test_published_ports_answer_everywhere(project: Project) -> None:
             image: IMAGE
             command: {SERVER}
             init: true
-            ports: ["18080:80", "127.0.0.1:18081:80", "18082-18083:80"]
+            ports: ["PORT0:80", "127.0.0.1:PORT1:80"]
           client: {{image: IMAGE, command: sleep 1000, init: true, networks: [elsewhere]}}
         networks: {{elsewhere: {{}}}}
         """
     )
     project.run("up", "-d")
-    for port in (18080, 18081):
+    for port in project.ports[:2]:
         assert "root:x:0" in fetch("127.0.0.1", port)
     own = socket.gethostbyname(socket.gethostname())
     gateway = project.exec("client", "ip", "route").split("via ")[1].split()[0]
     assert "root:x:0" in project.exec(
-        "client", "timeout", "2", "wget", "-qO-", f"http://{gateway}:18080/passwd"
+        "client", "timeout", "2", "wget", "-qO-", f"http://{gateway}:{project.ports[0]}/passwd"
     )
     if not own.startswith("127."):
-        assert "root:x:0" in fetch(own, 18080)
-    assert "0.0.0.0:18080->80/tcp" in project.run("ps").stdout
+        assert "root:x:0" in fetch(own, project.ports[0])
+    assert f"0.0.0.0:{project.ports[0]}->80/tcp" in project.run("ps").stdout
     project.run("stop", "-t", "0", "web")
     try:
-        fetch("127.0.0.1", 18080, timeout_s=0)
+        fetch("127.0.0.1", project.ports[0], timeout_s=0)
         raise AssertionError("a stopped container's port answers")
     except OSError:
         pass
     project.run("start", "web")
-    assert "root:x:0" in fetch("127.0.0.1", 18080)
+    assert "root:x:0" in fetch("127.0.0.1", project.ports[0])
     project.run("down", "-t", "0")
 
 
@@ -134,7 +134,7 @@ UDP_ECHO = """
               - |
                 import socket
                 server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-                server.bind(("0.0.0.0", PORT))
+                server.bind(("0.0.0.0", LISTEN))
                 while True:
                     data, peer = server.recvfrom(100)
                     server.sendto(data, peer)
@@ -145,13 +145,13 @@ UDP_ECHO = """
 def test_udp_is_published(project: Project) -> None:
     project.write(
         "services:\n          echo:"
-        + UDP_ECHO.replace("PORT", "9000")
-        + "            ports: ['127.0.0.1:19000:9000/udp']\n"
+        + UDP_ECHO.replace("LISTEN", "9000")
+        + "            ports: ['127.0.0.1:PORT0:9000/udp']\n"
     )
     project.run("up", "-d")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.settimeout(0.3)
-        client.connect(("127.0.0.1", 19000))
+        client.connect(("127.0.0.1", project.ports[0]))
         for _ in range(20):
             client.send(b"ping")
             try:
@@ -169,12 +169,12 @@ def test_a_taken_port_is_found_before_anything_starts(project: Project) -> None:
         """
         services:
           a: {image: IMAGE, command: sleep 1000, init: true}
-          b: {image: IMAGE, command: sleep 1000, init: true, ports: ["127.0.0.1:18090:80"]}
+          b: {image: IMAGE, command: sleep 1000, init: true, ports: ["127.0.0.1:PORT0:80"]}
         """
     )
-    with socket.create_server(("127.0.0.1", 18090)):
+    with socket.create_server(("127.0.0.1", project.ports[0])):
         error = project.run("up", "-d", code=1).stderr
-        assert "18090" in error
+        assert str(project.ports[0]) in error
         assert "python" in error, "the holder is named"
         assert project.ps() == {}
     project.run("up", "-d")
@@ -211,7 +211,7 @@ def test_outside_names_are_forwarded_and_networks_reach_out(project: Project) ->
 def test_a_service_may_bind_port_53_itself(project: Project) -> None:
     project.write(
         "services:\n          a:"
-        + UDP_ECHO.replace("PORT", "53")
+        + UDP_ECHO.replace("LISTEN", "53")
         + "          b: {image: IMAGE, command: sleep 1000, init: true}\n"
     )
     project.run("up", "-d")
