@@ -1,13 +1,14 @@
 """`logs`: show what containers have printed."""
 
 import time
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from composer.cli.context import Context
 from composer.errors import ComposeError
 from composer.output.logs import LogPrinter, short_name
 from composer.plan.selection import check_services
-from runtime import LogFollower
+from runtime import LogEvent, LogFollower
 
 _UNITS_S = {"h": 3600, "m": 60, "s": 1, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 
@@ -43,21 +44,23 @@ def run(context: Context, arguments: Arguments) -> int:
         context.out, names, prefix=not arguments.no_log_prefix, timestamps=arguments.timestamps
     )
     follower = LogFollower(context.engine, containers, tail=tail, since_ns=since_ns, until_ns=until_ns)
+
+    def show(events: Iterable[LogEvent]) -> None:
+        for event in events:
+            printer(event, short_name(event.container.name, desired.project))
+        printer.flush()
+
     try:
         if arguments.follow:
             follower.watch()
-        events = follower.lines_so_far()
+        show(follower.lines_so_far())
         if not arguments.follow or not follower.live:
-            events += follower.rest()
-        while True:
-            for event in events:
-                printer(event, short_name(event.container.name, desired.project))
-            printer.flush()
-            if not arguments.follow or not follower.live:
-                return 0
-            events = follower.poll()
+            show(follower.rest())
+        while arguments.follow and follower.live:
+            show(follower.poll())
     finally:
         follower.close()
+    return 0
 
 
 def _parse_tail(text: str) -> int:

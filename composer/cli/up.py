@@ -5,6 +5,7 @@ import os
 import select
 import signal
 import time
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from composer.cli.carry_out import carry_out, grace_ns
@@ -152,7 +153,8 @@ class _Attached:
         try:
             try:
                 follower.watch()
-                self._show([*follower.lines_so_far(), *follower.ended()])
+                self._show(follower.lines_so_far())
+                self._show(follower.ended())
                 while follower.live:
                     self._show(follower.poll())
             except KeyboardInterrupt:
@@ -162,7 +164,7 @@ class _Attached:
             follower.close()
         return 0
 
-    def _show(self, events: list[LogEvent]) -> None:
+    def _show(self, events: Iterable[LogEvent]) -> None:
         for event in events:
             self._printer(event, short_name(event.container.name, self._desired.project))
         self._printer.flush()

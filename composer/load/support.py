@@ -31,26 +31,14 @@ HONOURED_PARTS: Mapping[str, frozenset[str]] = {
     "ports.*": frozenset(("target", "published", "host_ip", "protocol", "mode")),
     "volumes.*": frozenset(("type", "source", "target", "read_only", "bind", "volume", "tmpfs")),
     "volumes.*.bind": frozenset(("propagation", "create_host_path", "recursive")),
-    "volumes.*.volume": frozenset(("nocopy", "subpath")),
+    "volumes.*.volume": frozenset(("nocopy",)),
     "volumes.*.tmpfs": frozenset(("size", "mode")),
     "depends_on.*": frozenset(("condition", "required", "restart")),
 }
 HONOURED_SECURITY = ("no-new-privileges", "seccomp=unconfined", "seccomp:unconfined")
 HONOURED_RESOURCE: Mapping[str, frozenset[str]] = {
-    "networks": frozenset(
-        (
-            "name",
-            "driver",
-            "driver_opts",
-            "external",
-            "internal",
-            "attachable",
-            "enable_ipv6",
-            "ipam",
-            "labels",
-        )
-    ),
-    "volumes": frozenset(("name", "driver", "driver_opts", "external", "labels")),
+    "networks": frozenset(("name", "driver", "external", "internal", "attachable", "ipam", "labels")),
+    "volumes": frozenset(("name", "driver", "external", "labels")),
 }
 
 
@@ -68,6 +56,20 @@ def unsupported(tree: Mapping[str, Any], active: Iterable[str], marks: Marks) ->
                 if attribute not in honoured and not attribute.startswith("x-") and item[attribute]:
                     message = f"{section[:-1]} {key!r}: {attribute} is not honoured yet"
                     yield _line((section, key, attribute), marks, message)
+    for key, item in (tree.get("networks") or {}).items():
+        for path in _ipam_paths((item or {}).get("ipam") or {}):
+            message = f"network {key!r}: {dotted(path)} is not honoured yet"
+            yield _line(("networks", key, *path), marks, message)
+
+
+def _ipam_paths(ipam: Mapping[str, Any]) -> Iterator[Path]:
+    """What of `ipam` is left aside: another driver, options, and every address range after the first."""
+    if ipam.get("driver") not in (None, "", "default"):
+        yield ("ipam", "driver")
+    if ipam.get("options"):
+        yield ("ipam", "options")
+    for index in range(1, len(ipam.get("config") or ())):
+        yield ("ipam", "config", index)
 
 
 def _operators(name: str, service: Mapping[str, Any], marks: Marks) -> Iterator[str]:

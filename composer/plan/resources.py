@@ -8,8 +8,20 @@ from composer.plan.desired import Desired, DesiredNetwork, DesiredVolume
 from composer.plan.observed import ObservedState
 
 
-def check_external(desired: Desired, observed: ObservedState) -> None:
-    """Raise ComposeError if an external network or volume is not there."""
+def check_resources(desired: Desired, observed: ObservedState) -> None:
+    """Raise ComposeError for an external network or volume that is not there, and for drivers we do not have."""
+    for network in desired.networks:
+        if network.driver not in ("", "bridge", "default"):
+            raise ComposeError(
+                f"{network.origin}: network {network.name}: driver {network.driver!r} is not supported",
+                hint="use driver: bridge, or leave it out",
+            )
+    for volume in desired.volumes:
+        if volume.driver not in ("", "local", "default"):
+            raise ComposeError(
+                f"{volume.origin}: volume {volume.name}: driver {volume.driver!r} is not supported",
+                hint="use driver: local, or leave it out",
+            )
     for network in desired.networks:
         if network.external and network.name not in observed.networks:
             raise ComposeError(

@@ -21,7 +21,7 @@ from composer.plan.desired import (
 )
 from composer.plan.observed import ObservedContainer, ObservedState
 from composer.plan.orphans import plan_orphans
-from composer.plan.resources import check_external, diverged_networks, plan_networks, plan_volumes
+from composer.plan.resources import check_resources, diverged_networks, plan_networks, plan_volumes
 from composer.plan.selection import select_services
 
 LABEL_NUMBER = "com.docker.compose.container-number"
@@ -91,7 +91,7 @@ class _UpPlanner:
     # ---- checks
 
     def _check(self) -> None:
-        check_external(self._desired, self._observed)
+        check_resources(self._desired, self._observed)
         for service in self._services:
             if not service.image:
                 raise ComposeError(

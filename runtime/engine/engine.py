@@ -78,6 +78,7 @@ class Engine:
 
             if self._changing:
                 self.containers.drop_empty_cgroups()
+                self.images.drop_unused()
             self._database.close()
             self._database = None
             sweep_detached(self.paths)

@@ -2,7 +2,8 @@
 
 import os
 import select
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from heapq import merge
 from typing import TYPE_CHECKING, NamedTuple
 
 from runtime.engine.subscription import Subscription
@@ -26,6 +27,10 @@ class LogEvent(NamedTuple):
     line: Line | None = None
     ended: bool = False
     exit_code: int = 0
+
+
+def _time_of(event: LogEvent) -> int:
+    return event.line.time_ns if event.line else 0
 
 
 class LogFollower:
@@ -53,19 +58,16 @@ class LogFollower:
         self._inotify = -1
         self._subscriptions: dict[int, tuple[str, Subscription]] = {}
 
-    def lines_so_far(self) -> list[LogEvent]:
+    def lines_so_far(self) -> Iterator[LogEvent]:
         """What the logs hold now, merged by time, `tail` lines of each."""
-        events = []
-        for container_id, reader in self._readers.items():
-            if self._tail >= 0:
-                lines = reader.skip_to_tail(self._tail) if self._tail else list(reader.read())[:0]
-            else:
-                lines = list(reader.read())
-            events += [
-                LogEvent(self._containers[container_id], line) for line in lines if self._in_time(line)
-            ]
-        events.sort(key=lambda event: event.line.time_ns if event.line else 0)
-        return events
+        return merge(*map(self._so_far, self._readers), key=_time_of)
+
+    def _so_far(self, container_id: str) -> Iterator[LogEvent]:
+        reader, container = self._readers[container_id], self._containers[container_id]
+        lines: Iterable[Line] = reader.read() if self._tail < 0 else reader.skip_to_tail(self._tail)
+        for line in lines:
+            if self._in_time(line):
+                yield LogEvent(container, line)
 
     def _in_time(self, line: Line) -> bool:
         return line.time_ns >= self._since_ns and (not self._until_ns or line.time_ns <= self._until_ns)

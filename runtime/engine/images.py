@@ -1,8 +1,11 @@
 """Images of an engine: what `image:` may name, and the store behind it."""
 
+import json
+import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from runtime.errors import NotFoundError
+from runtime.errors import ImageError, NotFoundError
+from runtime.image.host import REFERENCE, prune_host
 from runtime.image.resolve import resolve_image
 from runtime.image.store import ImageStore, ImageSummary, ResolvedImage
 
@@ -56,7 +59,19 @@ class Images:
         """
         from runtime.image.archive import import_tar
 
-        return import_tar(self._store, archive, reference)
+        try:
+            return import_tar(self._store, archive, reference)
+        except ImageError as error:
+            name = "standard input" if archive == "-" else archive
+            raise ImageError(f"{name}: {error}", hint=error.hint) from error
+
+    def drop_unused(self) -> None:
+        """Throw away what `host:/` was made of before the host changed, unless a container still stands on it."""
+        if os.path.isdir(self._engine.paths.host):
+            rows = self._engine.database.rows(
+                "SELECT DISTINCT image FROM containers WHERE image_id = ?", REFERENCE
+            )
+            prune_host(self._engine.paths, {json.loads(row["image"])["id"] for row in rows})
 
     def remove(self, reference: str) -> tuple[str, ...]:
         """Take a name away, and the image with its last one; what was done. Raises NotFoundError, ConflictError."""

@@ -86,7 +86,7 @@ class Networks:
         Without `subnet` a free one is chosen, away from the host's routes and other networks.
         Raises ConflictError for a taken name or subnet, UnsupportedError for another driver than bridge.
         """
-        if driver not in ("", "bridge"):
+        if driver not in ("", "bridge", "default"):
             raise UnsupportedError(
                 f"network {name}: driver {driver!r} is not supported", hint="use driver: bridge"
             )

@@ -3,7 +3,6 @@
 DATA (/var/lib/pycompose, `--root`, PYCOMPOSE_ROOT) survives a reboot:
 
     pycompose.db            index of objects and allocations (SQLite, WAL; store/database.py)
-    events.jsonl            one line per event
     cache/                  what loading a project gave, by hash of its inputs (composer), and seccomp programs
     images/                 an OCI image layout: oci-layout, index.json, blobs/sha256/HEX
     layers/CHAINID-HEX/     one unpacked layer each, shared by all containers
@@ -54,10 +53,6 @@ class Paths(NamedTuple):
     @property
     def database(self) -> str:
         return f"{self.data}/pycompose.db"
-
-    @property
-    def events(self) -> str:
-        return f"{self.data}/events.jsonl"
 
     @property
     def cache(self) -> str:
