@@ -32,14 +32,16 @@ def _mounts(*folders: str) -> set[str]:
 
 def _cgroups(parent: str) -> set[str]:
     found = set()
-    for base in Path("/sys/fs/cgroup").glob("*"):
-        for top in (base, base / "unified"):
-            folder = top / parent
-            if folder.is_dir():
-                for inner in [folder, *folder.glob("*")]:
-                    procs = inner / "cgroup.procs"
-                    if procs.exists():
-                        found.add(f"cgroup {inner} with processes {procs.read_text().split()}")
+    base = Path("/sys/fs/cgroup")
+    # The base itself on a pure v2 machine, one folder per hierarchy on the others.
+    for top in (base, *base.glob("*")):
+        folder = top / parent
+        for inner in [folder, *folder.glob("*")]:
+            try:
+                processes = (inner / "cgroup.procs").read_text().split()
+            except OSError:
+                continue  # not there, or gone this moment
+            found.add(f"cgroup {inner} with processes {processes}")
     return found
 
 

@@ -22,7 +22,7 @@ CASES = {
     "cap_drop": ("cap_drop: [ALL]", "grep CapEff /proc/self/status | tr -d '\\t'", "CapEff:0000000000000000"),
     "cap_add": ("cap_drop: [ALL]\n            cap_add: [NET_ADMIN]", "grep CapEff /proc/self/status | tr -d '\\t'", "CapEff:0000000000001000"),
     "caps-default": ("labels: {x: y}", "grep CapEff /proc/self/status | tr -d '\\t'", "CapEff:00000000a80425fb"),
-    "privileged": ("privileged: true", "grep -c 'CapEff:.*0000001ffffffffff\\|CapEff:.*000001fffeffffff' /proc/self/status; grep Seccomp: /proc/self/status | tr -d '\\t'", "1\nSeccomp:0"),
+    "privileged": ("privileged: true", "grep -c 'CapEff:.*000001ffffffffff\\|CapEff:.*000001fffeffffff' /proc/self/status; grep Seccomp: /proc/self/status | tr -d '\\t'", "1\nSeccomp:0"),
     "seccomp": ("labels: {x: y}", "grep Seccomp: /proc/self/status | tr -d '\\t'", "Seccomp:2"),
     "no-new-privileges": ("security_opt: ['no-new-privileges:true']", "grep NoNewPrivs /proc/self/status | tr -d '\\t'", "NoNewPrivs:1"),
     "init": ("init: true", "echo $$$$ | grep -v '^1$$' >/dev/null && echo not pid 1", "not pid 1"),
