@@ -2,7 +2,7 @@
 
 command                                shim
    │ fork ────────────────────────────► close all descriptors but report and lock, setsid, own cgroup
-   │                                    lock, world, program
+   │                                    namespaces; a builder makes the rest and starts the program
    │ ◄──────────── {"ok":true,"pid":N}  the program has been exec'ed: the container runs
    │ ◄──────────── {"error":…,"step":…} it could not be started; everything is taken away again
 """
