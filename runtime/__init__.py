@@ -20,7 +20,9 @@ if TYPE_CHECKING:
         StateError,
         UnsupportedError,
     )
+    from runtime.network.plan import NetworkRequest
     from runtime.network.ports import check_free
+    from runtime.network.record import Pool
     from runtime.oci.container_spec import (
         ContainerSpec,
         Healthcheck,
@@ -58,6 +60,8 @@ _HOMES = {
     "StartError": "runtime.errors",
     "StateError": "runtime.errors",
     "UnsupportedError": "runtime.errors",
+    "NetworkRequest": "runtime.network.plan",
+    "Pool": "runtime.network.record",
     "check_free": "runtime.network.ports",
     "ContainerSpec": "runtime.oci.container_spec",
     "Healthcheck": "runtime.oci.container_spec",
@@ -108,6 +112,8 @@ __all__ = [
     "Subscription",
     "Ulimit",
     "UnsupportedError",
+    "NetworkRequest",
+    "Pool",
     "check_free",
     "from_json",
     "parse_signal",

@@ -50,6 +50,7 @@ class DesiredNetwork(NamedTuple):
     driver: str = ""  # "" = bridge
     internal: bool = False
     attachable: bool = False
+    enable_ipv4: bool = True
     enable_ipv6: bool = False
     subnets: tuple[
         Mapping[str, Any], ...

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from runtime.container.kill import parse_signal
+from runtime.engine import addresses
 from runtime.engine.images import identity
 from runtime.engine.labels import LABEL_HASH, LABEL_NUMBER, LABEL_PROJECT, LABEL_SERVICE
 from runtime.errors import ConflictError, InvalidError, NotFoundError
@@ -81,7 +82,7 @@ def create_container(
     with engine.database.transaction():
         _make_way(engine, replaces)
         _insert(engine, container_id, spec, image, fields)
-        engine.networks.allocate(container_id, spec.networks)
+        addresses.allocate(engine, container_id, spec)
         _insert_mounts(engine, container_id, spec, image, inherited)
     ensure_folder(engine.paths.container(container_id))
     return container_id

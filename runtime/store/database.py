@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from runtime.errors import StateError
 from runtime.store.paths import Paths
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _SCHEMA = """
 CREATE TABLE containers (
@@ -36,8 +36,8 @@ CREATE TABLE networks (
 CREATE TABLE endpoints (
     container_id TEXT NOT NULL REFERENCES containers (id) ON DELETE CASCADE,
     network_id TEXT NOT NULL REFERENCES networks (id),
-    position INTEGER NOT NULL, address TEXT NOT NULL, mac TEXT NOT NULL,
-    PRIMARY KEY (container_id, network_id), UNIQUE (network_id, address)
+    position INTEGER NOT NULL, address TEXT, address6 TEXT, mac TEXT NOT NULL,
+    PRIMARY KEY (container_id, network_id), UNIQUE (network_id, address), UNIQUE (network_id, address6)
 );
 CREATE TABLE volumes (
     name TEXT PRIMARY KEY, project TEXT NOT NULL, created_ns INTEGER NOT NULL, anonymous INTEGER NOT NULL,
@@ -50,6 +50,26 @@ CREATE TABLE mounts (
 );
 CREATE INDEX mounts_volume ON mounts (volume);
 """
+
+
+# What brings a database of the version before up to date.
+_MIGRATIONS = {
+    1: """
+CREATE TABLE endpoints_2 (
+    container_id TEXT NOT NULL REFERENCES containers (id) ON DELETE CASCADE,
+    network_id TEXT NOT NULL REFERENCES networks (id),
+    position INTEGER NOT NULL, address TEXT, address6 TEXT, mac TEXT NOT NULL,
+    PRIMARY KEY (container_id, network_id), UNIQUE (network_id, address), UNIQUE (network_id, address6)
+);
+INSERT INTO endpoints_2 SELECT container_id, network_id, position, address, NULL, mac FROM endpoints;
+DROP TABLE endpoints;
+ALTER TABLE endpoints_2 RENAME TO endpoints;
+UPDATE networks SET record = json_remove(
+    json_set(record, '$.pools', json_array(json_array(
+        json_extract(record, '$.subnet'), json_extract(record, '$.gateway'), json_extract(record, '$.ip_range')))),
+    '$.subnet', '$.gateway', '$.ip_range');
+""",
+}
 
 
 class Database:
@@ -87,11 +107,16 @@ class Database:
         if version == 0:
             os.chmod(paths.database, 0o600)
             self._connection.execute("PRAGMA journal_mode = WAL")
+        if version < SCHEMA_VERSION:
             with self.transaction():
-                if self._connection.execute("PRAGMA user_version").fetchone()[0] == 0:
-                    for statement in _SCHEMA.split(";"):
-                        self._connection.execute(statement)
-                    self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+                self._upgrade()
+
+    def _upgrade(self) -> None:
+        version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        steps = [_SCHEMA] if version == 0 else [_MIGRATIONS[step] for step in range(version, SCHEMA_VERSION)]
+        for statement in ";".join(steps).split(";"):
+            self._connection.execute(statement)
+        self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -104,7 +129,7 @@ class Database:
             raise
         self._connection.execute("COMMIT")
 
-    def execute(self, statement: str, *values: str | int) -> int:
+    def execute(self, statement: str, *values: str | int | None) -> int:
         """Run one statement; the number of rows it changed. Raises sqlite3.IntegrityError."""
         return self._connection.execute(statement, values).rowcount
 

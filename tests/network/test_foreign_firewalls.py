@@ -8,14 +8,13 @@ import pytest
 from conftest import Host, run
 
 from runtime.network.firewall import legacy
-from runtime.network.firewall.rules import PublishedPort
-from runtime.network.ipam import parse_subnet
+from runtime.network.firewall.rules import NetworkRules, PublishedPort
+from runtime.network.ipam import Subnet, parse_subnet
 from runtime.network.record import NetworkRecord
 
 
-def prefix(network: NetworkRecord) -> tuple[int, int]:
-    subnet = parse_subnet(network.subnet)
-    return subnet.network, subnet.length
+def prefix(network: NetworkRecord) -> list[Subnet]:
+    return [parse_subnet(pool.subnet) for pool in network.pools]
 
 
 def test_foreign_chains_that_drop_let_our_bridges_through(host: Host) -> None:
@@ -30,7 +29,7 @@ def test_foreign_chains_that_drop_let_our_bridges_through(host: Host) -> None:
     )
     before = run("nft", "list", "ruleset")
     network = host.network("a", "172.18.0.0/20")
-    host.firewall().ensure_network(network.bridge, internal=False)
+    host.firewall().ensure_network(NetworkRules(network.bridge, internal=False))
     container, (ip,), published = host.container(network)
     keep = [container.listen(80), outside.listen(80)]
     published.publish([PublishedPort("", 8080, "tcp", ip, 80)])

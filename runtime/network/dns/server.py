@@ -11,14 +11,14 @@ import select
 import socket
 import struct
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from runtime.linux.netlink import NetlinkError
 from runtime.linux.nfnetlink import HOOK_OUTPUT, Nfnetlink, Transaction
 from runtime.network.dns import answer, zone
 from runtime.network.dns.answer import Query
 from runtime.network.dns.entries import ZoneReader, is_live
-from runtime.network.dns.forward import Forwarder
+from runtime.network.dns.forward import Forwarder, HostServers
 from runtime.network.firewall import expressions as e
 
 ADDRESS = "127.0.0.11"
@@ -45,8 +45,9 @@ class _Connection:
 class Responder:
     """The DNS server of one container. Made inside the container's network namespace.
 
-    `zones` are (network name, zone directory). `upstreams` are the name servers for everything else,
-    without any (also for containers with internal networks only) such queries get SERVFAIL.
+    `zones` are (network name, zone directory). `upstreams` are the name servers for everything else, None = the
+    host's, whatever they are at the moment; without any (also for containers with internal networks only) such
+    queries get SERVFAIL. `links` are names that only this container knows: alias -> name.
     `host_namespace` is a descriptor of the host's network namespace, which stays the caller's.
     `listeners` are those of `open_listeners`, made by another process; without them it opens its own. Watch
     `filenos()`, call `handle(fd)` when one is readable and `expire()` at `next_deadline()`. Raises OSError.
@@ -55,20 +56,29 @@ class Responder:
     def __init__(
         self,
         zones: Sequence[tuple[str, str]],
-        upstreams: Sequence[str],
+        upstreams: Sequence[str] | None,
         *,
         host_namespace: int = -1,
         listeners: tuple[socket.socket, socket.socket] | None = None,
+        links: Mapping[str, str] | None = None,
     ) -> None:
-        self._networks = [name for name, _ in zones]
-        self._readers = [ZoneReader(directory) for _, directory in zones]
+        self._networks: list[str] = []
+        self._readers: list[ZoneReader] = []
+        self.use_zones(zones)
+        self._links = {alias.lower(): name for alias, name in (links or {}).items()}
         self._turn = 0
         self._epoll = select.epoll()
         self._udp, self._tcp = open_listeners() if listeners is None else listeners
         self._connections: dict[int, _Connection] = {}
-        self._forwarder = Forwarder(self._epoll, upstreams, host_namespace)
+        servers = HostServers() if upstreams is None else tuple(upstreams)
+        self._forwarder = Forwarder(self._epoll, servers, host_namespace)
         for sock in (self._udp, self._tcp):
             self._epoll.register(sock.fileno(), select.EPOLLIN)
+
+    def use_zones(self, zones: Sequence[tuple[str, str]]) -> None:
+        """Answer for these networks from now on: (network name, zone directory)."""
+        self._networks = [name for name, _ in zones]
+        self._readers = [ZoneReader(directory) for _, directory in zones]
 
     def close(self) -> None:
         self._forwarder.close()
@@ -207,16 +217,26 @@ class Responder:
         if query.kind == "PTR":
             named = [entry for entry in zone.find_address(entries, query.name) if is_live(entry)]
             return answer.build_names(query, [f"{x.container}.{x.network}" for x in named]) if named else b""
-        found = [entry for entry in zone.find(entries, query.name) if is_live(entry)]
+        name = self._links.get(query.name.rstrip(".").lower(), query.name)
+        found = [entry for entry in zone.find(entries, name) if is_live(entry)]
         if not found:
             return b""
-        if query.kind not in ("A", "ANY"):
-            return answer.build_addresses(query, [])
-        addresses = list(dict.fromkeys(entry.address for entry in found))
-        # Programs take the first: each question begins with another replica.
+        addresses: list[str] = []
+        for kind, of_family in (
+            ("A", [entry.address for entry in found]),
+            ("AAAA", [entry.address6 for entry in found]),
+        ):
+            if query.kind in (kind, "ANY"):
+                addresses += self._rotate(list(dict.fromkeys(filter(None, of_family))))
+        return answer.build_addresses(query, addresses)
+
+    def _rotate(self, addresses: list[str]) -> list[str]:
+        """Programs take the first: each question begins with another replica."""
+        if not addresses:
+            return []
         self._turn += 1
         first = self._turn % len(addresses)
-        return answer.build_addresses(query, addresses[first:] + addresses[:first])
+        return addresses[first:] + addresses[:first]
 
 
 def open_listeners() -> tuple[socket.socket, socket.socket]:
