@@ -132,8 +132,9 @@ class Builder:
         held: list[int] = []
         proxied: list[tuple[str, int]] = []
         listeners: list[int] = []
-        for request in self._task.spec.ports:
-            reservation = reserve(request)
+        # Closed when they are forgotten, so kept until the shim has them.
+        reservations = [reserve(request) for request in self._task.spec.ports]
+        for request, reservation in zip(self._task.spec.ports, reservations, strict=True):
             for address, bound in reservation.sockets.items():
                 use = plan_use(address, request.protocol, endpoint)
                 if use.translated:
