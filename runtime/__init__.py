@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from runtime.engine.engine import Engine
     from runtime.engine.execution import ExecRequest, run_attached, run_detached
     from runtime.engine.following import LogEvent, LogFollower
+    from runtime.engine.networks import NetworkRow
     from runtime.engine.stopping import Stopping
     from runtime.engine.subscription import Subscription
     from runtime.errors import (
@@ -50,6 +51,7 @@ _HOMES = {
     "run_detached": "runtime.engine.execution",
     "LogEvent": "runtime.engine.following",
     "LogFollower": "runtime.engine.following",
+    "NetworkRow": "runtime.engine.networks",
     "Stopping": "runtime.engine.stopping",
     "Subscription": "runtime.engine.subscription",
     "ConflictError": "runtime.errors",
@@ -113,6 +115,7 @@ __all__ = [
     "Ulimit",
     "UnsupportedError",
     "NetworkRequest",
+    "NetworkRow",
     "Pool",
     "check_free",
     "from_json",

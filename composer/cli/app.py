@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from composer.cli.app_networks import network_app
 from composer.cli.context import Context, GlobalOptions
 from composer.version import VERSION
 
@@ -22,6 +23,7 @@ app = typer.Typer(
 )
 image_app = typer.Typer(help="Images in the local store.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(image_app, name="image")
+app.add_typer(network_app, name="network")
 
 Services = Annotated[list[str] | None, typer.Argument(metavar="[SERVICE...]", help="Only these services.")]
 Timeout = Annotated[
@@ -234,6 +236,18 @@ def restart(
 ) -> None:
     """Stop and start containers."""
     _run(context, "restart", locals())
+
+
+@app.command()
+def port(
+    context: typer.Context,
+    service: Annotated[str, typer.Argument(metavar="SERVICE")],
+    private_port: Annotated[str, typer.Argument(metavar="PRIVATE_PORT")],
+    protocol: Annotated[str, typer.Option("--protocol", help="tcp, udp or sctp.")] = "tcp",
+    number: Annotated[int, typer.Option("--index", help="The container's number.")] = 0,
+) -> None:
+    """Print the host's address that leads to a port of a container."""
+    _run(context, "port", locals())
 
 
 @app.command()

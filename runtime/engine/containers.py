@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from runtime.engine.subscription import Subscription, subscribe
 from runtime.errors import ConflictError, EngineError, NotFoundError, StateError
 from runtime.oci import container_spec
-from runtime.oci.container_spec import ContainerSpec
+from runtime.oci.container_spec import ContainerSpec, NetworkAttachment
 from runtime.shim import control
 from runtime.shim.state import CREATED, EXITED, ExitRecord, LiveState, read_exit_record, read_live_state
 from runtime.store.locks import is_locked
@@ -277,6 +277,20 @@ class Containers:
     def subscribe(self, container_id: str) -> Subscription | None:
         """News of a container; None if it has no shim."""
         return subscribe(self, container_id)
+
+    # ---- networks
+
+    def connect(self, container: Container, attachment: NetworkAttachment) -> None:
+        """Put a container into a network, at once if it runs. Raises ConflictError, NotFoundError, StateError."""
+        from runtime.engine.connecting import connect
+
+        connect(self._engine, container, attachment)
+
+    def disconnect(self, container: Container, network: str) -> None:
+        """Take a container out of a network, at once if it runs. Raises NotFoundError, StateError."""
+        from runtime.engine.connecting import disconnect
+
+        disconnect(self._engine, container, network)
 
     # ---- repairing
 

@@ -35,6 +35,16 @@ class NetworkRow(NamedTuple):
     record: NetworkRecord
 
 
+class Member(NamedTuple):
+    """A container's place in a network; addresses with their prefix length, "" = none."""
+
+    container_id: str
+    name: str
+    mac: str
+    address: str
+    address6: str
+
+
 class Networks:
     """The networks of one engine."""
 
@@ -56,9 +66,34 @@ class Networks:
         return [_row(row) for row in rows]
 
     def find(self, name: str) -> NetworkRow | None:
-        """The network of a real name, or None."""
-        row = self._database.row("SELECT * FROM networks WHERE name = ?", name)
+        """The network of a real name, an id or the beginning of one; None if there is none or several."""
+        row = self._database.row("SELECT * FROM networks WHERE name = ? OR id = ?", name, name)
+        if row is None and len(name) >= 4:
+            rows = self._database.rows("SELECT * FROM networks WHERE substr(id, 1, ?) = ?", len(name), name)
+            row = rows[0] if len(rows) == 1 else None
         return None if row is None else _row(row)
+
+    def members(self, network_id: str) -> tuple[Member, ...]:
+        """The containers of a network with their addresses, by name."""
+        row = self._database.row("SELECT record FROM networks WHERE id = ?", network_id)
+        if row is None:
+            return ()
+        record = _record(row["record"])
+        rows = self._database.rows(
+            "SELECT endpoints.*, containers.name FROM endpoints JOIN containers ON container_id = containers.id"
+            " WHERE network_id = ? ORDER BY containers.name",
+            network_id,
+        )
+        return tuple(
+            Member(
+                row["container_id"],
+                row["name"],
+                row["mac"],
+                _with_length(record, row["address"]),
+                _with_length(record, row["address6"]),
+            )
+            for row in rows
+        )
 
     def users(self, network_id: str) -> tuple[str, ...]:
         """Names of the containers that have an address in a network."""
@@ -180,6 +215,15 @@ class Networks:
                 links.delete_bridge(host, record.bridge)
         remove_tree(os.path.dirname(self._paths.zone(row.id)))
         self._database.execute("DELETE FROM networks WHERE id = ?", row.id)
+
+
+def _with_length(record: NetworkRecord, address: str | None) -> str:
+    if not address:
+        return ""
+    number, bits = ipam.parse_address(address), 128 if ipam.is_ipv6(address) else 32
+    subnets = (ipam.parse_subnet(pool.subnet) for pool in record.pools)
+    length = next((s.length for s in subnets if s.bits == bits and s.network <= number <= s.last), bits)
+    return f"{address}/{length}"
 
 
 def _row(row: sqlite3.Row) -> NetworkRow:

@@ -8,7 +8,7 @@ import errno
 import os
 from collections.abc import Sequence
 
-from runtime.errors import ConflictError, NotFoundError
+from runtime.errors import ConflictError, NotFoundError, UnsupportedError
 from runtime.linux.conntrack import Conntrack
 from runtime.linux.netlink import NetlinkError
 from runtime.linux.nfnetlink import Nfnetlink
@@ -104,7 +104,7 @@ class HostNetwork:
                 self.rtnetlink.flush()
             except NetlinkError as error:
                 if any(number != errno.EEXIST for _, number, _ in error.failed):
-                    raise
+                    raise _unsupported(endpoints, error) or error from error
                 # The namespace of this container's last shim has not vanished yet, and its links with it.
                 self._replace_links(endpoints, first, namespace, error)
         finally:
@@ -205,6 +205,16 @@ class HostNetwork:
             (self.firewall6, [port for port in ports if is_ipv6(port.container_ip)]),
         )
         return [(firewall, of_family) for firewall, of_family in families if of_family]
+
+
+def _unsupported(endpoints: Sequence[Endpoint], error: NetlinkError) -> UnsupportedError | None:
+    """The error for a driver that this kernel does not have, None where that is not the matter."""
+    if error.errno != errno.EOPNOTSUPP:
+        return None
+    drivers = " or ".join(sorted({endpoint.driver for endpoint in endpoints}))
+    return UnsupportedError(
+        f"the kernel refused a {drivers} link: not supported", hint=f"load the module {drivers}"
+    )
 
 
 def _add_addresses(inside: Rtnetlink, index: int, endpoint: Endpoint) -> None:

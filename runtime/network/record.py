@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from runtime.network.dns.zone import Entry
+
 
 class Pool(NamedTuple):
     """One subnet of a network; `gateway` "" = none (internal networks still have the bridge's address there)."""
@@ -77,6 +79,17 @@ class Endpoint(NamedTuple):
     def address(self, *, ipv6: bool = False) -> str:
         """The endpoint's address of a family, "" if it has none."""
         return next((item.address for item in self.addresses if item.is_ipv6 == ipv6), "")
+
+    def zone_entry(self, container: str, lock: str) -> Entry:
+        """What DNS says of the endpoint for as long as somebody holds `lock`."""
+        return Entry(
+            names=self.names,
+            address=self.address(),
+            address6=self.address(ipv6=True),
+            container=container,
+            network=self.network_name,
+            live=lock,
+        )
 
 
 def to_json(record: NetworkRecord) -> dict[str, object]:

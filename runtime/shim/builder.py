@@ -39,7 +39,6 @@ from runtime.linux.seccomp import load_program
 from runtime.network import etc_files
 from runtime.network.dns.entries import write_entry
 from runtime.network.dns.server import open_listeners
-from runtime.network.dns.zone import Entry
 from runtime.network.endpoint import HostNetwork
 from runtime.network.firewall.rules import PublishedPort
 from runtime.network.ports import plan_use, publishing_endpoint, reserve
@@ -284,14 +283,7 @@ class Builder:
             self._host.publish(self._published)
         task = self._task
         for endpoint in task.endpoints:
-            entry = Entry(
-                names=endpoint.names,
-                address=endpoint.address(),
-                address6=endpoint.address(ipv6=True),
-                container=task.spec.name,
-                network=endpoint.network_name,
-                live=f"{self._directory}/lock",
-            )
+            entry = endpoint.zone_entry(task.spec.name, f"{self._directory}/lock")
             write_entry(task.paths.zone(endpoint.network_id), task.container_id, entry)
 
 

@@ -18,6 +18,7 @@ from runtime.errors import EngineError, StartError
 from runtime.linux.syscalls import signalfd
 from runtime.network.dns.server import Responder
 from runtime.network.proxy import Proxy
+from runtime.network.record import endpoint_from_json
 from runtime.oci.spec import Process
 from runtime.shim import control
 from runtime.shim.health import plan_probe
@@ -277,6 +278,9 @@ class Supervisor:
         elif operation == "subscribe":
             self._subscribers.add(client.fileno())
             self._answer(client, self._summary())
+        elif operation == "networks":
+            self._world.use_endpoints(tuple(endpoint_from_json(item) for item in message["endpoints"]))
+            self._answer(client, {"ok": True})
         elif operation == "exec":
             self._answer(client, {"ok": True, "pid": self._exec(message["process"])})
         else:

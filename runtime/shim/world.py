@@ -19,6 +19,7 @@ from runtime.network.dns.server import Responder
 from runtime.network.endpoint import HostNetwork
 from runtime.network.firewall.rules import PublishedPort
 from runtime.network.proxy import Forward, Proxy
+from runtime.network.record import Endpoint
 from runtime.oci.spec import Spec
 from runtime.shim import line
 from runtime.shim.builder import be_builder, load_spec
@@ -167,12 +168,22 @@ class World:
         """What answers in the container's name; all of them are watched in the same way."""
         return tuple(server for server in (self.responder, self.proxy) if server is not None)
 
+    def use_endpoints(self, endpoints: tuple[Endpoint, ...]) -> None:
+        """The container has been put into other networks by a command: answer for these, and leave these at the end."""
+        self._task = self._task._replace(endpoints=endpoints)
+        if self.responder is not None:
+            self.responder.use_zones(self._zones())
+
+    def _zones(self) -> list[tuple[str, str]]:
+        task = self._task
+        return [(item.network_name, task.paths.zone(item.network_id)) for item in task.endpoints]
+
     def _make_responder(self, descriptors: tuple[int, ...]) -> None:
         udp, tcp = descriptors
         task = self._task
         internal = all(endpoint.internal for endpoint in task.endpoints)
         self.responder = Responder(
-            [(item.network_name, task.paths.zone(item.network_id)) for item in task.endpoints],
+            self._zones(),
             () if internal else task.spec.dns or None,
             host_namespace=self._host_namespace,
             links=dict(task.spec.links),
