@@ -178,6 +178,7 @@ def test_nft_lists_what_was_meant(host: Host) -> None:
         "type inet_proto . inet_service : ipv4_addr . inet_service",
         "tcp . 8080 : 172.18.0.2 . 80",
         '"br-a" . "br-a"',
+        'elements = { "br-a" }',
         "type filter hook prerouting priority raw; policy accept;",
         'iifname != "lo" ip daddr 127.0.0.0/8 drop',
         "type nat hook prerouting priority dstnat; policy accept;",
