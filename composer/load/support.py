@@ -67,6 +67,7 @@ def unsupported(tree: Mapping[str, Any], active: Iterable[str], marks: Marks) ->
             yield _line(where, marks, f"service {name!r}: {dotted(path)} is not honoured yet")
         yield from _operators(name, tree["services"][name], marks)
         yield from _drive_letters(name, tree["services"][name], marks)
+        yield from _discarded_ports(name, tree["services"][name], marks)
     for section, honoured in HONOURED_RESOURCE.items():
         for key, item in (tree.get(section) or {}).items():
             for attribute in item or ():
@@ -111,6 +112,14 @@ def _drive_letters(name: str, service: Mapping[str, Any], marks: Marks) -> Itera
                     f"service {name!r}: {path!r} is read as a Windows path; volume names need two letters"
                 )
                 yield _line(("services", name, "volumes", index), marks, message)
+
+
+def _discarded_ports(name: str, service: Mapping[str, Any], marks: Marks) -> Iterator[str]:
+    if service.get("ports") and service.get("network_mode") in ("host", "none"):
+        message = (
+            f"service {name!r}: published ports have no effect with network_mode {service['network_mode']}"
+        )
+        yield _line(("services", name, "ports"), marks, message)
 
 
 def _line(path: Path, marks: Marks, message: str) -> str:

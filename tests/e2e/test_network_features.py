@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,25 @@ import pytest
 from tests.e2e.test_networks import SERVER, fetch
 from tests.project import Project
 
+# At most 500 under way at once; prints how many were answered with one address.
+QUESTIONS = """
+import os, socket, struct
+question = b"\\1a\\0" + struct.pack("!HH", 1, 1)
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sock.connect(("127.0.0.11", 53))
+sock.settimeout(5)
+sent = answered = 0
+while answered < 10000:
+    while sent < 10000 and sent - answered < 500:
+        if sent % 100 == 0:
+            sock.send(os.urandom(sent % 300))
+        sock.send(struct.pack("!HHHHHH", 0x7000 + sent % 4096, 0x100, 1, 0, 0, 0) + question)
+        sent += 1
+    message = sock.recv(512)
+    if message[0] & 0xF0 == 0x70 and struct.unpack("!H", message[6:8])[0] == 1:
+        answered += 1
+print(answered)
+"""
 SLEEP = "command: sleep 1000, init: true"
 needs_ipv6 = pytest.mark.skipif(not os.path.exists("/proc/net/if_inet6"), reason="this kernel has no IPv6")
 
@@ -120,6 +140,41 @@ def test_the_network_of_another_service(project: Project) -> None:
     assert "root:x:0" in project.exec("side", "wget", "-qO-", "http://127.0.0.1/passwd")
     project.run("up", "-d", "--force-recreate", "-t", "0")
     assert "root:x:0" in project.exec("side", "wget", "-qO-", "http://127.0.0.1/passwd")
+    project.run("down", "-t", "0")
+
+
+def test_ports_without_a_network_of_their_own(project: Project) -> None:
+    project.write(
+        f"""
+        services:
+          web: {{image: IMAGE, {SLEEP}}}
+          side: {{image: IMAGE, {SLEEP}, network_mode: "service:web", ports: ["PORT0:80"]}}
+        """
+    )
+    assert "can't have ports of its own" in project.run("up", "-d", code=1).stderr
+    assert project.ps() == {}
+    project.write(f"services: {{web: {{image: IMAGE, {SLEEP}, network_mode: host, ports: ['PORT0:80']}}}}\n")
+    assert "compose.yaml:1:" in (warning := project.run("up", "-d").stderr) and "no effect" in warning
+    project.run("down", "-t", "0")
+
+
+def test_ten_thousand_questions(project: Project) -> None:
+    """All are answered, however fast they come, and garbage in between changes nothing."""
+    project.write("services: {a: {image: IMAGE, command: sleep 1000, init: true}}\n")
+    project.run("up", "-d")
+    (shim,) = [
+        json.loads(path.read_text())["shim_pid"]
+        for path in Path(project.paths.state).glob("containers/*/state.json")
+    ]
+    child = subprocess.run(
+        ["nsenter", "-t", str(shim), "-n", sys.executable, "-I", "-c", QUESTIONS],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert child.stdout.split() == ["10000"]
+    assert resolve(project, "a", "a")
     project.run("down", "-t", "0")
 
 
