@@ -14,6 +14,7 @@ from runtime.engine import addresses
 from runtime.errors import ConflictError, NotFoundError, StateError
 from runtime.linux import constants as k
 from runtime.linux import syscalls
+from runtime.network import etc_files
 from runtime.network.dns.entries import remove_entry, write_entry
 from runtime.network.endpoint import HostNetwork
 from runtime.network.record import Endpoint, endpoint_to_json
@@ -44,6 +45,9 @@ def connect(engine: "Engine", container: "Container", attachment: NetworkAttachm
             _in_namespace(engine, container, lambda host: host.connect(new, others))
             lock = f"{engine.paths.live(container.id)}/lock"
             write_entry(engine.paths.zone(new.network_id), container.id, new.zone_entry(container.name, lock))
+            name = spec.hostname or container.id[:12]
+            more = etc_files.own_lines(name, spec.domainname, _addresses(new))
+            _edit_hosts(engine, container, lambda text: text + more)
     _tell(engine, container, endpoints)
 
 
@@ -64,6 +68,7 @@ def disconnect(engine: "Engine", container: "Container", network: str) -> None:
         if container.is_live:
             remove_entry(engine.paths.zone(gone.network_id), container.id)
             _in_namespace(engine, container, lambda host: host.disconnect(gone, others))
+            _edit_hosts(engine, container, lambda text: etc_files.without_addresses(text, _addresses(gone)))
     _tell(engine, container, others)
 
 
@@ -79,6 +84,23 @@ def _connectable(container: "Container") -> ContainerSpec:
 def _save(engine: "Engine", container: "Container", spec: ContainerSpec) -> None:
     text = json.dumps(container_spec.to_json(spec))
     engine.database.execute("UPDATE containers SET spec = ? WHERE id = ?", text, container.id)
+
+
+def _addresses(endpoint: Endpoint) -> tuple[str, ...]:
+    return tuple(item.address for item in endpoint.addresses)
+
+
+def _edit_hosts(engine: "Engine", container: "Container", edit: Callable[[str], str]) -> None:
+    """Change a running container's hosts file in place: it is mounted, so that a new file would not be seen."""
+    try:
+        with open(f"{engine.paths.live(container.id)}/etc/hosts", "r+", errors="surrogateescape") as file:
+            text = edit(file.read())
+            file.seek(0)
+            file.write(text)
+            file.truncate()
+    except FileNotFoundError:
+        # The container has ended at this moment.
+        pass
 
 
 def _tell(engine: "Engine", container: "Container", endpoints: Sequence[Endpoint]) -> None:

@@ -13,6 +13,7 @@ database, never a shim.
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -20,6 +21,7 @@ from runtime.errors import StateError
 from runtime.store.paths import Paths
 
 SCHEMA_VERSION = 2
+_TIMEOUT_S = 30.0  # how long a command waits for another one's transaction
 
 _SCHEMA = """
 CREATE TABLE containers (
@@ -84,7 +86,7 @@ class Database:
         """
         try:
             os.makedirs(paths.data, mode=0o711, exist_ok=True)
-            self._connection = sqlite3.connect(paths.database, timeout=30.0, isolation_level=None)
+            self._connection = sqlite3.connect(paths.database, timeout=_TIMEOUT_S, isolation_level=None)
             self._connection.row_factory = sqlite3.Row
             self._prepare(paths)
         except PermissionError as error:
@@ -106,10 +108,22 @@ class Database:
         self._connection.execute("PRAGMA foreign_keys = ON")
         if version == 0:
             os.chmod(paths.database, 0o600)
-            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._use_wal()
         if version < SCHEMA_VERSION:
             with self.transaction():
                 self._upgrade()
+
+    def _use_wal(self) -> None:
+        """Switch to WAL mode. Where somebody else does it at this moment SQLite does not wait, whatever its time-out."""
+        deadline = time.monotonic() + _TIMEOUT_S
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
 
     def _upgrade(self) -> None:
         version = self._connection.execute("PRAGMA user_version").fetchone()[0]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -330,6 +331,7 @@ def test_network_commands(project: Project) -> None:
     project.run("network", "connect", "--alias", "nick", "extra", "project-a-1")
     project.run("network", "connect", "--ip", "10.80.0.99", made[:12], "project-b-1")
     assert addresses(project, "a", "eth1") == ["10.80.0.3/24"]
+    assert "10.80.0.3\t" in project.exec("a", "cat", "/etc/hosts")
     assert resolve(project, "b", "nick") == {"10.80.0.3"}
     assert "project-b-1.extra" in project.exec("a", "nslookup", "10.80.0.99")
     project.exec("a", "ping", "-c1", "-W1", "10.80.0.99")
@@ -349,6 +351,7 @@ def test_network_commands(project: Project) -> None:
     for name in ("project-a-1", "project-b-1"):
         project.run("network", "disconnect", "extra", name)
     assert "eth1" not in project.exec("b", "ip", "link")
+    assert "10.80.0." not in project.exec("b", "cat", "/etc/hosts")
     assert "NXDOMAIN" in project.run("exec", "-T", "b", "nslookup", "-type=a", "nick", code=1).stdout
     assert "extra" in project.run("network", "prune", "-f").stdout
     assert "not found" in project.run("network", "inspect", "extra", code=1).stderr
@@ -437,3 +440,64 @@ def test_many_services_in_several_networks(project: Project) -> None:
         "NXDOMAIN" in project.run("exec", "-T", "s0", "nslookup", "-type=a", "s1.project_n0", code=1).stdout
     )
     project.run("down", "-t", "0", timeout_s=120)
+
+
+def test_a_proxy_follows_a_service_as_it_scales(project: Project) -> None:
+    """nginx with `resolver 127.0.0.11`, as configurations in the wild have it; getent and dig agree with it."""
+    for program in ("nginx", "dig", "curl"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed")
+    (project.folder / "nginx.conf").write_text(
+        """
+        daemon off; error_log stderr; pid /tmp/nginx.pid;
+        events {}
+        http {
+          access_log off;
+          resolver 127.0.0.11 valid=1s;
+          server { listen 8000; location / { set $up http://app:8000; proxy_pass $up; proxy_connect_timeout 1s; } }
+        }
+        """
+    )
+    project.write(
+        """
+        services:
+          front:
+            image: host:/
+            command: nginx -c /nginx.conf
+            init: true
+            stop_signal: SIGTERM
+            volumes: ["./nginx.conf:/nginx.conf:ro"]
+            tmpfs: [/var/lib/nginx, /var/log/nginx]
+            ports: ["PORT0:8000"]
+          app:
+            image: host:/
+            command: sh -c 'mkdir /w && hostname > /w/index.html && exec python3 -m http.server -d /w 8000'
+            init: true
+            scale: 2
+        """
+    )
+    project.run("up", "-d")
+
+    def fetched() -> str:
+        command = ["curl", "-sf", "-m", "3", f"http://127.0.0.1:{project.ports[0]}/"]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+    def answering(number: int) -> set[str]:
+        """Who answers, asked until there are so many of them."""
+        deadline = time.monotonic() + 20
+        seen: set[str] = set()
+        while len(seen) < number and time.monotonic() < deadline:
+            seen |= {fetched()} - {""}
+        return seen
+
+    assert len(answering(2)) == 2
+    project.run("up", "-d", "--scale", "app=3")
+    assert len(answering(3)) == 3
+    project.run("up", "-d", "--scale", "app=1", "-t", "0")
+    time.sleep(1.5)  # what nginx may remember
+    assert len({fetched() for _ in range(5)}) == 1
+    (one,) = project.exec("front", "dig", "+short", "app").split()
+    assert project.exec("front", "dig", "+tcp", "+short", "app").split() == [one]
+    assert project.exec("front", "getent", "ahostsv4", "app").split()[0] == one
+    assert "NXDOMAIN" in project.exec("front", "dig", "nosuch.project_default")
+    project.run("down", "-t", "0")

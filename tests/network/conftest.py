@@ -183,6 +183,11 @@ class Host(Space):
         self.gone.append(host)
         return host.firewall
 
+    def firewall6(self) -> Firewall:
+        host = HostNetwork(TABLE)
+        self.gone.append(host)
+        return host.firewall6
+
     def release(self) -> None:
         for host in self.gone:
             host.close()

@@ -87,3 +87,42 @@ def test_iptables_legacy_for_real(host: Host) -> None:
     host.firewall().remove_network(network.bridge, prefix(network))
     assert run("iptables-legacy", "-S") == "-P INPUT ACCEPT\n-P FORWARD DROP\n-P OUTPUT ACCEPT\n"
     keep.close()
+
+
+def test_firewalld_rejects_at_the_end_of_a_chain_that_accepts(host: Host) -> None:
+    outside = host.outside()
+    run(
+        "nft",
+        "add table inet firewalld;"
+        "add chain inet firewalld filter_FORWARD { type filter hook forward priority 10; policy accept; };"
+        "add rule inet firewalld filter_FORWARD ct state established,related accept;"
+        "add rule inet firewalld filter_FORWARD reject with icmpx admin-prohibited",
+    )
+    before = run("nft", "list", "ruleset")
+    network = host.network("a", "172.18.0.0/20", "fd00:1::/64")
+    container, _, _ = host.container(network)
+    keep = [outside.listen(80), outside.listen(81, "::")]
+    assert container.connects("198.51.100.2", 80) and container.connects("2001:db8::2", 81)
+    assert run("nft", "list", "ruleset").count('comment "pycompose br-a"') == 2
+    host.firewall().remove_network(network.bridge, [])
+    host.firewall6().remove_network(network.bridge, [])
+    assert run("nft", "list", "ruleset") == before
+    assert len(keep) == 2
+
+
+def test_dockers_chains_of_both_families(host: Host) -> None:
+    outside = host.outside()
+    for family in ("ip", "ip6"):
+        run(
+            "nft",
+            f"add table {family} filter; add chain {family} filter DOCKER-USER;"
+            f"add chain {family} filter FORWARD {{ type filter hook forward priority 0; policy drop; }};"
+            f"add rule {family} filter FORWARD jump DOCKER-USER; add rule {family} filter DOCKER-USER return",
+        )
+    network = host.network("a", "172.18.0.0/20", "fd00:1::/64")
+    container, _, _ = host.container(network)
+    keep = [outside.listen(80), outside.listen(81, "::")]
+    assert container.connects("198.51.100.2", 80) and container.connects("2001:db8::2", 81)
+    for family in ("ip", "ip6"):
+        assert run("nft", "list", "chain", family, "filter", "DOCKER-USER").count("pycompose br-a") == 2
+    assert len(keep) == 2

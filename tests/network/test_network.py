@@ -102,6 +102,47 @@ def test_published_udp(host: Host) -> None:
         assert client.recvfrom(100) == (b"QUESTION", (address, 5353))
 
 
+def test_published_sctp(host: Host) -> None:
+    outside = host.outside()
+    network = host.network("a", "172.18.0.0/20")
+    container, (ip,), published = host.container(network)
+    try:
+        with container.inside():
+            server = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_SCTP)
+    except OSError:
+        pytest.skip("this kernel has no SCTP")
+    server.bind(("", 9))
+    server.listen()
+    published.publish([PublishedPort("", 9000, "sctp", ip, 9)])
+    with outside.inside():
+        client = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_SCTP)
+    client.settimeout(3)
+    client.connect(("198.51.100.1", 9000))
+    assert server.accept()[1][0] == "198.51.100.2"
+
+
+def test_isolated_ports_of_a_bridge(host: Host) -> None:
+    outside = host.outside()
+    network = host.network("a", "172.18.0.0/20")
+    one, (one_ip,), published = host.container(network, isolated=True)
+    two, _, _ = host.container(network, isolated=True)
+    keep = [one.listen(80), outside.listen(80)]
+    assert not two.connects(one_ip, 80, QUICK)
+    assert host.connects(one_ip, 80) and two.connects("198.51.100.2", 80)
+    published.publish([PublishedPort("", 8080, "tcp", one_ip, 80)])
+    assert outside.connects("198.51.100.1", 8080)
+    assert len(keep) == 2
+
+
+def test_packets_leave_with_their_own_address(host: Host) -> None:
+    outside = host.outside()
+    network = host.network("a", "172.18.0.0/20", masquerade=False)
+    container, (ip,), _ = host.container(network)
+    server = outside.listen(80)
+    assert container.connects("198.51.100.2", 80)
+    assert server.accept()[1][0] == ip
+
+
 def test_networks_are_isolated(host: Host) -> None:
     outside = host.outside()
     first, second = host.network("a", "172.18.0.0/20"), host.network("b", "172.18.16.0/20")
