@@ -114,7 +114,7 @@ class Database:
                 self._upgrade()
 
     def _use_wal(self) -> None:
-        """Switch to WAL mode. Where somebody else does it at this moment SQLite does not wait, whatever its time-out."""
+        """Switch to WAL mode; where somebody else is at it this moment SQLite does not wait, whatever its time-out."""
         deadline = time.monotonic() + _TIMEOUT_S
         while True:
             try:
