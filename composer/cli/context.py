@@ -64,7 +64,7 @@ class Context:
         if "-" in options.file and self._stdin_text is None:
             self._stdin_text = sys.stdin.read()
         return LoadOptions(
-            cwd=os.getcwd(),
+            cwd=_working_directory(),
             environ=dict(os.environ),
             files=options.file,
             project_name=options.project_name,
@@ -94,3 +94,14 @@ class Context:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _working_directory() -> str:
+    """As the shell names it, so that a project below a symbolic link is called after the link."""
+    named = os.environ.get("PWD", "")
+    try:
+        if named.startswith("/") and os.path.samefile(named, "."):
+            return named
+    except OSError:
+        pass
+    return os.getcwd()

@@ -167,6 +167,8 @@ def _hosts(pair: Pair) -> Pair:
         for index, item in enumerate(value or ()):
             cut = "=" if "=" in item else ":"
             name, separator, address = item.partition(cut)
+            if not name:
+                raise _PartError(f"{item!r} has no name; write NAME=ADDRESS", (index,))
             if not separator:
                 raise _PartError(f"{item!r} has no address; write NAME=ADDRESS", (index,))
             entries.append((index, name, address))

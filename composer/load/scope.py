@@ -13,8 +13,8 @@ from composer.load.canonical import canonicalize
 from composer.load.interpolate import Interpolator
 from composer.load.merge import merge_documents
 from composer.load.origins import Document, Marks, Path, Report
+from composer.load.quick_check import Check
 from composer.load.reset import apply_resets
-from composer.load.schema import validate
 from composer.load.source import STDIN, Source, Variables
 from composer.load.unique import enforce
 from composer.load.yaml_text import parse_documents
@@ -25,6 +25,7 @@ class Shared(NamedTuple):
 
     source: Source
     schema: Mapping[str, Any]
+    is_valid: Check
     home: str
     interpolate: bool
     resolve_paths: bool
@@ -76,7 +77,10 @@ class Scope:
         own = include.apply(self, own, path, report)
         own = extends.apply(self, own, path, merged, report)
         merged = merge_documents(apply_resets(merged, document.resets), own, report)
-        validate(merged, self.shared.schema, report)
+        if not self.shared.is_valid(merged.value):
+            from composer.load.schema import validate  # costs more than a whole load
+
+            validate(merged, self.shared.schema, report)
         self.stop(report)
         merged = canonicalize(merged, report)
         self.stop(report)

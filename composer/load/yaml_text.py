@@ -120,7 +120,7 @@ class _Builder:
         out: dict[str, Any] = {}
         lines: dict[str, int] = {}
         for key_node, value_node in node.value:
-            if key_node.tag == PLAIN and key_node.value == "<<":
+            if _is_merge_key(key_node):
                 continue
             key = self._key(key_node, path)
             if key is None:
@@ -136,7 +136,7 @@ class _Builder:
             child.origin = self.origin(key_node)
             marks.children[key] = child
         for key_node, value_node in node.value:
-            if key_node.tag == PLAIN and key_node.value == "<<":
+            if _is_merge_key(key_node):
                 self._merge_key(value_node, path, depth, out, marks, lines)
         return out
 
@@ -165,3 +165,7 @@ class _Builder:
                 if key not in own and key not in out:
                     out[key] = value[key]
                     marks.children[key] = child.child(key)
+
+
+def _is_merge_key(node: Any) -> bool:
+    return node.value == "<<" and node.tag in (PLAIN, YAML + "merge")

@@ -9,18 +9,21 @@ from composer.load.origins import Path
 from composer.load.rules import RuleTable
 
 _USER: RuleTable[bool] = RuleTable(dict.fromkeys(USER_MAPS, True))
+_ULIMITS: RuleTable[bool] = RuleTable(
+    {"services.*.ulimits.*": True, "services.*.build.ulimits.*": True}
+)
 _FIRST = ("name", "services", "networks", "volumes", "secrets", "configs", "models")
 
 
 def render_config(tree: Mapping[str, Any], *, format: str) -> str:
     """The tree as "yaml" or "json", ending with a line feed.
 
-    JSON leaves out x- keys below the top level, as the reference does. A reader that follows YAML 1.1 or 1.2 gets
+    JSON leaves out x- keys below the top level and limits of 0, as the reference does. A reader that follows YAML 1.1 or 1.2 gets
     the same values from the YAML text.
     """
     ordered = {key: tree[key] for key in (*_FIRST, *sorted(set(tree) - set(_FIRST))) if key in tree}
     if format == "json":
-        return json.dumps(_without_extensions(ordered, ()), indent=2, ensure_ascii=False) + "\n"
+        return json.dumps(_as_the_reference(ordered, ()), indent=2, ensure_ascii=False) + "\n"
     import yaml
 
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -35,16 +38,19 @@ def render_config(tree: Mapping[str, Any], *, format: str) -> str:
     return text
 
 
-def _without_extensions(value: Any, path: Path) -> Any:
+def _as_the_reference(value: Any, path: Path) -> Any:
+    if _ULIMITS.find(path):
+        limits = value if isinstance(value, dict) else {} if value == 0 else None
+        return value if limits is None else {key: limits[key] for key in sorted(limits) if limits[key] != 0}
     if isinstance(value, list):
-        return [_without_extensions(item, (*path, index)) for index, item in enumerate(value)]
+        return [_as_the_reference(item, (*path, index)) for index, item in enumerate(value)]
     if not isinstance(value, dict):
         return value
     if path and isinstance(path[0], str) and path[0].startswith("x-"):
         return value
     keep = not path or _USER.find(path)
     return {
-        key: _without_extensions(value[key], (*path, key))
+        key: _as_the_reference(value[key], (*path, key))
         for key in (value if not path else sorted(value))
         if keep or not key.startswith("x-")
     }

@@ -1,0 +1,87 @@
+"""What `config` prints where nothing is cached: loads the project and makes the text that was asked for."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from composer.cli.config import Arguments, Rendered
+from composer.errors import SelectionError
+from composer.load.options import LoadOptions
+from composer.load.pipeline import load_project
+from composer.load.result import LoadResult
+from composer.output.config_text import render_config
+
+
+def render(options: LoadOptions, arguments: Arguments) -> Rendered:
+    """Raises LoadError, SelectionError."""
+    result = load_project(options)
+    return Rendered(
+        text=_text(result, arguments),
+        warnings=result.warnings,
+        inputs=tuple(path for path, _ in result.inputs),
+        variables=result.variables,
+    )
+
+
+def _text(result: LoadResult, arguments: Arguments) -> str:
+    if arguments.quiet:
+        return ""
+    if arguments.list_hashes:
+        return _lines(_hashes(result, arguments.list_hashes))
+    if arguments.list_environment:
+        return _lines(f"{name}={value}" for name, value in sorted(result.environment().items()))
+    if arguments.list_variables:
+        from composer.output.variables import render_variables
+
+        return render_variables(result.documents, as_json=arguments.format == "json")
+    if arguments.explain:
+        from composer.output.origins import explain
+
+        return explain(result, arguments.explain)
+    names = _names(arguments, result.tree)
+    if names is not None:
+        return _lines(names)
+    text = render_config(result.tree, format=arguments.format or "yaml")
+    if arguments.origins:
+        from composer.output.origins import annotate
+
+        return annotate(text, result.marks)
+    return text
+
+
+def _lines(lines: Any) -> str:
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _names(arguments: Arguments, tree: Mapping[str, Any]) -> list[str] | None:
+    """What --services, --volumes, … print; None if the whole model is wanted."""
+    services = tree.get("services") or {}
+    if arguments.list_services:
+        return sorted(services)
+    if arguments.list_volumes:
+        return sorted(tree.get("volumes") or {})
+    if arguments.list_networks:
+        return sorted(tree.get("networks") or {})
+    if arguments.list_models:
+        models = tree.get("models") or {}
+        used = sorted({key for service in services.values() for key in service.get("models") or ()})
+        return [models[key]["model"] for key in used if key in models]
+    if arguments.list_images:
+        return [
+            service.get("image") or f"{tree.get('name', '')}-{name}"
+            for name, service in sorted(services.items())
+        ]
+    if arguments.list_profiles:
+        return sorted({profile for service in services.values() for profile in service.get("profiles") or ()})
+    return None
+
+
+def _hashes(result: LoadResult, wanted: str) -> list[str]:
+    """`SERVICE HASH` of the services named (`*` = all): the hash that decides whether `up` recreates containers."""
+    from composer.translate import translate_project
+
+    services = {service.name: service for service in translate_project(result).services}
+    names = list(services) if wanted == "*" else wanted.split(",")
+    for name in names:
+        if name not in services:
+            raise SelectionError(f"no such service: {name}", hint="services: " + ", ".join(sorted(services)))
+    return [f"{name} {services[name].config_hash}" for name in sorted(set(names))]
