@@ -49,12 +49,12 @@ def translate_project(result: LoadResult) -> Desired:
         networks=tuple(
             _desired_network(key, network, project.name, result.marks)
             for key, network in project.networks.items()
-            if key in used_networks
+            if key in used_networks or result.all_resources
         ),
         volumes=tuple(
             _desired_volume(key, volume, project.name, result.marks)
             for key, volume in project.volumes.items()
-            if key in used_volumes
+            if key in used_volumes or result.all_resources
         ),
         inactive=project.inactive,
         all_volumes=tuple(volume.name for volume in project.volumes.values() if not volume.external),

@@ -75,7 +75,8 @@ def _check(arguments: Arguments) -> None:
     ):
         if wanted:
             raise ComposeError(
-                f"{option} asks a registry, which this release cannot do", hint="write IMAGE@DIGEST in the file"
+                f"{option} asks a registry, which this release cannot do",
+                hint="write IMAGE@DIGEST in the file",
             )
 
 
@@ -101,14 +102,15 @@ def _load_options(context: Context, arguments: Arguments) -> LoadOptions:
 def _text(context: Context, options: LoadOptions, arguments: Arguments) -> tuple[str, tuple[str, ...]]:
     # The whole environment is printed, not only what was consulted: nothing to keep.
     folder = "" if arguments.list_environment else context.cache_folder
-    path = load_cache.entry(folder, "config", options, *arguments._replace(output=""))
+    separator = "_" if context.compatibility else "-"
+    path = load_cache.entry(folder, "config", options, separator, *arguments._replace(output=""))
     known = load_cache.look_up(path, options)
     if known is not None and isinstance(known.get("text"), str) and isinstance(known.get("warnings"), list):
         return known["text"], tuple(known["warnings"])
     started_ns = load_cache.now_ns()
     from composer.cli.config_render import render
 
-    made = render(options, arguments)
+    made = render(options, arguments, separator)
     content = {"text": made.text, "warnings": made.warnings}
     load_cache.keep(path, options, started_ns, made.inputs, made.variables, content)
     return made.text, made.warnings

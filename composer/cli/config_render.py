@@ -11,33 +11,33 @@ from composer.load.result import LoadResult
 from composer.output.config_text import render_config
 
 
-def render(options: LoadOptions, arguments: Arguments) -> Rendered:
-    """Raises LoadError, SelectionError."""
+def render(options: LoadOptions, arguments: Arguments, separator: str) -> Rendered:
+    """`separator` stands between the parts of an image's name. Raises LoadError, SelectionError."""
     result = load_project(options)
     return Rendered(
-        text=_text(result, arguments),
+        text=_text(result, arguments, separator),
         warnings=result.warnings,
-        inputs=tuple(path for path, _ in result.inputs),
-        variables=result.variables,
+        inputs=tuple(path for path, _ in result.sources.inputs),
+        variables=result.sources.variables,
     )
 
 
-def _text(result: LoadResult, arguments: Arguments) -> str:
+def _text(result: LoadResult, arguments: Arguments, separator: str) -> str:
     if arguments.quiet:
         return ""
     if arguments.list_hashes:
         return _lines(_hashes(result, arguments.list_hashes))
     if arguments.list_environment:
-        return _lines(f"{name}={value}" for name, value in sorted(result.environment().items()))
+        return _lines(f"{name}={value}" for name, value in sorted(result.sources.environment.items()))
     if arguments.list_variables:
         from composer.output.variables import render_variables
 
-        return render_variables(result.documents, as_json=arguments.format == "json")
+        return render_variables(result.canonical, as_json=arguments.format == "json")
     if arguments.explain:
         from composer.output.origins import explain
 
         return explain(result, arguments.explain)
-    names = _names(arguments, result.tree)
+    names = _names(arguments, result, separator)
     if names is not None:
         return _lines(names)
     text = render_config(result.tree, format=arguments.format or "yaml")
@@ -52,8 +52,9 @@ def _lines(lines: Any) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _names(arguments: Arguments, tree: Mapping[str, Any]) -> list[str] | None:
+def _names(arguments: Arguments, result: LoadResult, separator: str) -> list[str] | None:
     """What --services, --volumes, … print; None if the whole model is wanted."""
+    tree: Mapping[str, Any] = result.tree
     services = tree.get("services") or {}
     if arguments.list_services:
         return sorted(services)
@@ -62,16 +63,17 @@ def _names(arguments: Arguments, tree: Mapping[str, Any]) -> list[str] | None:
     if arguments.list_networks:
         return sorted(tree.get("networks") or {})
     if arguments.list_models:
-        models = tree.get("models") or {}
+        models = result.canonical.get("models") or {}
         used = sorted({key for service in services.values() for key in service.get("models") or ()})
         return [models[key]["model"] for key in used if key in models]
     if arguments.list_images:
         return [
-            service.get("image") or f"{tree.get('name', '')}-{name}"
+            service.get("image") or f"{tree.get('name', '')}{separator}{name}"
             for name, service in sorted(services.items())
         ]
     if arguments.list_profiles:
-        return sorted({profile for service in services.values() for profile in service.get("profiles") or ()})
+        every = result.canonical["services"]
+        return sorted({profile for service in every.values() for profile in service.get("profiles") or ()})
     return None
 
 

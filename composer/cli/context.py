@@ -9,7 +9,7 @@ from composer.load.options import LoadOptions
 from composer.output.errors import print_warning
 from composer.output.terminal import Terminal
 from composer.plan.desired import Desired
-from runtime import Engine
+from runtime import Engine, Paths
 
 
 class GlobalOptions(NamedTuple):
@@ -22,6 +22,8 @@ class GlobalOptions(NamedTuple):
     profile: tuple[str, ...] = ()
     ansi: str = "auto"
     parallel: int = 0
+    compatibility: bool = False
+    all_resources: bool = False
     dry_run: bool = False
     root: str = ""
     state: str = ""
@@ -45,6 +47,22 @@ class Context:
         if self._engine is None:
             self._engine = Engine(self.options.root, self.options.state)
         return self._engine
+
+    @property
+    def compatibility(self) -> bool:
+        """Whether names are joined with `_`, as Docker Compose 1 did (--compatibility, COMPOSE_COMPATIBILITY)."""
+        named = os.environ.get("COMPOSE_COMPATIBILITY", "").lower() in ("1", "t", "true")
+        return self.options.compatibility or named
+
+    @property
+    def cache_folder(self) -> str:
+        """Where loaded projects are kept, without an engine; for other users than root their own cache."""
+        root = self.options.root or os.environ.get("PYCOMPOSE_ROOT", "")
+        if root or os.geteuid() == 0:
+            return Paths(os.path.realpath(root)).cache if root else Paths().cache
+        home = os.environ.get("HOME", "")
+        own = os.environ.get("XDG_CACHE_HOME") or (f"{home}/.cache" if home else "")
+        return f"{own}/pycompose" if own.startswith("/") else ""
 
     @property
     def parallel(self) -> int:
@@ -73,6 +91,7 @@ class Context:
             profiles=options.profile,
             services=services,
             stdin_text=self._stdin_text,
+            all_resources=options.all_resources,
         )
 
     def desired(self, services: tuple[str, ...] = ()) -> Desired:
@@ -86,7 +105,7 @@ class Context:
             desired = self._load(services)
         for warning in desired.warnings:
             print_warning(self.err, warning)
-        return desired
+        return desired._replace(separator="_") if self.compatibility else desired
 
     def _load(self, services: tuple[str, ...]) -> Desired:
         from composer.cli.desired import load_desired

@@ -89,6 +89,6 @@ def _load(options: LoadOptions) -> dict[str, Any]:
         return {"error": message, "hint": error.hint, "selection": isinstance(error, SelectionError)}
     return {
         "desired": to_json(desired),
-        "inputs": [path for path, _ in result.inputs],
-        "variables": list(result.variables),
+        "inputs": [path for path, _ in result.sources.inputs],
+        "variables": list(result.sources.variables),
     }

@@ -107,7 +107,7 @@ def _ports(pair: Pair) -> Pair:
         for entry in entries:
             children[len(out)] = marks.child(index)
             out.append(entry)
-    return out, Marks(marks.origin, children)
+    return out, marks.holding(children)
 
 
 def _port(item: Any) -> list[Any]:
@@ -179,7 +179,7 @@ def _hosts(pair: Pair) -> Pair:
         found.extend((f"{name}={part}", key) for part in text.split(","))
     found.sort(key=lambda pair: pair[0])
     children: dict[str | int, Marks] = {i: marks.child(key) for i, (_, key) in enumerate(found)}
-    return [text for text, _ in found], Marks(marks.origin, children)
+    return [text for text, _ in found], marks.holding(children)
 
 
 def _gpus(value: Any) -> Any:

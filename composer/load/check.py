@@ -47,7 +47,9 @@ def _mounts_and_ports(service: dict[str, Any], path: Path, marks: Marks, report:
             report.add("the port lacks the key 'target'", (*path, "ports", index), marks)
         if "host_ip" in port and "$" not in port["host_ip"] and not is_address(port["host_ip"]):
             where = (*path, "ports", index, "host_ip")
-            report.add(f"{port['host_ip']!r} is not an IP address", where, marks, "leave it out for every address")
+            report.add(
+                f"{port['host_ip']!r} is not an IP address", where, marks, "leave it out for every address"
+            )
         published = port.get("published") or ""
         if "$" not in published and not is_port_range(published):
             where = (*path, "ports", index, "published")

@@ -23,7 +23,7 @@ def apply(scope: "Scope", document: Document, path: str, earlier: Document, repo
     if not services or not any(isinstance(s, dict) and "extends" in s for s in services.values()):
         return document
     worker = _Extender(scope, document, path, earlier, report)
-    marks = Marks(document.marks.origin, dict(document.marks.children))
+    marks = document.marks.holding(dict(document.marks.children))
     section = Marks(marks.child("services").origin, {})
     out = {}
     for name in services:

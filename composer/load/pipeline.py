@@ -4,7 +4,7 @@ discover -> per file: interpolate, include, extends, merge, schema, canonical, u
          -> defaults, checks, paths -> numbers -> normalise -> select -> consistency -> env files -> Project
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from composer.errors import Origin
@@ -18,7 +18,7 @@ from composer.load.options import LoadOptions
 from composer.load.origins import Document, Report
 from composer.load.quick_check import compile_check
 from composer.load.resolve import resolve_environment, resolve_paths
-from composer.load.result import LoadResult, Selected
+from composer.load.result import LoadResult, Selected, Sources
 from composer.load.scope import Scope, Shared
 from composer.load.select import active_services, with_dependencies
 from composer.load.source import STDIN, Source
@@ -78,9 +78,15 @@ def _finish(options: LoadOptions, inputs: Inputs, document: Document, scope: Sco
     for name in active:
         apply_files(tree["services"][name], marks.child("services").child(name), source, inputs.variables)
     shown = with_dependencies(tree["services"], options.services) if options.services else active
-    printed = emit(tree, [name for name in shown if name in active], double_dollars=True, all_resources=False)
+    printed = emit(
+        tree,
+        [name for name in shown if name in active],
+        double_dollars=True,
+        all_resources=options.all_resources,
+    )
     selected = Selected(active, inputs.working_dir, _config_files(inputs))
-    return _result(printed, Document(tree, marks), selected, warnings, source)
+    sources = _sources(inputs, source)
+    return LoadResult(printed, tree, marks, selected, sources, warnings, all_resources=options.all_resources)
 
 
 def _uninterpolated(options: LoadOptions, inputs: Inputs, document: Document, scope: Scope) -> LoadResult:
@@ -89,24 +95,16 @@ def _uninterpolated(options: LoadOptions, inputs: Inputs, document: Document, sc
     if options.normalize:
         normalize(tree, document.marks)
     selected = Selected((), inputs.working_dir, _config_files(inputs))
-    return _result(raw_tree(tree), document, selected, (), scope.shared.source)
+    sources = _sources(inputs, scope.shared.source)
+    return LoadResult(raw_tree(tree), tree, document.marks, selected, sources, ())
 
 
-def _result(
-    printed: Mapping[str, Any],
-    document: Document,
-    selected: Selected,
-    warnings: Sequence[str],
-    source: Source,
-) -> LoadResult:
-    return LoadResult(
-        printed,
-        document.value,
-        document.marks,
-        selected,
-        warnings=warnings,
-        inputs=sorted(source.inputs.items()),
-        variables=sorted(source.consulted),
+def _sources(inputs: Inputs, source: Source) -> Sources:
+    return Sources(
+        tuple(sorted(source.inputs.items())),
+        tuple(sorted(source.consulted)),
+        inputs.variables.all(),
+        source.texts,
     )
 
 

@@ -18,12 +18,20 @@ class Selected(NamedTuple):
     config_files: tuple[str, ...]
 
 
+class Sources(NamedTuple):
+    """What a project was loaded from."""
+
+    inputs: tuple[tuple[str, bool], ...]  # every file read or looked for, and whether it exists
+    variables: tuple[str, ...]  # every environment variable consulted
+    environment: Mapping[str, str]  # all variables that a reference could name
+    texts: Mapping[str, str]  # the files' texts by path
+
+
 class LoadResult:
     """A loaded project.
 
     `tree` is what `config` prints, `canonical` the tree that `project` is bound from and `marks` where its values
-    were written. Every file read or looked for is in `inputs` as (path, exists), every environment variable
-    consulted in `variables`; `warnings` are complete lines.
+    were written; `warnings` are complete lines.
     """
 
     def __init__(
@@ -32,18 +40,18 @@ class LoadResult:
         canonical: Mapping[str, Any],
         marks: Marks,
         selected: Selected,
-        *,
+        sources: Sources,
         warnings: Sequence[str],
-        inputs: Sequence[tuple[str, bool]],
-        variables: Sequence[str],
+        *,
+        all_resources: bool = False,
     ) -> None:
         self.tree = tree
         self.canonical = canonical
         self.marks = marks
         self.selected = selected
+        self.sources = sources
         self.warnings = tuple(warnings)
-        self.inputs = tuple(inputs)
-        self.variables = tuple(variables)
+        self.all_resources = all_resources  # what no active service uses is wanted too
 
     @cached_property
     def project(self) -> "Project":

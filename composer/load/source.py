@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from composer.errors import LoadError, Origin, Problem
 from composer.load.dotenv import DotenvError, parse_dotenv, parse_raw
@@ -34,6 +35,10 @@ class Source:
         """An environment variable, or None."""
         self.consulted.add(name)
         return self._environ.get(name)
+
+    def environment(self) -> Mapping[str, str]:
+        """The whole environment; asking for it does not count as consulting it."""
+        return self._environ
 
     def exists(self, path: str) -> bool:
         """Whether a file is there. Remembered as an input."""
@@ -105,6 +110,13 @@ class Variables:
             return value
         return next((layer[name] for layer in self._layers if name in layer), None)
 
+    def all(self) -> dict[str, str]:
+        """Every variable with its value."""
+        values: dict[str, str] = {}
+        for layer in reversed(self._layers):
+            values.update(layer)
+        return {**values, **self._source.environment(), **self._fixed}
+
     def within(self, layer: Mapping[str, str]) -> "Variables":
         """The same with one more layer, behind the others."""
         inner = Variables(self._source, (*self._layers, layer))
@@ -112,25 +124,30 @@ class Variables:
         return inner
 
 
+class EnvFile(NamedTuple):
+    """Values of one file and where each is written."""
+
+    values: dict[str, str]
+    origins: dict[str, Origin]
+
+
+def load_env_file(
+    source: Source, path: str, variables: Variables, *, raw: bool = False, what: str = "the env file"
+) -> EnvFile:
+    """What a dotenv file gives, or a `raw` one. Raises LoadError if it is missing or malformed."""
+    text = source.read(path, what)
+    try:
+        found = (parse_raw if raw else parse_dotenv)(text, variables.get)
+    except DotenvError as error:
+        raise LoadError([source.problem(Problem(str(error), Origin(path, error.line, 1)))]) from None
+    return EnvFile(found.values, {key: Origin(path, line, 1) for key, line in found.lines.items()})
+
+
 def load_dotenv(
     source: Source, path: str, variables: Variables, what: str = "the env file"
 ) -> dict[str, str]:
     """Values of one dotenv file. Raises LoadError if it is missing or malformed."""
-    text = source.read(path, what)
-    try:
-        return parse_dotenv(text, variables.get)
-    except DotenvError as error:
-        raise LoadError([source.problem(Problem(str(error), Origin(path, error.line, 1)))]) from None
-
-
-def load_raw_env(source: Source, path: str, variables: Variables) -> dict[str, str]:
-    """Values of an env_file of format raw; bare keys are taken from `variables`."""
-    try:
-        pairs = parse_raw(source.read(path, "the env file"))
-    except DotenvError as error:
-        raise LoadError([source.problem(Problem(str(error), Origin(path, error.line, 1)))]) from None
-    values = {key: variables.get(key) if value is None else value for key, value in pairs.items()}
-    return {key: value for key, value in values.items() if value is not None}
+    return load_env_file(source, path, variables, what=what).values
 
 
 def absolute(path: str, base: str) -> str:

@@ -165,6 +165,8 @@ class _Builder:
                 if key not in own and key not in out:
                     out[key] = value[key]
                     marks.children[key] = child.child(key)
+                elif key in out:
+                    marks.children[key] = marks.child(key).after(child.child(key))
 
 
 def _is_merge_key(node: Any) -> bool:

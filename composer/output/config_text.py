@@ -9,27 +9,36 @@ from composer.load.origins import Path
 from composer.load.rules import RuleTable
 
 _USER: RuleTable[bool] = RuleTable(dict.fromkeys(USER_MAPS, True))
-_ULIMITS: RuleTable[bool] = RuleTable(
-    {"services.*.ulimits.*": True, "services.*.build.ulimits.*": True}
-)
+_ULIMITS: RuleTable[bool] = RuleTable({"services.*.ulimits.*": True, "services.*.build.ulimits.*": True})
 _FIRST = ("name", "services", "networks", "volumes", "secrets", "configs", "models")
 
 
 def render_config(tree: Mapping[str, Any], *, format: str) -> str:
     """The tree as "yaml" or "json", ending with a line feed.
 
-    JSON leaves out x- keys below the top level and limits of 0, as the reference does. A reader that follows YAML 1.1 or 1.2 gets
-    the same values from the YAML text.
+    JSON leaves out x- keys below the top level and limits of 0, as the reference does. A reader that
+    follows YAML 1.1 or 1.2 gets the same values from the YAML text.
     """
     ordered = {key: tree[key] for key in (*_FIRST, *sorted(set(tree) - set(_FIRST))) if key in tree}
     if format == "json":
         return json.dumps(_as_the_reference(ordered, ()), indent=2, ensure_ascii=False) + "\n"
+    return _yaml(_sorted(ordered, top=True))
+
+
+def _yaml(tree: Any) -> str:
     import yaml
 
-    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    class Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
+        """Texts of several lines as blocks."""
+
+    def represent(dumper: Any, text: str) -> Any:
+        style = "|" if "\n" in text.strip("\n") else None
+        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+    Dumper.add_representer(str, represent)
     text: str = yaml.dump(
-        _sorted(ordered, top=True),
-        Dumper=dumper,
+        tree,
+        Dumper=Dumper,
         sort_keys=False,
         default_flow_style=False,
         allow_unicode=True,
