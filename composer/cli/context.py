@@ -2,14 +2,20 @@
 
 import os
 import sys
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from composer.errors import ComposeError
 from composer.load.options import LoadOptions
 from composer.output.errors import print_warning
 from composer.output.terminal import Terminal
 from composer.plan.desired import Desired
-from runtime import Engine, Paths
+from runtime import Paths
+
+if TYPE_CHECKING:
+    from runtime import Engine
+
+
+_MAX_STDIN = 32 * 2**20  # more than is accepted of a file
 
 
 class GlobalOptions(NamedTuple):
@@ -42,9 +48,11 @@ class Context:
         self._stdin_text: str | None = None
 
     @property
-    def engine(self) -> Engine:
+    def engine(self) -> "Engine":
         """The engine of the chosen root. Raises StateError where it cannot be used."""
         if self._engine is None:
+            from runtime import Engine
+
             self._engine = Engine(self.options.root, self.options.state)
         return self._engine
 
@@ -80,7 +88,7 @@ class Context:
         """What to load for this command line."""
         options = self.options
         if "-" in options.file and self._stdin_text is None:
-            self._stdin_text = sys.stdin.read()
+            self._stdin_text = _standard_input()
         return LoadOptions(
             cwd=_working_directory(),
             environ=dict(os.environ),
@@ -122,6 +130,15 @@ class Context:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _standard_input() -> str:
+    try:
+        return sys.stdin.buffer.read(_MAX_STDIN).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ComposeError(
+            f"standard input is not UTF-8 text: {error.reason} at byte {error.start}"
+        ) from None
 
 
 def _working_directory() -> str:

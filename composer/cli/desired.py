@@ -4,6 +4,7 @@ The child's imports (YAML, JSON Schema, networkx) never reach this process, from
 """
 
 import errno
+import gc
 import json
 import os
 import signal
@@ -79,6 +80,7 @@ def _load(options: LoadOptions) -> dict[str, Any]:
     from composer.load.pipeline import load_project
     from composer.translate import translate_project
 
+    gc.disable()  # trees have no cycles to look for, and this process ends soon
     try:
         result = load_project(options)
         desired = translate_project(result)

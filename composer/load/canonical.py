@@ -10,10 +10,11 @@ from typing import Any
 from composer.load.merge import KEYED, Pair, as_keys, as_list, as_mapping
 from composer.load.mounts import parse_mount
 from composer.load.origins import Document, Marks, Path, Report
-from composer.load.ports import parse_ports
+from composer.load.ports import count_ports, parse_ports
 from composer.load.rules import RuleTable
 from composer.values import format_scalar
 
+_MAX_PORTS = 3 * 65536  # every port of every protocol
 Form = Callable[[Pair], Pair]
 
 
@@ -27,8 +28,23 @@ class _PartError(ValueError):
 
 def canonicalize(document: Document, report: Report) -> Document:
     """The tree in long forms, with marks moved along. Bad short forms are problems."""
+    _limit_ports(document, report)
     marks = document.marks.copy()
+    if report.problems:
+        return document
     return Document(_walk(document.value, marks, (), report), marks, document.resets)
+
+
+def _limit_ports(document: Document, report: Report) -> None:
+    """Short forms of a few bytes stand for thousands of ports: they are counted before they are expanded."""
+    total = 0
+    for name, service in (document.value.get("services") or {}).items():
+        for index, item in enumerate(service.get("ports") or () if isinstance(service, dict) else ()):
+            total += count_ports(item) if isinstance(item, str) else 1
+            if total > _MAX_PORTS:
+                message = f"the project has more than {_MAX_PORTS} ports"
+                report.add(message, ("services", name, "ports", index), document.marks)
+                return
 
 
 def _walk(value: Any, marks: Marks, path: Path, report: Report) -> Any:

@@ -21,6 +21,9 @@ _ESCAPES = {
 }
 
 
+_MAX_LENGTH = 32 * 2**20  # of all values: each may name the one before
+
+
 class DotenvError(ValueError):
     """A line that cannot be read; `line` starts at 1."""
 
@@ -70,6 +73,7 @@ class _Reader:
         self.outside = lookup
         self.values: dict[str, str] = {}
         self.lines: dict[str, int] = {}
+        self._length = 0
         self._counted = (0, 1)  # a position and its line
 
     def line(self, position: int) -> int:
@@ -143,6 +147,9 @@ class _Reader:
         self._set(key, self._expand(raw.rstrip(), position), position)
 
     def _set(self, key: str, value: str, position: int) -> None:
+        self._length += len(value)
+        if self._length > _MAX_LENGTH:
+            raise DotenvError(f"the values have more than {_MAX_LENGTH} characters", self.line(position))
         self.values[key] = value
         self.lines[key] = self.line(position)
 

@@ -89,7 +89,12 @@ class Report:
     """Collects problems while a file is examined, so that all of them are told at once."""
 
     def __init__(self) -> None:
-        self.problems: list[Problem] = []
+        self._problems: dict[Problem, None] = {}
+
+    @property
+    def problems(self) -> list[Problem]:
+        """All of them, each once, in their order."""
+        return list(self._problems)
 
     def add(self, message: str, path: Path = (), marks: Marks | None = None, hint: str = "") -> None:
         """One problem at `path`; its origin is looked up in `marks`."""
@@ -97,9 +102,7 @@ class Report:
 
     def add_at(self, message: str, path: Path, origin: Origin | None, hint: str = "") -> None:
         """One problem at `path` whose origin is known."""
-        problem = Problem(message, origin, dotted(path), hint)
-        if problem not in self.problems:
-            self.problems.append(problem)
+        self._problems[Problem(message, origin, dotted(path), hint)] = None
 
 
 def dotted(path: Path) -> str:

@@ -40,6 +40,8 @@ def load_project(options: LoadOptions) -> LoadResult:
         options.interpolate,
         options.resolve_paths,
         {},
+        [],
+        {},
     )
     scope = Scope(shared, inputs.working_dir, inputs.variables)
     parsed = {path: scope.parse(path) for path in dict.fromkeys(inputs.files)}

@@ -33,6 +33,15 @@ def parse_ports(text: str) -> list[dict[str, Any]]:
     return [{**entry, "target": first, "published": f"{host_first}-{host_last}"}]
 
 
+def count_ports(text: str) -> int:
+    """How many ports a short form stands for; 1 where it is malformed."""
+    try:
+        first, last = _range(_split(text)[2], text, "container")
+    except ValueError:
+        return 1
+    return last - first + 1
+
+
 def is_address(text: str) -> bool:
     """Whether `text` is an IPv4 or IPv6 address."""
     try:
@@ -73,7 +82,7 @@ def _range(text: str, whole: str, side: str) -> tuple[int, int]:
     first, dash, last = text.partition("-")
     values = []
     for part in (first, last if dash else first):
-        if not (part.isascii() and part.isdigit()) or int(part) > 65535:
+        if not (part.isascii() and part.isdigit()) or len(part) > 9 or int(part) > 65535:
             raise ValueError(f"{part!r} in the port {whole!r} is not a {side} port (0 to 65535)")
         values.append(int(part))
     if values[1] < values[0]:

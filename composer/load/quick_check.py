@@ -120,4 +120,4 @@ def _is_unique(value: Any) -> bool:
         return True
     if all(isinstance(item, str) for item in value):
         return len(set(value)) == len(value)
-    return all(item not in value[:index] for index, item in enumerate(value))
+    return len({repr(item) for item in value}) == len(value)

@@ -19,6 +19,9 @@ from composer.load.source import STDIN, Source, Variables
 from composer.load.unique import enforce
 from composer.load.yaml_text import parse_documents
 
+_MAX_SCOPES = 2000  # files that include others twice would double their number at every level
+_MAX_DEPTH = 40
+
 
 class Shared(NamedTuple):
     """What all scopes of one load have in common."""
@@ -30,6 +33,8 @@ class Shared(NamedTuple):
     interpolate: bool
     resolve_paths: bool
     unset: dict[str, Origin | None]  # variable -> first place where it became blank
+    scopes: list[str]  # directories of all scopes made so far
+    extenders: dict[Any, Any]  # (file, variables) -> what extends has read of it
 
 
 class Scope:
@@ -42,6 +47,11 @@ class Scope:
         self.directory = directory
         self.variables = variables
         self.chain = chain  # files that include this scope, from outside in
+        shared.scopes.append(directory)
+        if len(shared.scopes) > _MAX_SCOPES or len(chain) > _MAX_DEPTH:
+            where = Origin(chain[-1]) if chain else None
+            message = f"more than {_MAX_SCOPES} files are included, or files include each other too deep"
+            raise LoadError([Problem(message, where)])
 
     def parse(self, path: str, what: str = "the file", origin: Origin | None = None) -> list[Document]:
         """Documents of one file, not yet interpolated. Raises LoadError."""

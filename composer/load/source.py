@@ -17,6 +17,7 @@ OVERRIDE_NAMES = (
     "docker-compose.override.yaml",
 )
 
+MAX_BYTES = 16 * 2**20  # of one file; that of 10,000 services has 4 MB
 _SNIPPET_COLUMNS = 100  # a longer line is cut around the caret
 
 
@@ -30,6 +31,7 @@ class Source:
         self.inputs: dict[str, bool] = {}
         self.consulted: set[str] = set()
         self.texts: dict[str, str] = {}
+        self._lines: dict[str, list[str]] = {}
 
     def variable(self, name: str) -> str | None:
         """An environment variable, or None."""
@@ -50,13 +52,15 @@ class Source:
         """A file's text. Raises LoadError naming `what` it is and where it was asked for."""
         if path == STDIN:
             self.texts[path] = self._stdin or ""
+            if len(self.texts[path]) > MAX_BYTES:
+                raise LoadError([Problem(f"standard input has more than {MAX_BYTES // 2**20} MB")])
             return self.texts[path]
         if path in self.texts:
             return self.texts[path]
         self.inputs[path] = True
         try:
             with open(path, "rb") as file:
-                data = file.read()
+                data = file.read(MAX_BYTES + 1)
         except ValueError:
             raise LoadError(
                 [self.problem(Problem(f"{what} {path!r}: no file can have this name", origin))]
@@ -69,6 +73,9 @@ class Source:
                 else (error.strerror or "unreadable").lower()
             )
             raise LoadError([self.problem(Problem(f"{what} {path}: {reason}", origin))]) from None
+        if len(data) > MAX_BYTES:
+            message = f"{what} {path} has more than {MAX_BYTES // 2**20} MB"
+            raise LoadError([self.problem(Problem(message, origin))])
         try:
             self.texts[path] = data.decode("utf-8")
         except UnicodeDecodeError as error:
@@ -82,7 +89,9 @@ class Source:
         origin = problem.origin
         if origin is None or not origin.line or origin.file not in self.texts or problem.snippet:
             return problem
-        lines = self.texts[origin.file].split("\n")
+        if origin.file not in self._lines:
+            self._lines[origin.file] = self.texts[origin.file].split("\n")
+        lines = self._lines[origin.file]
         if origin.line > len(lines):
             return problem
         line = lines[origin.line - 1].rstrip("\r")

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_MAX_DEPTH = 50
+_MAX_LENGTH = 4 * 2**20  # variables that name variables double with every line
 _OPERATORS = (":-", ":?", ":+", "-", "?", "+")
 
 Lookup = Callable[[str], str | None]
@@ -18,19 +20,28 @@ class TemplateError(ValueError):
         self.variable = variable
 
 
-def substitute(text: str, lookup: Lookup, on_unset: Callable[[str], None]) -> str:
+def substitute(text: str, lookup: Lookup, on_unset: Callable[[str], None], depth: int = 0) -> str:
     """`text` with every reference replaced; `on_unset` is told of variables that became blank.
 
     `$$` is a dollar sign, a dollar before anything else than a name or a brace stays. As in the reference, the
-    default of a variable is evaluated even where it is not needed. Raises TemplateError.
+    default of a variable is evaluated even where it is not needed. `depth` is the number of braces around the text.
+    Raises TemplateError.
     """
+    if depth > _MAX_DEPTH:
+        raise TemplateError(f"references are nested more than {_MAX_DEPTH} deep")
     out: list[str] = []
     position = 0
     for start, end, body in _references(text):
         out.append(text[position:start])
-        out.append(_evaluate(body, lookup, on_unset) if body else "$")
+        out.append(_evaluate(body, lookup, on_unset, depth) if body else "$")
         position = end
+    if position == 0:
+        return text
     out.append(text[position:])
+    if sum(map(len, out)) > _MAX_LENGTH:
+        raise TemplateError(
+            f"the text has more than {_MAX_LENGTH} characters once its variables are replaced"
+        )
     return "".join(out)
 
 
@@ -43,14 +54,16 @@ class Variable(NamedTuple):
     required: bool = False
 
 
-def find_variables(text: str) -> Iterator[Variable]:
+def find_variables(text: str, depth: int = 0) -> Iterator[Variable]:
     """Every variable that a text names, those in defaults too. Raises TemplateError."""
+    if depth > _MAX_DEPTH:
+        raise TemplateError(f"references are nested more than {_MAX_DEPTH} deep")
     for _, _, body in _references(text):
         if body:
             name, operator, word = _split(body)
             kind = operator[-1:]
             yield Variable(name, word if kind == "-" else "", word if kind == "+" else "", kind == "?")
-            yield from find_variables(word)
+            yield from find_variables(word, depth + 1)
 
 
 def _references(text: str) -> Iterator[tuple[int, int, str]]:
@@ -105,11 +118,11 @@ def _split(body: str) -> tuple[str, str, str]:
     return variable, operator, rest[len(operator) :]
 
 
-def _evaluate(body: str, lookup: Lookup, on_unset: Callable[[str], None]) -> str:
+def _evaluate(body: str, lookup: Lookup, on_unset: Callable[[str], None], depth: int) -> str:
     variable, operator, text = _split(body)
     if not operator:
         return _plain(variable, lookup, on_unset)
-    word = substitute(text, lookup, on_unset)
+    word = substitute(text, lookup, on_unset, depth + 1)
     value = lookup(variable)
     present = value is not None and (operator[0] != ":" or value != "")
     if operator[-1] == "+":

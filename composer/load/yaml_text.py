@@ -11,9 +11,7 @@ import yaml
 from composer.errors import LoadError, Origin, Problem
 from composer.load.origins import Document, Marks, Path, dotted
 from composer.load.scalars import parse_plain, parse_tagged
-from composer.load.yaml_nodes import MAX_DEPTH, PLAIN, YAML, parse_nodes
-
-MAX_NODES = 200_000  # with aliases expanded; a file of 50 services has about 3000
+from composer.load.yaml_nodes import MAX_DEPTH, MAX_NODES, PLAIN, YAML, parse_nodes
 
 
 def parse_documents(text: str, file: str) -> list[Document]:
