@@ -50,8 +50,6 @@ def set_defaults(tree: dict[str, Any]) -> None:
         for key in _DEVICE_LISTS:
             for entry in _path(service, "blkio_config", key) or ():
                 entry.setdefault("path", "")
-        for rule in _path(service, "develop", "watch") or ():
-            rule.setdefault("exec", {"command": None})
 
 
 def _path(value: Any, *keys: str) -> Any:

@@ -16,9 +16,9 @@ def test_minimal_project(load):
     assert result.tree == {
         "name": "demo",
         "services": {
-            "web": {"command": None, "entrypoint": None, "image": "alpine", "networks": {"default": None}}
+            "web": {"image": "alpine", "networks": {"default": None}}
         },
-        "networks": {"default": {"name": "demo_default", "ipam": {}}},
+        "networks": {"default": {"name": "demo_default"}},
     }
     assert result.project.services["web"].image == "alpine"
     assert result.warnings == ()
