@@ -308,6 +308,17 @@ def config(
 
 
 @app.command()
+def graph(
+    context: typer.Context,
+    services: Services = None,
+    format: Annotated[str, typer.Option("--format", help="tree, dot, mermaid, svg or json.")] = "tree",
+    output: Annotated[str, typer.Option("--output", "-o", help="Write to this file.")] = "",
+) -> None:
+    """Draw which service depends on which."""
+    _run(context, "graph", locals())
+
+
+@app.command()
 def version(
     context: typer.Context,
     short: Annotated[bool, typer.Option("--short", help="Only the number.")] = False,

@@ -15,9 +15,7 @@ def test_minimal_project(load):
     result = load(WEB)
     assert result.tree == {
         "name": "demo",
-        "services": {
-            "web": {"image": "alpine", "networks": {"default": None}}
-        },
+        "services": {"web": {"image": "alpine", "networks": {"default": None}}},
         "networks": {"default": {"name": "demo_default"}},
     }
     assert result.project.services["web"].image == "alpine"
