@@ -48,11 +48,11 @@ def translate_project(result: LoadResult) -> Desired:
         working_dir=project.working_dir,
         config_files=project.config_files,
         services=services,
-        networks=desired_networks(project, result.marks),
+        networks=desired_networks(project, result.marks, everything=result.all_resources),
         volumes=tuple(
             _desired_volume(key, volume, project.name, result.marks)
             for key, volume in project.volumes.items()
-            if key in used_volumes
+            if key in used_volumes or result.all_resources
         ),
         inactive=project.inactive,
         all_volumes=tuple(volume.name for volume in project.volumes.values() if not volume.external),

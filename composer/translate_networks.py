@@ -24,14 +24,14 @@ def place_of(marks: Marks, path: Path) -> str:
     return str(origin) if origin else ""
 
 
-def desired_networks(project: Project, marks: Marks) -> tuple[DesiredNetwork, ...]:
-    """Every network that an active service uses."""
+def desired_networks(project: Project, marks: Marks, *, everything: bool) -> tuple[DesiredNetwork, ...]:
+    """Every network that an active service uses, or with `everything` that the files declare."""
     services = project.services.values()
     used = {key for service in services for key in service.networks}
     desired = [
         _desired_network(key, network, project.name, marks)
         for key, network in project.networks.items()
-        if key in used
+        if key in used or everything
     ]
     if any(service.network_mode == BRIDGE_KEY for service in services):
         network = Network(_bridge_name(project))

@@ -61,6 +61,12 @@ def _global_options(
     ] = None,
     ansi: Annotated[str, typer.Option("--ansi", help="Colours: auto, always or never.")] = "auto",
     parallel: Annotated[int, typer.Option("--parallel", help="Most containers to work on at once.")] = 0,
+    compatibility: Annotated[
+        bool, typer.Option("--compatibility", help="Join names with `_` as Docker Compose 1 did.")
+    ] = False,
+    all_resources: Annotated[
+        bool, typer.Option("--all-resources", help="Networks, volumes, … that no service uses too.")
+    ] = False,
     dry_run: DryRun = False,
     root: Annotated[
         str, typer.Option("--root", help="Folder of images, volumes and containers [env: PYCOMPOSE_ROOT].")
@@ -80,6 +86,8 @@ def _global_options(
         profile=tuple(profile or ()),
         ansi=ansi,
         parallel=parallel,
+        compatibility=compatibility,
+        all_resources=all_resources,
         dry_run=dry_run,
         root=root,
         state=state,
@@ -265,13 +273,29 @@ def kill(
 def config(
     context: typer.Context,
     services: Services = None,
-    format: Annotated[str, typer.Option("--format", help="yaml or json.")] = "yaml",
+    format: Annotated[str, typer.Option("--format", help="yaml (default) or json.")] = "",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only check.")] = False,
     list_services: Annotated[bool, typer.Option("--services", help="Names of services.")] = False,
     list_volumes: Annotated[bool, typer.Option("--volumes", help="Names of volumes.")] = False,
     list_networks: Annotated[bool, typer.Option("--networks", help="Names of networks.")] = False,
     list_images: Annotated[bool, typer.Option("--images", help="Images.")] = False,
     list_profiles: Annotated[bool, typer.Option("--profiles", help="Names of profiles.")] = False,
+    list_models: Annotated[bool, typer.Option("--models", help="Models.")] = False,
+    list_hashes: Annotated[
+        str, typer.Option("--hash", metavar="SERVICE[,SERVICE]", help="Hashes of services; `*` = all.")
+    ] = "",
+    list_environment: Annotated[
+        bool, typer.Option("--environment", help="Variables that references are replaced from.")
+    ] = False,
+    list_variables: Annotated[
+        bool, typer.Option("--variables", help="Variables that the files name, with their defaults.")
+    ] = False,
+    explain: Annotated[
+        str, typer.Option("--explain", metavar="PATH", help="Where a value comes from: services.web.image")
+    ] = "",
+    origins: Annotated[
+        bool, typer.Option("--origins", help="Say at every line which file and line it comes from.")
+    ] = False,
     no_interpolate: Annotated[
         bool, typer.Option("--no-interpolate", help="Leave variables as they are.")
     ] = False,
@@ -285,10 +309,27 @@ def config(
     no_consistency: Annotated[
         bool, typer.Option("--no-consistency", help="Do not check references.")
     ] = False,
+    resolve_image_digests: Annotated[
+        bool, typer.Option("--resolve-image-digests", help="Print images with the digest of their tag.")
+    ] = False,
+    lock_image_digests: Annotated[
+        bool, typer.Option("--lock-image-digests", help="Print an override file with the images' digests.")
+    ] = False,
     output: Annotated[str, typer.Option("--output", "-o", help="Write to this file.")] = "",
 ) -> None:
     """Check the file and print it in its canonical form."""
     _run(context, "config", locals())
+
+
+@app.command()
+def graph(
+    context: typer.Context,
+    services: Services = None,
+    format: Annotated[str, typer.Option("--format", help="tree, dot, mermaid, svg or json.")] = "tree",
+    output: Annotated[str, typer.Option("--output", "-o", help="Write to this file.")] = "",
+) -> None:
+    """Draw which service depends on which."""
+    _run(context, "graph", locals())
 
 
 @app.command()

@@ -13,12 +13,66 @@ from composer.load.rules import words
 
 HONOURED_SERVICE = frozenset(
     words(
-        "attach build cap_add cap_drop command container_name cpu_period cpu_quota cpu_shares cpus cpuset"
-        " depends_on deploy dns dns_opt dns_search domainname entrypoint environment expose extends"
-        " external_links extra_hosts group_add healthcheck hostname image init labels links mac_address"
-        " mem_limit mem_reservation memswap_limit network_mode networks oom_score_adj pids_limit ports"
-        " privileged profiles read_only restart scale security_opt shm_size stdin_open stop_grace_period"
-        " stop_signal sysctls tmpfs tty ulimits user volumes working_dir"
+        """
+        attach
+        build
+        cap_add
+        cap_drop
+        command
+        container_name
+        cpu_period
+        cpu_quota
+        cpu_shares
+        cpus
+        cpuset
+        depends_on
+        deploy
+        dns
+        dns_opt
+        dns_search
+        domainname
+        entrypoint
+        env_file
+        environment
+        expose
+        extends
+        external_links
+        extra_hosts
+        group_add
+        healthcheck
+        hostname
+        image
+        init
+        label_file
+        labels
+        links
+        mac_address
+        mem_limit
+        mem_reservation
+        memswap_limit
+        network_mode
+        networks
+        oom_score_adj
+        pids_limit
+        ports
+        privileged
+        profiles
+        read_only
+        restart
+        scale
+        security_opt
+        shm_size
+        stdin_open
+        stop_grace_period
+        stop_signal
+        sysctls
+        tmpfs
+        tty
+        ulimits
+        user
+        volumes
+        working_dir
+        """
     )
 )
 # Attributes of which only these parts are honoured.

@@ -86,6 +86,7 @@ class Desired(NamedTuple):
     inactive: tuple[str, ...] = ()  # services whose profiles are not active
     all_volumes: tuple[str, ...] = ()  # real names of every non-external volume of the file, for down -v
     warnings: tuple[str, ...] = ()  # complete lines, printed again on every cache hit
+    separator: str = "-"  # between the parts of a container's name
 
 
 def to_json(desired: Desired) -> dict[str, Any]:
