@@ -208,6 +208,15 @@ class Cgroup:
         else:
             raise UnsupportedError("this kernel has no cgroup freezer", hint="pause needs it")
 
+    def is_frozen(self) -> bool:
+        """Whether it has been frozen here (`pause`), not by one above it."""
+        freezer, unified = self.layout.controller("freezer"), self.layout.unified()
+        if freezer is not None:
+            return read_text(f"{freezer.mount_point}/{self.path}", "freezer.state") in ("FROZEN", "FREEZING")
+        if unified is not None:
+            return read_text(f"{unified.mount_point}/{self.path}", "cgroup.freeze") == "1"
+        return False
+
     # ---- looking
 
     def oom_kills(self) -> int:
@@ -242,6 +251,10 @@ class Cgroup:
             (h.mount_point.rpartition("/")[2], "cgroup2" if h.version == 2 else "cgroup", h.mount_data())
             for h in self.layout.hierarchies
         )
+
+    def directories(self) -> tuple[str, ...]:
+        """Its directory in every hierarchy, in the order of `mounts`."""
+        return tuple(self._directories)
 
     def _directory_of(self, controller: str) -> str | None:
         unified = self.layout.unified() if self.layout.mode == V2 else None

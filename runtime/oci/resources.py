@@ -28,8 +28,12 @@ def plan_resources(limits: ResourceLimits, *, privileged: bool) -> LinuxResource
 def _device_rules(privileged: bool) -> list[DeviceRule]:
     if privileged:
         return [{"allow": True, "access": "rwm"}]
+    return [{"allow": False, "access": "rwm"}, *standard_device_rules()]
+
+
+def standard_device_rules() -> list[DeviceRule]:
+    """The devices every container may use."""
     rules: list[DeviceRule] = [
-        {"allow": False, "access": "rwm"},
         # Making a node is harmless as long as it cannot be opened.
         {"allow": True, "type": "c", "access": "m"},
         {"allow": True, "type": "b", "access": "m"},
