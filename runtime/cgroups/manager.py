@@ -6,7 +6,6 @@ same path too, so that one path names it everywhere. Only a leaf holds processes
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import time
@@ -14,17 +13,18 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from runtime.cgroups.apply import names, restrict_devices, write_files
 from runtime.cgroups.detect import V1, V2, Hierarchy, Layout, detect_layout
 from runtime.cgroups.files import children, read_keyed, read_text, remove_tree, write_text
 from runtime.cgroups.v1 import files as v1
 from runtime.cgroups.v2 import files as v2
-from runtime.errors import InvalidError, StateError, UnsupportedError
+from runtime.errors import StateError, UnsupportedError
 
 if TYPE_CHECKING:
     from runtime.oci.spec import LinuxResources
 
 # Enabled on the way down a v2 tree, where the kernel has them.
-_V2_CONTROLLERS = ("cpuset", "cpu", "io", "memory", "pids")
+_V2_CONTROLLERS = ("cpuset", "cpu", "io", "memory", "pids", "hugetlb", "rdma")
 _KILL_TIMEOUT_S = 10.0
 
 
@@ -56,28 +56,32 @@ class Cgroup:
         Returns warnings, one for each file the kernel lacks. Raises InvalidError for a value the kernel refuses,
         OSError for anything else.
         """
-        warnings: list[str] = []
         if not self.layout.hierarchies:
             raise UnsupportedError(
                 "no cgroup file system is mounted", hint="mount -t cgroup2 none /sys/fs/cgroup"
             )
         for hierarchy in self.layout.hierarchies:
             self._make(hierarchy)
-            directory = f"{hierarchy.mount_point}/{self.path}"
+        return self.update(resources)
+
+    def update(self, resources: LinuxResources) -> list[str]:
+        """Set limits of the cgroup, which is there; what `resources` does not name stays. As `create` otherwise."""
+        warnings: list[str] = []
+        for hierarchy, directory in zip(self.layout.hierarchies, self._directories, strict=True):
             if hierarchy.version == 1:
                 for controller in hierarchy.controllers:
                     if controller in v1.PLANS:
-                        warnings += _apply(directory, v1.PLANS[controller](resources))
+                        warnings += write_files(directory, v1.PLANS[controller](resources))
             elif self.layout.mode == V2:
-                warnings += _apply(directory, v2.plan_files(resources))
-                warnings += _restrict_devices(directory, resources)
+                warnings += write_files(directory, v2.plan_files(resources))
+                warnings += restrict_devices(directory, resources)
         if self.layout.mode != V2:
             warnings += self._missing_controllers(resources)
         return warnings
 
     def _missing_controllers(self, resources: LinuxResources) -> list[str]:
         return [
-            f"this kernel has no {controller} controller: {_names(plan(resources))} not set"
+            f"this kernel has no {controller} controller: {names(plan(resources))} not set"
             for controller, plan in v1.PLANS.items()
             if self.layout.controller(controller) is None and plan(resources)
         ]
@@ -310,58 +314,6 @@ def _walk(directory: str) -> list[str]:
     for where in result:
         result += children(where)
     return result
-
-
-def _names(files: list[tuple[str, str]]) -> str:
-    return ", ".join(dict.fromkeys(file for file, _ in files))
-
-
-def _apply(directory: str, files: list[tuple[str, str]]) -> list[str]:
-    """Write values; one that is refused is tried again after the others, as limits depend on one another."""
-    warnings: list[str] = []
-    refused: list[tuple[str, str]] = []
-    for file, text in files:
-        try:
-            write_text(directory, file, text)
-        except FileNotFoundError:
-            warnings.append(f"this kernel has no {file}: {text} is not applied")
-        except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.EBUSY):
-                raise _refusal(error, file, text) from error
-            refused.append((file, text))
-    for file, text in refused:
-        try:
-            write_text(directory, file, text)
-        except OSError as error:
-            raise _refusal(error, file, text) from error
-    return warnings
-
-
-def _refusal(error: OSError, file: str, text: str) -> InvalidError:
-    return InvalidError(f"the kernel refuses {file} = {text}: {error.strerror}", hint=_REFUSALS.get(file, ""))
-
-
-_REFUSALS = {
-    "cpuset.cpus": "only processors of this machine that the parent cgroup may use",
-    "cpuset.mems": "only memory nodes of this machine that the parent cgroup may use",
-    "memory.memsw.limit_in_bytes": "memory plus swap must not be below the memory limit",
-    "memory.limit_in_bytes": "the container already uses more than that",
-}
-
-
-def _restrict_devices(directory: str, resources: LinuxResources) -> list[str]:
-    rules = resources.get("devices")
-    if not rules:
-        return []
-    from runtime.cgroups.v2 import devices
-
-    try:
-        devices.attach(directory, rules)
-    except OSError as error:
-        if error.errno not in (errno.ENOSYS, errno.EINVAL):
-            raise
-        return ["this kernel has no BPF_PROG_TYPE_CGROUP_DEVICE: devices are not restricted"]
-    return []
 
 
 def _enable_controllers(directory: str) -> None:

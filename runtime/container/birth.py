@@ -41,7 +41,11 @@ class Birth(NamedTuple):
     def indirect(self) -> bool:
         """Whether an intermediate is needed."""
         types = self.joined.keys()
-        return bool(self.new & k.CLONE_NEWTIME or types & {"pid", "time", "user"} or (types and self.new & k.CLONE_NEWUSER))
+        return bool(
+            self.new & k.CLONE_NEWTIME
+            or types & {"pid", "time", "user"}
+            or (types and self.new & k.CLONE_NEWUSER)
+        )
 
     def close(self) -> None:
         """Close the namespace files."""

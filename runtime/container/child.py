@@ -57,7 +57,7 @@ class Child:
         trampoline: int,
         extra: Sequence[int] = (),
     ) -> None:
-        """0, 1, 2, then the preserved ones from 3 on, the error pipe, the channel, the trampoline, `extra`; no others."""
+        """0, 1, 2, the preserved ones from 3 on, the error pipe, the channel, the trampoline, `extra`; no others."""
         wanted = [*stdio, *preserve, error, channel, trampoline, *extra]
         count = len(wanted)
         # Out of the way first, so that no dup2 overwrites a source that is still to be used.

@@ -51,7 +51,9 @@ def _copy_attributes(source: int, target: int, name: str, found: os.stat_result)
     os.chown(name, found.st_uid, found.st_gid, dir_fd=target, follow_symlinks=False)
     if stat.S_ISLNK(found.st_mode):
         return
-    opened, made = (os.open(name, O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd) for fd in (source, target))
+    opened, made = (
+        os.open(name, O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd) for fd in (source, target)
+    )
     try:
         here, there = mount_path(opened), mount_path(made)
         try:

@@ -27,7 +27,13 @@ from runtime.container import birth, oci_steps, sync
 from runtime.container.child import make_channel, settle
 from runtime.container.hooks import run_container_hooks, run_hooks
 from runtime.container.oci_cgroup import CGROUPFS, DISABLED, cgroup_path, check_unused, open_by, resources_of
-from runtime.container.oci_setup import Surroundings, is_idmapped, plan_oci_identity, plan_oci_setup, prepared_mounts
+from runtime.container.oci_setup import (
+    Surroundings,
+    is_idmapped,
+    plan_oci_identity,
+    plan_oci_setup,
+    prepared_mounts,
+)
 from runtime.container.state import Record, StateDirectory, state_json
 from runtime.container.trampoline import open_trampoline
 from runtime.container.users import resolve_user
@@ -123,7 +129,10 @@ class _Creation:
         self.rootfs = spec["root"]["path"]
         self.birth = birth.plan_birth(spec)
         hooks = spec.get("hooks", {})
-        self.early_hooks = [("prestart", hooks.get("prestart", [])), ("createRuntime", hooks.get("createRuntime", []))]
+        self.early_hooks = [
+            ("prestart", hooks.get("prestart", [])),
+            ("createRuntime", hooks.get("createRuntime", [])),
+        ]
         self.inner_hooks = hooks.get("createContainer", [])
 
     def run(self, waiting: bool) -> None:
@@ -193,7 +202,9 @@ class _Creation:
                 import runtime.container.copy_up
             if flags & k.SECCOMP_FILTER_FLAG_NEW_LISTENER:
                 import runtime.container.seccomp_listener  # noqa: F401
-        return steps if self.options.keyring else tuple(s for s in steps if s.op != "join new session keyring")
+        return (
+            steps if self.options.keyring else tuple(s for s in steps if s.op != "join new session keyring")
+        )
 
     def _open_trees(self) -> tuple[int, ...]:
         trees: list[int] = []
@@ -206,7 +217,9 @@ class _Creation:
                 flags = k.OPEN_TREE_CLONE | recursive | follow
                 trees.append(syscalls.open_tree(k.AT_FDCWD, mount["source"], flags))
                 if is_idmapped(mount):
-                    self._map_owners(trees[-1], number, k.AT_RECURSIVE if "ridmap" in options.extensions else 0)
+                    self._map_owners(
+                        trees[-1], number, k.AT_RECURSIVE if "ridmap" in options.extensions else 0
+                    )
         except OSError as error:
             for fd in trees:
                 os.close(fd)
@@ -229,7 +242,9 @@ class _Creation:
         elif joined >= 0:
             namespace = os.dup(joined)
         else:
-            raise OSError(errno.EINVAL, "idmap without mappings and without a user namespace", mount["destination"])
+            raise OSError(
+                errno.EINVAL, "idmap without mappings and without a user namespace", mount["destination"]
+            )
         try:
             syscalls.mount_setattr(
                 tree, "", k.AT_EMPTY_PATH | recursive, attr_set=k.MOUNT_ATTR_IDMAP, userns_fd=namespace
@@ -252,7 +267,9 @@ class _Creation:
 
     # ---- the child
 
-    def _spawn(self, steps: Sequence[SetupStep], trees: tuple[int, ...], listener: socket.socket | None) -> socket.socket:
+    def _spawn(
+        self, steps: Sequence[SetupStep], trees: tuple[int, ...], listener: socket.socket | None
+    ) -> socket.socket:
         near, far = make_channel()
         errors, errors_far = os.pipe2(os.O_CLOEXEC)
         preserve = self.options.preserve_fds
@@ -304,7 +321,7 @@ class _Creation:
             except OSError as error:
                 child.fail("join namespaces", error)
             if self.inner_hooks:
-                child.hooks = lambda: run_hooks(self.inner_hooks, "createContainer", self._state("creating", os.getpid()))
+                child.hooks = self._run_inner_hooks
             for fd in numbers[tree_count : tree_count + len(kinds)]:
                 os.close(fd)
             child.run_steps(steps, oci_steps.OPERATIONS)
@@ -316,6 +333,9 @@ class _Creation:
             child.exec_program(process["args"], process.get("env", []))
         finally:
             os._exit(1)
+
+    def _run_inner_hooks(self) -> None:
+        run_hooks(self.inner_hooks, "createContainer", self._state("creating", os.getpid()))
 
     def _wait_for_start(self, child: oci_steps.OciChild, listener_fd: int) -> None:
         hooks = self.spec.get("hooks", {}).get("startContainer", [])
@@ -332,7 +352,9 @@ class _Creation:
             report = connection.detach()
             os.dup2(report, child.error_fd, inheritable=True)
         try:
-            run_container_hooks(hooks, self._state("created", os.getpid()), child.trampoline_fd, child.error_fd)
+            run_container_hooks(
+                hooks, self._state("created", os.getpid()), child.trampoline_fd, child.error_fd
+            )
         except StartError as error:
             sync.send_failure(report, error.step, OSError(0, error.message))
             os._exit(1)

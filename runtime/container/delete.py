@@ -29,7 +29,8 @@ def delete_container(directory: StateDirectory, *, force: bool = False) -> list[
     status = status_of(directory, record)
     if status not in (STOPPED, CREATED) and not force:
         raise StateError(
-            f"container {directory.id} cannot be deleted: it is {status}, not stopped", hint="kill it, or --force"
+            f"container {directory.id} cannot be deleted: it is {status}, not stopped",
+            hint="kill it, or --force",
         )
     return remove_container(directory, record)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from runtime.cgroups.manager import Cgroup
 from runtime.container import oci_steps
+from runtime.container.child import Child
 from runtime.container.console import open_console
 from runtime.container.exec import ExecProcess, Manner, spawn_exec
 from runtime.container.oci_cgroup import open_recorded
@@ -38,7 +39,7 @@ def exec_in_container(
     sub_cgroup: str = "",
     ignore_paused: bool = False,
 ) -> ExecProcess:
-    """Run `process` (complete, checked) in the container. Raises StateError, StartError, InvalidError, NotFoundError."""
+    """Run `process` (complete, checked) in the container. Raises EngineError."""
     record = directory.load()
     status = status_of(directory, record)
     if status not in (CREATED, RUNNING) and not (status == PAUSED and ignore_paused):
@@ -87,7 +88,9 @@ def _cgroup(record: Record, sub_cgroup: str) -> Cgroup:
         raise InvalidError(f"--cgroup {sub_cgroup!r} leads upwards")
     below = Cgroup(f"{cgroup.path}/{path.strip('/')}", cgroup.layout)
     if not below.exists():
-        raise NotFoundError(f"cgroup {below.path} does not exist", hint="--cgroup names one inside the container's")
+        raise NotFoundError(
+            f"cgroup {below.path} does not exist", hint="--cgroup names one inside the container's"
+        )
     return below
 
 
@@ -132,7 +135,7 @@ def _manner(spec: Spec, process: Process, types: tuple[str, ...], proc: int) -> 
     return Manner(flags, operations, oci_steps.OciChild, plan, before_joining, (proc,))
 
 
-def _adopt_proc(child: oci_steps.Child, step: SetupStep) -> None:
+def _adopt_proc(child: Child, step: SetupStep) -> None:
     assert isinstance(child, oci_steps.OciChild)
     child.proc_fd = child.extra_fds[0]
 

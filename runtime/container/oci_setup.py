@@ -7,7 +7,6 @@ by the shim loads neither.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from runtime.container.setup import SetupStep, plan_identity, plan_setup
@@ -16,7 +15,7 @@ from runtime.linux import constants as k
 from runtime.linux.mounts import parse_options
 
 if TYPE_CHECKING:
-    from runtime.oci.spec import Mount, Process, Seccomp, Spec
+    from runtime.oci.spec import Mount, Process, Spec
 
 _SPECIAL_WORDS = frozenset(("tmpcopyup", "copy-symlink", "src-nofollow", "dest-nofollow"))
 _SCHED_POLICIES = {
@@ -48,7 +47,11 @@ _MEMORY_MODES = {
     "MPOL_PREFERRED_MANY": 5,
     "MPOL_WEIGHTED_INTERLEAVE": 6,
 }
-_MEMORY_FLAGS = {"MPOL_F_STATIC_NODES": 1 << 15, "MPOL_F_RELATIVE_NODES": 1 << 14, "MPOL_F_NUMA_BALANCING": 1 << 13}
+_MEMORY_FLAGS = {
+    "MPOL_F_STATIC_NODES": 1 << 15,
+    "MPOL_F_RELATIVE_NODES": 1 << 14,
+    "MPOL_F_NUMA_BALANCING": 1 << 13,
+}
 
 
 class Surroundings(NamedTuple):
@@ -75,7 +78,9 @@ def prepared_mounts(spec: Spec) -> tuple[int, ...]:
 
 def is_idmapped(mount: Mount) -> bool:
     """Whether the mount's owners are to be mapped."""
-    return bool(mount.get("uidMappings") or parse_options(mount.get("options", [])).extensions & {"idmap", "ridmap"})
+    return bool(
+        mount.get("uidMappings") or parse_options(mount.get("options", [])).extensions & {"idmap", "ridmap"}
+    )
 
 
 def plan_oci_setup(spec: Spec, surroundings: Surroundings, *, hooked: bool) -> tuple[SetupStep, ...]:
@@ -88,25 +93,23 @@ def plan_oci_setup(spec: Spec, surroundings: Surroundings, *, hooked: bool) -> t
     if "user" in own:
         rewritten.append(SetupStep("take root of the user namespace"))
     steps = plan_setup(spec, rootfs=spec["root"]["path"], cgroup_mounts=surroundings.cgroup_mounts)
-    mounts = iter(enumerate(spec.get("mounts", [])))
+    numbers = iter(range(len(spec.get("mounts", []))))
     prepared = prepared_mounts(spec)
-    rewrite = {
-        "set propagation of": lambda step: _propagation_steps(spec, step, surroundings),
-        "make device": lambda step: [step._replace(op="bind device") if "user" in own else step],
-        "change root to": lambda step: _root_steps(spec, step, hooked=hooked, pivot=surroundings.pivot),
-        "set sysctl": lambda step: [step._replace(op="set checked sysctl")],
-    }
-    mounting: dict[str, Callable[[SetupStep, Mount, int], SetupStep]] = {
-        "bind": lambda step, mount, number: _bind_step(step, mount, prepared.index(number) if number in prepared else -1),
-        "mount": lambda step, mount, _: _mount_step(step, mount, spec["linux"].get("mountLabel", "")),
-        "mount cgroups on": lambda step, _, __: _cgroup_step(step, own, surroundings),
-    }
     for step in steps:
-        if step.op in mounting:
-            number, mount = next(mounts)
-            rewritten.append(mounting[step.op](step, mount, number))
+        if step.op in ("bind", "mount", "mount cgroups on"):
+            number = next(numbers)
+            tree = prepared.index(number) if number in prepared else -1
+            rewritten.append(_mounting_step(spec, step, tree, surroundings))
+        elif step.op == "set propagation of":
+            rewritten += _propagation_steps(spec, step, surroundings)
+        elif step.op == "change root to":
+            rewritten += _root_steps(spec, step, hooked=hooked, pivot=surroundings.pivot)
+        elif step.op == "make device" and "user" in own:
+            rewritten.append(step._replace(op="bind device"))
+        elif step.op == "set sysctl":
+            rewritten.append(step._replace(op="set checked sysctl"))
         else:
-            rewritten += rewrite[step.op](step) if step.op in rewrite else [step]
+            rewritten.append(step)
     return tuple(rewritten)
 
 
@@ -135,7 +138,9 @@ def plan_oci_identity(
         if step.op == "set oom score":
             continue  # done from outside: the container's /proc is not to be trusted
         if step.op == "set umask":
-            rewritten.append(SetupStep("find program", process["args"][0], value=tuple(process.get("env", ()))))
+            rewritten.append(
+                SetupStep("find program", process["args"][0], value=tuple(process.get("env", ())))
+            )
             rewritten += plan_labels(process)
         rewritten.append(step)
     return tuple(rewritten)
@@ -160,8 +165,8 @@ def plan_scheduling(process: Process) -> list[SetupStep]:
         )
         steps.append(SetupStep("set scheduler", scheduler["policy"], value=value))
     if priority is not None:
-        value = _IO_CLASSES[priority["class"]] << k.IOPRIO_CLASS_SHIFT | priority["priority"]
-        steps.append(SetupStep("set io priority", priority["class"], value=value))
+        level = _IO_CLASSES[priority["class"]] << k.IOPRIO_CLASS_SHIFT | priority["priority"]
+        steps.append(SetupStep("set io priority", priority["class"], value=level))
     return steps
 
 
@@ -216,7 +221,15 @@ def _root_steps(spec: Spec, step: SetupStep, *, hooked: bool, pivot: bool) -> li
     return steps
 
 
-def _bind_step(step: SetupStep, mount: Mount, tree: int) -> SetupStep:
+def _mounting_step(spec: Spec, step: SetupStep, tree: int, around: Surroundings) -> SetupStep:
+    if step.op == "bind":
+        return _bind_step(step, tree)
+    if step.op == "mount":
+        return _mount_step(step, spec["linux"].get("mountLabel", ""))
+    return _cgroup_step(step, _own(spec), around)
+
+
+def _bind_step(step: SetupStep, tree: int) -> SetupStep:
     options = step.value.options
     if options.flags & k.MS_REMOUNT:
         return step._replace(op="remount")
@@ -227,7 +240,7 @@ def _bind_step(step: SetupStep, mount: Mount, tree: int) -> SetupStep:
     return step
 
 
-def _mount_step(step: SetupStep, mount: Mount, label: str) -> SetupStep:
+def _mount_step(step: SetupStep, label: str) -> SetupStep:
     detail = step.value
     if detail.options.flags & k.MS_REMOUNT:
         return step._replace(op="remount")

@@ -28,7 +28,9 @@ def start_created(directory: StateDirectory) -> list[str]:
     with _connect(directory) as connection:
         os.unlink(directory.socket_path)  # whatever comes now, it is not waiting any more
         _await_program(connection, spec["process"]["args"][0])
-    return run_hooks_leniently(spec.get("hooks", {}).get("poststart", []), "poststart", state_json(record, RUNNING))
+    return run_hooks_leniently(
+        spec.get("hooks", {}).get("poststart", []), "poststart", state_json(record, RUNNING)
+    )
 
 
 def start_now(created: Created) -> list[str]:

@@ -149,7 +149,9 @@ def _ensure_nofollow(root_fd: int, path: str, is_directory: bool) -> int:
             if is_directory:
                 os.mkdir(name, 0o755, dir_fd=parent)
             else:
-                os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o644, dir_fd=parent))
+                os.close(
+                    os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o644, dir_fd=parent)
+                )
             return os.open(name, flags, dir_fd=parent)
     finally:
         os.close(parent)
@@ -175,7 +177,9 @@ def _mount_specially(child: Child, step: SetupStep) -> None:
             options = options._replace(data=",".join(filter(None, (options.data, f"mode={mode:o}"))))
         late = k.MS_RDONLY if copied >= 0 and options.flags & k.MS_RDONLY else 0
         try:
-            init.OPERATIONS["mount"](child, step._replace(value=(fstype, options._replace(flags=options.flags & ~late))))
+            init.OPERATIONS["mount"](
+                child, step._replace(value=(fstype, options._replace(flags=options.flags & ~late)))
+            )
         except OSError as error:
             if error.errno not in _OWN_NAMESPACE_ERRORS or fstype not in ("sysfs", "mqueue", "proc"):
                 raise
@@ -183,7 +187,9 @@ def _mount_specially(child: Child, step: SetupStep) -> None:
             host = {"sysfs": "/sys", "mqueue": "/dev/mqueue", "proc": "/proc"}[fstype]
             tree = syscalls.open_tree(k.AT_FDCWD, host, k.OPEN_TREE_CLONE | k.AT_RECURSIVE)
             try:
-                _place(child, step, tree, options._replace(tree_set=mounts.attributes(options.flags), flags=0))
+                _place(
+                    child, step, tree, options._replace(tree_set=mounts.attributes(options.flags), flags=0)
+                )
             finally:
                 os.close(tree)
             return
@@ -194,7 +200,11 @@ def _mount_specially(child: Child, step: SetupStep) -> None:
             target = paths.open_in_root(child.root_fd, step.target, paths.O_PATH)
             try:
                 syscalls.mount_setattr(
-                    target, "", k.AT_EMPTY_PATH | k.AT_RECURSIVE, attr_set=options.tree_set, attr_clr=options.tree_clear
+                    target,
+                    "",
+                    k.AT_EMPTY_PATH | k.AT_RECURSIVE,
+                    attr_set=options.tree_set,
+                    attr_clr=options.tree_clear,
                 )
             finally:
                 os.close(target)
@@ -321,7 +331,9 @@ def _find_program(child: Child, step: SetupStep) -> None:
 
 def _set_scheduler(child: Child, step: SetupStep) -> None:
     policy, flags, nice, priority, runtime, deadline, period = step.value
-    syscalls.sched_setattr(struct.pack("=IIQiIQQQ", 48, policy, flags, nice, priority, runtime, deadline, period))
+    syscalls.sched_setattr(
+        struct.pack("=IIQiIQQQ", 48, policy, flags, nice, priority, runtime, deadline, period)
+    )
 
 
 def _set_io_priority(child: Child, step: SetupStep) -> None:
@@ -352,7 +364,9 @@ def _write_label(fd: int, text: str, module: str, where: str) -> None:
             raise OSError(errno.EINVAL, "no such attribute")
         os.write(fd, text.encode())
     except OSError as error:
-        raise OSError(error.errno, f"{error.strerror} ({module} does not take it; is it enabled?)", where) from None
+        raise OSError(
+            error.errno, f"{error.strerror} ({module} does not take it; is it enabled?)", where
+        ) from None
 
 
 def _load_seccomp(child: Child, step: SetupStep) -> None:

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runtime.errors import ConflictError, InvalidError, NotFoundError
@@ -40,8 +42,8 @@ class Record(NamedTuple):
     cgroup_path: str
     cgroup_manager: str = "cgroupfs"
     scope: str = ""
-    annotations: dict[str, str] = {}  # noqa: RUF012: a NamedTuple's default, replaced and never changed
-    external_descriptors: str = "[]"
+    annotations: Mapping[str, str] = MappingProxyType({})
+    external_descriptors: str = "[]"  # what 0, 1 and 2 were, as a JSON list, for who inspects a container
 
 
 class StateDirectory:
@@ -67,7 +69,7 @@ class StateDirectory:
 
     def write(self, record: Record) -> None:
         """Store the record, atomically."""
-        text = json.dumps(record._asdict())
+        text = json.dumps({**record._asdict(), "annotations": dict(record.annotations)})
         write_file(f"{self.path}/status", text.encode(), mode=0o600, durable=False)
 
     def load(self) -> Record:
@@ -108,7 +110,9 @@ class StateDirectory:
 def check_id(container_id: str) -> None:
     """An id is a file name: letters, digits and "_+-.", as runc and crun have it. Raises InvalidError."""
     plain = container_id.translate({ord(letter): None for letter in "_+-."})
-    good = container_id.isascii() and (not plain or plain.isalnum()) and 0 < len(container_id) <= _MAX_ID_LENGTH
+    good = (
+        container_id.isascii() and (not plain or plain.isalnum()) and 0 < len(container_id) <= _MAX_ID_LENGTH
+    )
     if not good or container_id.startswith("."):
         raise InvalidError(f"impossible container id {container_id!r}", hint="letters, digits, _ + - and .")
 
@@ -117,7 +121,9 @@ def list_ids(root: str) -> list[str]:
     """The ids below a root, sorted; none if the root is not there."""
     try:
         with os.scandir(root) as entries:
-            return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+            return sorted(
+                entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")
+            )
     except FileNotFoundError:
         return []
 
@@ -154,5 +160,5 @@ def state_json(record: Record, status: str) -> dict[str, Any]:
         "owner": record.owner,
     }
     if record.annotations:
-        state["annotations"] = record.annotations
+        state["annotations"] = dict(record.annotations)
     return state

@@ -166,7 +166,9 @@ def filter_flags(profile: Seccomp) -> int:
     flags = 0
     for name in profile.get("flags", ()):
         if name not in _FLAGS:
-            raise UnsupportedError(f"seccomp flag {name} is not supported", hint=f"known: {', '.join(_FLAGS)}")
+            raise UnsupportedError(
+                f"seccomp flag {name} is not supported", hint=f"known: {', '.join(_FLAGS)}"
+            )
         flags |= _FLAGS[name]
     if any(rule["action"] == "SCMP_ACT_NOTIFY" for rule in profile.get("syscalls", ())):
         flags |= k.SECCOMP_FILTER_FLAG_NEW_LISTENER

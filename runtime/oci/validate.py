@@ -13,24 +13,33 @@ from runtime.oci.spec import Process, Spec
 
 NAMESPACES = ("cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts")
 HOOKS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
-_PROPAGATIONS = ("", "private", "rprivate", "slave", "rslave", "shared", "rshared", "unbindable", "runbindable")
+_PROPAGATIONS = (
+    "",
+    "private",
+    "rprivate",
+    "slave",
+    "rslave",
+    "shared",
+    "rshared",
+    "unbindable",
+    "runbindable",
+)
 _DEVICE_TYPES = ("c", "b", "u", "p")
 _MAX_ID = (1 << 32) - 2
 
 # What may be mounted over inside /proc: files that only inform (lxcfs does), nothing that a runtime writes to.
-_PROC_FILES = frozenset(
-    f"/proc/{name}"
-    for name in (
-        "cpuinfo diskstats meminfo stat swaps uptime loadavg slabinfo net/dev sys/kernel/ns_last_pid sys/crypto/fips_enabled"
-    ).split()
-)
+_PROC_WORDS = """
+cpuinfo diskstats meminfo stat swaps uptime loadavg slabinfo net/dev sys/kernel/ns_last_pid sys/crypto/fips_enabled
+"""
+_PROC_FILES = frozenset(f"/proc/{name}" for name in _PROC_WORDS.split())
 
-_RLIMITS = frozenset(
-    f"RLIMIT_{name}"
-    for name in "AS CORE CPU DATA FSIZE LOCKS MEMLOCK MSGQUEUE NICE NOFILE NPROC RSS RTPRIO RTTIME SIGPENDING STACK".split()
-)
+_RLIMIT_WORDS = """
+AS CORE CPU DATA FSIZE LOCKS MEMLOCK MSGQUEUE NICE NOFILE NPROC RSS RTPRIO RTTIME SIGPENDING STACK
+"""
+_RLIMITS = frozenset(f"RLIMIT_{name}" for name in _RLIMIT_WORDS.split())
 _IPC_SYSCTLS = frozenset(
-    f"kernel.{name}" for name in "msgmax msgmnb msgmni sem shmall shmmax shmmni shm_rmid_forced".split()
+    f"kernel.{name}"
+    for name in ["msgmax", "msgmnb", "msgmni", "sem", "shmall", "shmmax", "shmmni", "shm_rmid_forced"]
 )
 
 
@@ -121,7 +130,9 @@ def _check_namespaces(linux: Mapping[str, Any]) -> dict[str, str]:
     for namespace in linux.get("namespaces") or ():
         kind, path = namespace.get("type"), namespace.get("path") or ""
         if kind not in NAMESPACES:
-            raise InvalidError(f"linux.namespaces: unknown type {kind!r}", hint=f"known: {', '.join(NAMESPACES)}")
+            raise InvalidError(
+                f"linux.namespaces: unknown type {kind!r}", hint=f"known: {', '.join(NAMESPACES)}"
+            )
         if kind in own:
             raise InvalidError(f"linux.namespaces: {kind} appears twice")
         if path and not path.startswith("/"):
@@ -131,7 +142,9 @@ def _check_namespaces(linux: Mapping[str, Any]) -> dict[str, str]:
     if mappings and "user" not in own:
         raise InvalidError("linux.uidMappings and gidMappings need a user namespace")
     for mapping in mappings:
-        if not all(isinstance(mapping.get(key), int) and mapping[key] >= 0 for key in ("containerID", "hostID")):
+        if not all(
+            isinstance(mapping.get(key), int) and mapping[key] >= 0 for key in ("containerID", "hostID")
+        ):
             raise InvalidError(f"linux.uidMappings or gidMappings: impossible mapping {mapping!r}")
         if not isinstance(mapping.get("size"), int) or mapping["size"] <= 0:
             raise InvalidError(f"linux.uidMappings or gidMappings: impossible size in {mapping!r}")
@@ -176,7 +189,9 @@ def _check_sysctls(sysctls: Mapping[str, str], own: Mapping[str, str]) -> None:
         elif spelled == "kernel.domainname":
             needed = "uts"
         else:
-            raise InvalidError(f"linux.sysctl: {name} is not of a namespace, it would change the whole machine")
+            raise InvalidError(
+                f"linux.sysctl: {name} is not of a namespace, it would change the whole machine"
+            )
         if needed not in own:
             raise InvalidError(f"linux.sysctl: {name} needs a {needed} namespace")
 
@@ -207,4 +222,6 @@ def _check_linux(linux: Mapping[str, Any]) -> None:
             hint="leave it out of config.json",
         )
     if linux.get("netDevices"):
-        raise UnsupportedError("linux.netDevices is not supported", hint="move the device by a createRuntime hook")
+        raise UnsupportedError(
+            "linux.netDevices is not supported", hint="move the device by a createRuntime hook"
+        )

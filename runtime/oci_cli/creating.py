@@ -64,7 +64,9 @@ def create(call: Call, *, waiting: bool, terminal_here: bool) -> Created:
 def check_console(terminal: bool, console_socket: str, terminal_here: bool) -> None:
     """A terminal needs somebody at its other end. Raises InvalidError."""
     if terminal and not console_socket and not terminal_here:
-        raise InvalidError("process.terminal is set: --console-socket is needed", hint="or run it in the foreground")
+        raise InvalidError(
+            "process.terminal is set: --console-socket is needed", hint="or run it in the foreground"
+        )
     if console_socket and not terminal:
         raise InvalidError("--console-socket is given, but process.terminal is not set")
 

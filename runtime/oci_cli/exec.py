@@ -101,7 +101,12 @@ def _changed(spec: Spec, options: Parsed, command: list[str], root: str) -> Proc
     if options.text("user"):
         _change_user(process, options.text("user"), root)
     if options.texts("additional-gids"):
-        gids = [int(text) for item in options.texts("additional-gids") for text in item.split(",") if text.isdigit()]
+        gids = [
+            int(text)
+            for item in options.texts("additional-gids")
+            for text in item.split(",")
+            if text.isdigit()
+        ]
         process["user"] = {**process["user"], "additionalGids": gids}
     if options.texts("cap"):
         _add_capabilities(process, options.texts("cap"))

@@ -13,7 +13,9 @@ from runtime.oci_cli.main import Call
 from runtime.oci_cli.options import FLAG, Option
 from runtime.oci_cli.selecting import select_ids
 
-HELP = "kill [options] CONTAINER [SIGNAL]\n\nSends a signal (default SIGTERM) to the container's first process."
+HELP = (
+    "kill [options] CONTAINER [SIGNAL]\n\nSends a signal (default SIGTERM) to the container's first process."
+)
 OPTIONS = {
     "all": Option(FLAG, "to all its processes", "a"),
     "regex": Option(FLAG, "CONTAINER is a regular expression, for several", "r"),

@@ -15,7 +15,7 @@ OPTIONS = {
     "format": Option(VALUE, "table (default) or json", "f"),
     "quiet": Option(FLAG, "only the ids", "q"),
 }
-_COLUMNS = (("ID", "id"), ("PID", "pid"), ("STATUS", "status"), ("BUNDLE", "bundle"), ("CREATED", "created"), ("OWNER", "owner"))
+_COLUMNS = ("id", "pid", "status", "bundle", "created", "owner")
 
 
 def run(call: Call) -> int:
@@ -31,7 +31,7 @@ def run(call: Call) -> int:
     if style == "json":
         print(json.dumps(states))
     else:
-        print_table([[title for title, _ in _COLUMNS], *([str(s[key]) for _, key in _COLUMNS] for s in states)])
+        print_table([[key.upper() for key in _COLUMNS], *([str(s[key]) for key in _COLUMNS] for s in states)])
     return 0
 
 

@@ -129,7 +129,9 @@ def _print_version() -> int:
     from runtime.oci.spec import OCI_VERSION
     from runtime.oci_cli.version import version
 
-    print(f"pycompose-oci version {version()}\nspec: {OCI_VERSION}\n+SECCOMP +CAP +EBPF +SYSTEMD +APPARMOR +SELINUX")
+    print(
+        f"pycompose-oci version {version()}\nspec: {OCI_VERSION}\n+SECCOMP +CAP +EBPF +SYSTEMD +APPARMOR +SELINUX"
+    )
     return 0
 
 
