@@ -42,7 +42,7 @@ from runtime.linux import constants as k
 from runtime.linux import mounts, syscalls
 from runtime.linux.capabilities import last_capability
 from runtime.linux.procfs import load_mountinfo, start_time
-from runtime.linux.seccomp import filter_flags, load_program
+from runtime.linux.seccomp import filter_flags, load_program, unknown_names
 
 if TYPE_CHECKING:
     from runtime.cgroups.manager import Cgroup
@@ -65,10 +65,11 @@ class Options(NamedTuple):
 class Created:
     """A container whose first process waits. The caller owns `pidfd` and `console` (-1 = none)."""
 
-    __slots__ = ("channel", "console", "directory", "errors", "pidfd", "record", "warnings")
+    __slots__ = ("channel", "console", "directory", "errors", "pidfd", "record", "spec", "warnings")
 
-    def __init__(self, directory: StateDirectory) -> None:
+    def __init__(self, directory: StateDirectory, spec: Spec) -> None:
         self.directory = directory
+        self.spec = spec
         self.channel: socket.socket
         self.console = -1
         self.errors = -1
@@ -85,7 +86,7 @@ def create_container(spec: Spec, container_id: str, options: Options, *, waiting
     directory = StateDirectory(options.root, container_id)
     directory.reserve()
     cgroup = None
-    created = Created(directory)
+    created = Created(directory, spec)
     try:
         path = cgroup_path(spec, container_id)
         opened = open_by(options.manager, path)
@@ -141,6 +142,12 @@ class _Creation:
         if not any(item.startswith("HOME=") for item in process.get("env", ())):
             process.setdefault("env", []).append(f"HOME={self._home(process['user']['uid'])}")
         profile = self.spec["linux"].get("seccomp")
+        if (
+            profile
+            and self.spec.get("annotations", {}).get("run.oci.seccomp_fail_unknown_syscall", "0") != "0"
+        ):
+            for name in unknown_names(profile):
+                raise InvalidError(f"linux.seccomp: unknown system call {name!r}")
         seccomp = load_program(profile, self._cache_directory()) if profile else None
         steps = self._plan(seccomp, filter_flags(profile) if profile else 0)
         trees = self._open_trees()

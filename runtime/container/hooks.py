@@ -29,7 +29,7 @@ def run_hooks(hooks: Sequence[Hook], kind: str, state: dict[str, Any]) -> None:
 
 
 def run_hooks_leniently(hooks: Sequence[Hook], kind: str, state: dict[str, Any]) -> list[str]:
-    """The same for poststart and poststop, whose failures are only told (runtime.md: lifecycle)."""
+    """The same for poststop, whose failures are only told (runtime.md: lifecycle)."""
     warnings: list[str] = []
     for hook in hooks:
         try:
@@ -63,7 +63,10 @@ def _args(hook: Hook) -> list[str]:
 
 
 def _environment(hook: Hook) -> dict[str, str]:
-    return dict(item.split("=", 1) for item in hook.get("env", ()) if "=" in item)
+    """The hook's own; without one, the runtime's (as the other runtimes have it)."""
+    if "env" not in hook:
+        return dict(os.environ)
+    return dict(item.split("=", 1) for item in hook["env"] if "=" in item)
 
 
 def _spawn(hook: Hook, stdin: int, output: int) -> int:
@@ -93,7 +96,7 @@ def _run(hook: Hook, kind: str, state: dict[str, Any], start: Callable[[Hook, in
         if code != 0:
             os.lseek(output, 0, os.SEEK_SET)
             said = os.read(output, _MAX_OUTPUT_BYTES).decode(errors="replace").strip()
-            text = f"{kind} hook {hook['path']} failed with exit code {code}{f': {said}' if said else ''}"
+            text = f"{kind} hook failed with exit code {code}: {hook['path']}{f': {said}' if said else ''}"
             raise StartError(text, step=f"{kind} hook")
     finally:
         os.close(stdin)

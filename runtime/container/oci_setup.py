@@ -92,6 +92,8 @@ def plan_oci_setup(spec: Spec, surroundings: Surroundings, *, hooked: bool) -> t
     rewritten: list[SetupStep] = [SetupStep("open labels")]
     if "user" in own:
         rewritten.append(SetupStep("take root of the user namespace"))
+    if any(n["type"] == "network" and not n.get("path") for n in spec["linux"]["namespaces"]):
+        rewritten.append(SetupStep("bring up loopback"))
     steps = plan_setup(spec, rootfs=spec["root"]["path"], cgroup_mounts=surroundings.cgroup_mounts)
     numbers = iter(range(len(spec.get("mounts", []))))
     prepared = prepared_mounts(spec)
@@ -122,6 +124,9 @@ def plan_oci_identity(
     """
     steps = plan_identity(process, seccomp=seccomp, permitted=permitted, die_with_parent=False)
     rewritten: list[SetupStep] = plan_scheduling(process)
+    keep_groups = (
+        spec.get("annotations", {}).get("run.oci.keep_original_groups") == "1"
+    )  # podman's keep-groups
     personality, policy = spec["linux"].get("personality"), spec["linux"].get("memoryPolicy")
     if personality is not None:
         if personality.get("flags"):
@@ -135,6 +140,12 @@ def plan_oci_identity(
     for step in steps:
         if step.op == "load seccomp filter":
             step = step._replace(op="load seccomp filter with flags", value=(step.value, seccomp_flags))
+        if step.op == "become user" and keep_groups:
+            step = step._replace(value=step.value._replace(groups=None))
+        if step.op == "own stdio":
+            step = step._replace(
+                op="own stdio with group", value=(process["user"]["uid"], process["user"]["gid"])
+            )
         if step.op == "set oom score":
             continue  # done from outside: the container's /proc is not to be trusted
         if step.op == "set umask":
@@ -165,7 +176,7 @@ def plan_scheduling(process: Process) -> list[SetupStep]:
         )
         steps.append(SetupStep("set scheduler", scheduler["policy"], value=value))
     if priority is not None:
-        level = _IO_CLASSES[priority["class"]] << k.IOPRIO_CLASS_SHIFT | priority["priority"]
+        level = _IO_CLASSES[priority["class"]] << k.IOPRIO_CLASS_SHIFT | priority.get("priority", 0)
         steps.append(SetupStep("set io priority", priority["class"], value=level))
     return steps
 

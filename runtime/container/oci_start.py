@@ -7,18 +7,21 @@ import socket
 from typing import TYPE_CHECKING
 
 from runtime.container import sync
-from runtime.container.hooks import run_hooks_leniently
-from runtime.container.state import CREATED, RUNNING, StateDirectory, state_json, status_of
-from runtime.errors import StateError
+from runtime.container.delete import remove_container
+from runtime.container.hooks import run_hooks
+from runtime.container.state import CREATED, RUNNING, Record, StateDirectory, state_json, status_of
+from runtime.errors import StartError, StateError
 
 if TYPE_CHECKING:
     from runtime.container.create import Created
+    from runtime.oci.spec import Spec
 
 
-def start_created(directory: StateDirectory) -> list[str]:
-    """`start` of a container that an earlier call has created; warnings of its poststart hooks.
+def start_created(directory: StateDirectory) -> None:
+    """`start` of a container that an earlier call has created.
 
-    Raises StateError if it does not wait to be started, StartError if its program cannot be run.
+    Raises StateError if it does not wait to be started, StartError if its program cannot be run or a poststart hook
+    fails: the container is gone then.
     """
     record = directory.load()
     status = status_of(directory, record)
@@ -28,15 +31,16 @@ def start_created(directory: StateDirectory) -> list[str]:
     with _connect(directory) as connection:
         os.unlink(directory.socket_path)  # whatever comes now, it is not waiting any more
         _await_program(connection, spec["process"]["args"][0])
-    return run_hooks_leniently(
-        spec.get("hooks", {}).get("poststart", []), "poststart", state_json(record, RUNNING)
-    )
+    try:
+        _run_poststart(spec, record)
+    except StartError:
+        remove_container(directory, record)
+        raise
 
 
-def start_now(created: Created) -> list[str]:
-    """The same right after its creation by this process (`run`)."""
-    spec = created.directory.load_spec()
-    program = spec["process"]["args"][0]
+def start_now(created: Created) -> None:
+    """The same right after its creation by this process (`run`), which removes it if this fails."""
+    program = created.spec["process"]["args"][0]
     with created.channel as channel:
         try:
             channel.send(sync.GO)
@@ -46,8 +50,11 @@ def start_now(created: Created) -> list[str]:
     sync.receive_exec(created.errors, program)
     os.close(created.errors)
     created.errors = -1
-    state = state_json(created.record, RUNNING)
-    return run_hooks_leniently(spec.get("hooks", {}).get("poststart", []), "poststart", state)
+    _run_poststart(created.spec, created.record)
+
+
+def _run_poststart(spec: Spec, record: Record) -> None:
+    run_hooks(spec.get("hooks", {}).get("poststart", []), "poststart", state_json(record, RUNNING))
 
 
 def _connect(directory: StateDirectory) -> socket.socket:

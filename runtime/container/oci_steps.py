@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+import socket
 import stat
 import struct
 from collections.abc import Callable
@@ -18,6 +20,7 @@ from runtime.linux import mounts, paths, syscalls
 if TYPE_CHECKING:
     from runtime.linux.mounts import MountOptions
 
+_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 0x1
 _OWN_NAMESPACE_ERRORS = (errno.EPERM, errno.EBUSY)
 
 
@@ -329,6 +332,31 @@ def _find_program(child: Child, step: SetupStep) -> None:
 # ---- who the process is
 
 
+def _own_stdio(child: Child, step: SetupStep) -> None:
+    """As for the shim's containers, but engines make the streams for this container: the group is its own too."""
+    uid, gid = step.value
+    for fd in (0, 1, 2):
+        found = os.fstat(fd)
+        null = stat.S_ISCHR(found.st_mode) and found.st_rdev == os.makedev(1, 3)
+        if null or (found.st_uid, found.st_gid) == (uid, gid) or stat.S_ISREG(found.st_mode):
+            continue
+        try:
+            os.fchown(fd, uid, gid)
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.EINVAL, errno.EROFS):
+                raise
+
+
+def _bring_up_loopback(child: Child, step: SetupStep) -> None:
+    """netdevice(7): SIOCGIFFLAGS, SIOCSIFFLAGS. A network namespace is made with its loopback down."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as control:
+        request = bytearray(struct.pack("16sH22x", b"lo", 0))
+        fcntl.ioctl(control, _SIOCGIFFLAGS, request)
+        flags = struct.unpack_from("H", request, 16)[0]
+        struct.pack_into("H", request, 16, flags | _IFF_UP)
+        fcntl.ioctl(control, _SIOCSIFFLAGS, request)
+
+
 def _set_scheduler(child: Child, step: SetupStep) -> None:
     policy, flags, nice, priority, runtime, deadline, period = step.value
     syscalls.sched_setattr(
@@ -393,6 +421,8 @@ OPERATIONS: dict[str, Callable[[Child, SetupStep], None]] = {
     "bind device": _bind_device,
     "set checked sysctl": _set_checked_sysctl,
     "find program": _find_program,
+    "own stdio with group": _own_stdio,
+    "bring up loopback": _bring_up_loopback,
     "set scheduler": _set_scheduler,
     "set io priority": _set_io_priority,
     "set personality": _set_personality,

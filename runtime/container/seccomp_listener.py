@@ -21,6 +21,9 @@ from runtime.linux import constants as k
 from runtime.linux import syscalls
 
 _PATIENCE_S = 10.0
+_PROCESS_STATE_VERSION = (
+    "0.2.0"  # of the container process state, as the specification and other runtimes give it
+)
 
 
 def load_with_listener(channel: int, program: bytes, flags: int) -> None:
@@ -46,12 +49,14 @@ def load_with_listener(channel: int, program: bytes, flags: int) -> None:
     listener = syscalls.seccomp_set_filter(program, flags)
     if listener != number:
         raise OSError(0, f"the listener became descriptor {listener} instead of {number}")
+    # Until the helper has sent it: what the parent is told next must come after the listener.
+    os.waitpid(helper, 0)
 
 
 def deliver(path: str, listener: int, state: dict[str, Any], metadata: str) -> None:
     """In the parent: send the listener to the agent at `path` (config-linux.md: the container process state)."""
     message: dict[str, Any] = {
-        "ociVersion": state["ociVersion"],
+        "ociVersion": _PROCESS_STATE_VERSION,
         "fds": ["seccompFd"],
         "pid": state["pid"],
         "state": state,

@@ -114,7 +114,10 @@ def check_id(container_id: str) -> None:
         container_id.isascii() and (not plain or plain.isalnum()) and 0 < len(container_id) <= _MAX_ID_LENGTH
     )
     if not good or container_id.startswith("."):
-        raise InvalidError(f"impossible container id {container_id!r}", hint="letters, digits, _ + - and .")
+        raise InvalidError(
+            f"invalid character or length of container ID {container_id!r}",
+            hint="letters, digits, _ + - and .",
+        )
 
 
 def list_ids(root: str) -> list[str]:

@@ -120,6 +120,12 @@ def _store(path: str, program: bytes) -> None:
         pass
 
 
+def unknown_names(profile: Seccomp) -> tuple[str, ...]:
+    """Names of calls that this machine does not have: `compile_profile` skips them."""
+    known = numbers_of(os.uname().machine)
+    return tuple(name for rule in profile.get("syscalls", ()) for name in rule["names"] if name not in known)
+
+
 def compile_profile(profile: Seccomp, machine: str) -> bytes:
     """A profile as an array of struct sock_filter for one machine ("x86_64", "aarch64").
 
@@ -170,7 +176,8 @@ def filter_flags(profile: Seccomp) -> int:
                 f"seccomp flag {name} is not supported", hint=f"known: {', '.join(_FLAGS)}"
             )
         flags |= _FLAGS[name]
-    if any(rule["action"] == "SCMP_ACT_NOTIFY" for rule in profile.get("syscalls", ())):
+    notifies = any(rule["action"] == "SCMP_ACT_NOTIFY" for rule in profile.get("syscalls", ()))
+    if notifies or profile.get("listenerPath"):
         flags |= k.SECCOMP_FILTER_FLAG_NEW_LISTENER
     return flags
 

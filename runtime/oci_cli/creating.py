@@ -77,13 +77,16 @@ def preserved(options: Parsed, spec: Spec | None = None) -> tuple[int, ...]:
     sockets = int(listening) if listening.isdigit() else 0
     if sockets and spec is not None:
         spec["process"].setdefault("env", []).extend((f"LISTEN_FDS={sockets}", "LISTEN_PID=1"))
-    numbers = tuple(range(3, 3 + sockets + (options.number("preserve-fds") or 0)))
-    for number in numbers:
-        try:
-            os.fstat(number)
-        except OSError:
-            raise InvalidError(f"descriptor {number} is to be passed on and is not open") from None
-    return numbers
+    return tuple(_if_open(number) for number in range(3, 3 + sockets + (options.number("preserve-fds") or 0)))
+
+
+def _if_open(number: int) -> int:
+    """The number, or -1: engines ask for a range and do not mind gaps."""
+    try:
+        os.fstat(number)
+    except OSError:
+        return -1
+    return number
 
 
 def send_console(path: str, console: int) -> None:

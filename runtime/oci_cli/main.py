@@ -66,7 +66,7 @@ class Call(NamedTuple):
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command; its exit code."""
     words = sys.argv[1:] if words is None else words
-    log = Log()
+    log, failure = Log(), 1
     try:
         globals_ = parse(words, _GLOBALS, in_order=True)
         log = _open_log(globals_)
@@ -75,6 +75,8 @@ def main(words: Sequence[str] | None = None) -> int:
         if globals_.flag("help") or not globals_.arguments or globals_.arguments[0] == "help":
             print(_help_text())
             return 0
+        if globals_.arguments[0] == "exec":
+            failure = 255  # tells a failed `exec` from a program's own 1, as runc has it
         return _run_verb(globals_, log)
     except EngineError as error:
         log.error(error.message, error.hint)
@@ -85,17 +87,26 @@ def main(words: Sequence[str] | None = None) -> int:
         log.error(f"{place}{error.strerror or error}")
     except KeyboardInterrupt:
         return 130
-    return 1
+    return failure
 
 
 def _open_log(globals_: Parsed) -> Log:
     style = globals_.text("log-format") or "text"
     if style not in ("text", "json"):
         raise InvalidError(f"unknown log format {style!r}", hint="text or json")
-    path = globals_.text("log")
-    path = path.removeprefix("file:") if path.startswith("file:") else path
+    path = _log_path(globals_.text("log"))
     debug = globals_.flag("debug") or globals_.text("log-level") == "debug"
     return Log(path, as_json=style == "json", debug=debug)
+
+
+def _log_path(text: str) -> str:
+    """A path, or "file:PATH" as podman writes it. Raises InvalidError for another kind of log."""
+    kind, colon, path = text.partition(":")
+    if not colon or "/" in kind:
+        return text
+    if kind != "file":
+        raise InvalidError(f"unknown kind of log {kind!r}", hint="--log takes a path, or file:PATH")
+    return path
 
 
 def _run_verb(globals_: Parsed, log: Log) -> int:
@@ -129,9 +140,7 @@ def _print_version() -> int:
     from runtime.oci.spec import OCI_VERSION
     from runtime.oci_cli.version import version
 
-    print(
-        f"pycompose-oci version {version()}\nspec: {OCI_VERSION}\n+SECCOMP +CAP +EBPF +SYSTEMD +APPARMOR +SELINUX"
-    )
+    print(f"pycompose-oci version {version()}\nspec: {OCI_VERSION}\n+SECCOMP +CAP +EBPF +APPARMOR +SELINUX")
     return 0
 
 

@@ -24,8 +24,7 @@ def run(call: Call) -> int:
     detach = call.options.flag("detach")
     created = create(call, waiting=False, terminal_here=not detach)
     try:
-        for warning in start_now(created):
-            call.log.warning(warning)
+        start_now(created)
     except BaseException:
         remove_container(created.directory, created.record)
         raise

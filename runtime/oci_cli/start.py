@@ -12,6 +12,5 @@ OPTIONS: dict[str, object] = {}
 
 def run(call: Call) -> int:
     """Start it."""
-    for warning in start_created(StateDirectory(call.root, call.only_id())):
-        call.log.warning(warning)
+    start_created(StateDirectory(call.root, call.only_id()))
     return 0
