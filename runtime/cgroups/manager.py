@@ -123,16 +123,33 @@ class Cgroup:
     # ---- processes
 
     def add(self, pid: int) -> None:
-        """Move a process here in every hierarchy; 0 is the caller itself. Raises OSError."""
+        """Move a process here in every hierarchy. Raises OSError.
+
+        A process of a single thread that moves itself is better off with `join`.
+        """
         for directory in self._directories:
             write_text(directory, "cgroup.procs", str(pid))
 
-    def open_procs(self) -> list[int]:
-        """cgroup.procs of every hierarchy, opened for writing, for a process that will not see these paths."""
+    def join(self, *, born: bool = False) -> None:
+        """Move the calling process, of a single thread, here; `born` here (`open_for_birth`), it is in v2 already.
+
+        A thread that moves itself by v1's `tasks` takes no lock; any other move waits, after a quiet time, for all
+        processors (10 to 20 ms).
+        """
+        for hierarchy, directory in zip(self.layout.hierarchies, self._directories, strict=True):
+            if hierarchy.version == 1:
+                write_text(directory, "tasks", "0")
+            elif not born:
+                write_text(directory, "cgroup.procs", "0")
+
+    def open_for_joining(self, *, born: bool = False) -> list[int]:
+        """What `join` writes to, opened, for a process that will not see these paths (`join_opened`)."""
         opened: list[int] = []
         try:
-            for directory in self._directories:
-                opened.append(os.open(f"{directory}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC))
+            for hierarchy, directory in zip(self.layout.hierarchies, self._directories, strict=True):
+                if hierarchy.version == 1 or not born:
+                    file = "tasks" if hierarchy.version == 1 else "cgroup.procs"
+                    opened.append(os.open(f"{directory}/{file}", os.O_WRONLY | os.O_CLOEXEC))
         except BaseException:
             for fd in opened:
                 os.close(fd)
@@ -140,13 +157,11 @@ class Cgroup:
         return opened
 
     def open_for_birth(self) -> int:
-        """The directory for clone3(2)'s CLONE_INTO_CGROUP; -1 where v1 hierarchies have to be joined as well.
-
-        A process born in its cgroup is not moved: the first move after a quiet time waits 20 ms for all processors.
-        """
-        if self.layout.mode != V2:
-            return -1
-        return os.open(self._directories[0], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        """The v2 directory for clone3(2)'s CLONE_INTO_CGROUP, also of a hybrid machine; -1 without a v2 tree."""
+        for hierarchy, directory in zip(self.layout.hierarchies, self._directories, strict=True):
+            if hierarchy.version == 2:
+                return os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        return -1
 
     def procs(self) -> list[int]:
         """The processes in it and below, in no order; empty if it is gone."""
@@ -303,7 +318,7 @@ def _machine_layout() -> Layout:
 
 
 def join_opened(descriptors: Sequence[int]) -> None:
-    """Move the calling process by descriptors of `Cgroup.open_procs`. Raises OSError."""
+    """Move the calling process by descriptors of `Cgroup.open_for_joining`. Raises OSError."""
     for fd in descriptors:
         os.write(fd, b"0")
 

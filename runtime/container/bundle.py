@@ -1,11 +1,16 @@
 """A bundle: a folder with a config.json and the root filesystem it names (bundle.md)."""
 
+from __future__ import annotations
+
 import json
 import os
+from typing import TYPE_CHECKING
 
 from runtime.errors import InvalidError, NotFoundError
-from runtime.oci.spec import Process, Spec
 from runtime.oci.validate import check_process, check_spec
+
+if TYPE_CHECKING:
+    from runtime.oci.spec import Process, Spec
 
 CONFIG = "config.json"
 

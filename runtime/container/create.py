@@ -23,6 +23,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from runtime.cgroups.manager import join_opened
 from runtime.container import birth, oci_steps, sync
 from runtime.container.child import make_channel, settle
 from runtime.container.hooks import run_container_hooks, run_hooks
@@ -116,6 +117,26 @@ def _kill(pidfd: int) -> None:
         os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
     except ChildProcessError:
         pass
+
+
+class _Extra(NamedTuple):
+    """Descriptors the child needs until it waits: source trees, namespaces, cgroups' files, the listener (or -1)."""
+
+    trees: Sequence[int]
+    namespaces: Sequence[int]
+    joining: Sequence[int]
+    listener: int
+
+    def descriptors(self) -> list[int]:
+        """All of them in one list."""
+        return [*self.trees, *self.namespaces, *self.joining, self.listener]
+
+    def at(self, numbers: Sequence[int]) -> _Extra:
+        """The same with the numbers they have in the child."""
+        first, second = len(self.trees), len(self.trees) + len(self.namespaces)
+        last = second + len(self.joining)
+        listener = numbers[last] if self.listener >= 0 else -1
+        return _Extra(numbers[:first], numbers[first:second], numbers[second:last], listener)
 
 
 class _Creation:
@@ -287,15 +308,16 @@ class _Creation:
         null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         cgroup_fd = self.cgroup.open_for_birth()
         namespaces = [*self.birth.joined.values()]
+        joining = self.cgroup.open_for_joining(born=cgroup_fd >= 0)
         try:
             pid, pidfd = birth.give_birth(self.birth, cgroup_fd)
             if pid == 0:
                 stdio = (null, null, null) if terminal else (0, 1, 2)
-                extra = [*trees, *namespaces, *([listener.fileno()] if listener else [])]
-                self._be_child(child, steps, stdio, errors_far, far.fileno(), trampoline, extra, len(trees))
+                extra = _Extra(trees, namespaces, joining, listener.fileno() if listener else -1)
+                self._be_child(child, steps, stdio, errors_far, far.fileno(), trampoline, extra)
         finally:
             far.close()
-            for fd in (errors_far, trampoline, null, cgroup_fd):
+            for fd in (errors_far, trampoline, null, cgroup_fd, *joining):
                 if fd >= 0:
                     os.close(fd)
         self.created.pidfd, self.created.errors = pidfd, errors
@@ -310,32 +332,33 @@ class _Creation:
         errors: int,
         channel: int,
         trampoline: int,
-        extra: list[int],
-        tree_count: int,
+        extra: _Extra,
     ) -> None:
         try:
             settle()
-            child.arrange_descriptors(stdio, self.options.preserve_fds, errors, channel, trampoline, extra)
-            numbers = tuple(child.extra_fds)
-            child.trees = numbers[:tree_count]
-            kinds = list(self.birth.joined)
-            joined = dict(zip(kinds, numbers[tree_count : tree_count + len(kinds)], strict=True))
-            listening = len(numbers) > tree_count + len(kinds)
+            child.arrange_descriptors(
+                stdio, self.options.preserve_fds, errors, channel, trampoline, extra.descriptors()
+            )
+            extra = extra.at(child.extra_fds)
+            child.trees = tuple(extra.trees)
             if os.read(child.channel_fd, 1) != sync.GO:
                 os._exit(1)
             try:
-                birth.join_rest(self.birth._replace(joined=joined))
+                join_opened(extra.joining)
+                birth.join_rest(
+                    self.birth._replace(joined=dict(zip(self.birth.joined, extra.namespaces, strict=True)))
+                )
             except OSError as error:
-                child.fail("join namespaces", error)
+                child.fail("join cgroup and namespaces", error)
             if self.inner_hooks:
                 child.hooks = self._run_inner_hooks
-            for fd in numbers[tree_count : tree_count + len(kinds)]:
+            for fd in (*extra.namespaces, *extra.joining):
                 os.close(fd)
             child.run_steps(steps, oci_steps.OPERATIONS)
             for fd in (*child.trees, child.apparmor_fd, child.selinux_fd):
                 if fd >= 0:
                     os.close(fd)
-            self._wait_for_start(child, numbers[-1] if listening else -1)
+            self._wait_for_start(child, extra.listener)
             process = self.spec["process"]
             child.exec_program(process["args"], process.get("env", []))
         finally:
@@ -375,8 +398,6 @@ class _Creation:
         pid = self.pid
         if "oomScoreAdj" in self.spec["process"]:
             _write_oom_score(pid, self.spec["process"]["oomScoreAdj"])
-        if self.cgroup.layout.mode != "v2":
-            self.cgroup.add(pid)
         if self.birth.new & k.CLONE_NEWUSER:
             self._write_maps(pid)
         channel.send(sync.GO)

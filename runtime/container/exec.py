@@ -138,7 +138,8 @@ def spawn_exec(
     try:
         closing.append(trampoline := open_trampoline(3 + len(preserve_fds)))
         try:
-            closing += (procs := cgroup.open_procs())
+            closing.append(birth := cgroup.open_for_birth())
+            closing += (procs := cgroup.open_for_joining(born=birth >= 0))
         except FileNotFoundError as error:
             raise _gone(init_pid) from error
         child = manner.make_child(last_capability())
@@ -146,7 +147,7 @@ def spawn_exec(
         if middle == 0:
             try:
                 settle()
-                pid, pidfd = _enter(init_pidfd, report_far.fileno(), manner)
+                pid, pidfd = _enter(init_pidfd, report_far.fileno(), manner, birth)
                 if pid:
                     sync.send_process(report_far.fileno(), pid, pidfd)
                     os._exit(0)
@@ -187,13 +188,13 @@ def _plan(process: Process, seccomp: bytes | None) -> tuple[SetupStep, ...]:
         raise InvalidError(f"unknown name in the container's configuration: {error.args[0]}") from None
 
 
-def _enter(init_pidfd: int, report: int, manner: Manner) -> tuple[int, int]:
+def _enter(init_pidfd: int, report: int, manner: Manner, birth: int) -> tuple[int, int]:
     """In the intermediate child: join, then fork into the pid namespace. (pid, pidfd), or (0, -1) in the process."""
     try:
         if manner.before_joining is not None:
             manner.before_joining()
         namespaces.join_process(init_pidfd, manner.namespaces)
-        return syscalls.clone3(k.CLONE_PARENT)
+        return syscalls.clone3(k.CLONE_PARENT, cgroup_fd=birth)
     except BaseException as error:
         sync.send_failure(report, "enter the container's namespaces", error)
         os._exit(1)

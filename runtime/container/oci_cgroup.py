@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 from runtime.cgroups.detect import V1, Layout
 from runtime.cgroups.manager import Cgroup, open_cgroup
 from runtime.errors import ConflictError, InvalidError
-from runtime.oci.resources import standard_device_rules
+from runtime.oci.devices import DENY_ALL, standard_device_rules
 
 if TYPE_CHECKING:
     from runtime.container.state import Record
-    from runtime.oci.spec import DeviceRule, LinuxResources, Spec
+    from runtime.oci.spec import LinuxResources, Spec
 
 CGROUPFS, SYSTEMD, DISABLED = "cgroupfs", "systemd", "disabled"
-DENY_ALL: DeviceRule = {"allow": False, "access": "rwm"}
 
 
 def cgroup_path(spec: Spec, container_id: str) -> str:

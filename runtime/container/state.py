@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runtime.errors import ConflictError, InvalidError, NotFoundError
 from runtime.linux.procfs import is_zombie, start_time
-from runtime.oci.spec import OCI_VERSION
+from runtime.oci.version import OCI_VERSION
 from runtime.store.files import remove_tree, write_file
 
 if TYPE_CHECKING:

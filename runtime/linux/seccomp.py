@@ -18,7 +18,6 @@ import errno
 import json
 import os
 import struct
-from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
 from runtime.errors import InvalidError, UnsupportedError
@@ -95,6 +94,8 @@ def load_program(profile: Seccomp | None, cache_directory: str) -> bytes | None:
 
 
 def _load(profile: Seccomp, cache_directory: str) -> bytes:
+    from hashlib import sha256  # a millisecond or two, which only a profile is worth
+
     machine = os.uname().machine
     key = json.dumps([_VERSION, machine, profile], sort_keys=True)
     path = f"{cache_directory}/seccomp-{sha256(key.encode()).hexdigest()[:32]}.bpf"

@@ -7,6 +7,8 @@ Only what Linux containers use; keys keep the specification's spelling. What our
 
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
+from runtime.oci.version import OCI_VERSION as OCI_VERSION
+
 if TYPE_CHECKING:
     from runtime.oci.spec_extra import (
         BlockIO,
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
         Scheduler,
         TimeOffset,
     )
-
-OCI_VERSION = "1.2.0"
 
 
 class User(TypedDict):

@@ -3,13 +3,17 @@
 What is left to the kernel to refuse (impossible values of limits, file systems it lacks) is not checked here.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping
 from posixpath import normpath
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from runtime.errors import InvalidError, UnsupportedError
 from runtime.oci.capabilities import NAMES
-from runtime.oci.spec import Process, Spec
+
+if TYPE_CHECKING:
+    from runtime.oci.spec import Process, Spec
 
 NAMESPACES = ("cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts")
 HOOKS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
@@ -61,7 +65,7 @@ def check_spec(data: object) -> Spec:
     _check_sysctls(linux.get("sysctl") or {}, own)
     _check_hooks(data.get("hooks") or {})
     _check_linux(linux)
-    spec = cast(Spec, _without_nulls(data))
+    spec = cast("Spec", _without_nulls(data))
     spec["linux"].setdefault("namespaces", [])
     return spec
 
@@ -95,7 +99,7 @@ def check_process(process: object) -> Process:
     for text in (*args, *(process.get("env") or ())):
         if "\0" in text:
             raise InvalidError("a NUL character in process.args or process.env")
-    return cast(Process, _without_nulls(process))
+    return cast("Process", _without_nulls(process))
 
 
 def _without_nulls(value: Any) -> Any:

@@ -10,8 +10,8 @@ from runtime.linux.features import has_namespace
 from runtime.linux.mounts import option_words
 from runtime.linux.seccomp import OPERATORS, action_names, flag_names
 from runtime.oci.capabilities import NAMES
-from runtime.oci.spec import OCI_VERSION
 from runtime.oci.validate import HOOKS, NAMESPACES
+from runtime.oci.version import OCI_VERSION
 from runtime.oci_cli.main import Call
 
 HELP = "features\n\nPrints what this runtime supports, as JSON."

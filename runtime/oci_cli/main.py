@@ -137,10 +137,10 @@ def default_root() -> str:
 
 
 def _print_version() -> int:
-    from runtime.oci.spec import OCI_VERSION
-    from runtime.oci_cli.version import version
+    from runtime.oci.version import OCI_VERSION
+    from runtime.oci_cli.version import VERSION
 
-    print(f"pycompose-oci version {version()}\nspec: {OCI_VERSION}\n+SECCOMP +CAP +EBPF +APPARMOR +SELINUX")
+    print(f"pycompose-oci version {VERSION}\nspec: {OCI_VERSION}\n+SECCOMP +CAP +EBPF +APPARMOR +SELINUX")
     return 0
 
 

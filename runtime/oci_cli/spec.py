@@ -8,7 +8,7 @@ from typing import Any
 
 from runtime.errors import ConflictError
 from runtime.oci import generate
-from runtime.oci.spec import OCI_VERSION
+from runtime.oci.version import OCI_VERSION
 from runtime.oci_cli.main import Call
 from runtime.oci_cli.options import FLAG, VALUE, Option
 

@@ -1,12 +1,3 @@
-"""The version of this package, from its installed metadata."""
+"""The version of this release, the same as in pyproject.toml (a test compares them)."""
 
-
-def version() -> str:
-    """Such as "0.1.0"; "unknown" when run from a folder that was never installed."""
-    from importlib.metadata import PackageNotFoundError
-    from importlib.metadata import version as installed
-
-    try:
-        return installed("pycompose")
-    except PackageNotFoundError:
-        return "unknown"
+VERSION = "0.1.0"

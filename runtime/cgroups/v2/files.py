@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runtime.cgroups.v1.files import plan_rdma
+from runtime.cgroups.v1.files import plan_net_cls, plan_net_prio, plan_rdma
 
 if TYPE_CHECKING:
     from runtime.oci.spec import LinuxResources
@@ -31,6 +31,12 @@ def plan_memory(resources: LinuxResources) -> Files:
         files.append(("memory.low", _bytes(memory["reservation"])))
     if "swappiness" in memory:
         files.append(("memory.swappiness", str(memory["swappiness"])))
+    for key, file in (
+        ("kernel", "memory.kmem.limit_in_bytes"),
+        ("kernelTCP", "memory.kmem.tcp.limit_in_bytes"),
+    ):
+        if memory.get(key):
+            files.append((file, str(memory[key])))  # type: ignore[literal-required]
     if memory.get("disableOOMKiller"):
         files.append(("memory.oom_control", "1"))
     return files
@@ -125,4 +131,5 @@ def plan_files(resources: LinuxResources) -> Files:
     """All files of all controllers, then `unified` as given."""
     files = plan_memory(resources) + plan_cpu(resources) + plan_cpuset(resources) + plan_pids(resources)
     files += plan_io(resources) + plan_hugetlb(resources) + plan_rdma(resources)
+    files += plan_net_cls(resources) + plan_net_prio(resources)
     return files + list(resources.get("unified", {}).items())
