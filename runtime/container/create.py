@@ -15,7 +15,6 @@ The child that waits for `start` listens on a socket in the state folder, so tha
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import socket
@@ -28,19 +27,15 @@ from runtime.container import birth, oci_steps, sync
 from runtime.container.child import make_channel, settle
 from runtime.container.hooks import run_container_hooks, run_hooks
 from runtime.container.oci_cgroup import CGROUPFS, DISABLED, cgroup_path, check_unused, open_by, resources_of
-from runtime.container.oci_setup import (
-    Surroundings,
-    is_idmapped,
-    plan_oci_identity,
-    plan_oci_setup,
-    prepared_mounts,
-)
+from runtime.container.oci_child import OciChild
+from runtime.container.oci_setup import Surroundings, plan_oci_identity, plan_oci_setup
+from runtime.container.oci_trees import open_trees
 from runtime.container.state import Record, StateDirectory, state_json
 from runtime.container.trampoline import open_trampoline
 from runtime.container.users import resolve_user
 from runtime.errors import EngineError, InvalidError, StartError
 from runtime.linux import constants as k
-from runtime.linux import mounts, syscalls
+from runtime.linux import syscalls
 from runtime.linux.capabilities import last_capability
 from runtime.linux.procfs import load_mountinfo, start_time
 from runtime.linux.seccomp import filter_flags, load_program, unknown_names
@@ -171,7 +166,8 @@ class _Creation:
                 raise InvalidError(f"linux.seccomp: unknown system call {name!r}")
         seccomp = load_program(profile, self._cache_directory()) if profile else None
         steps = self._plan(seccomp, filter_flags(profile) if profile else 0)
-        trees = self._open_trees()
+        folder = f"{self.created.directory.path}/dev"
+        trees = open_trees(self.spec, steps, self.birth.joined.get("user", -1), folder)
         listener = self._listen() if waiting else None
         try:
             channel = self._spawn(steps, trees, listener)
@@ -226,61 +222,13 @@ class _Creation:
             raise InvalidError(f"unknown name in the container's configuration: {error.args[0]}") from None
         for step in steps:
             # The child may not be able to read the interpreter's files: what it needs is loaded now.
-            if step.op == "mount specially" and "tmpcopyup" in step.value.options.extensions:
+            if step.op == "mount" and "tmpcopyup" in step.value.options.extensions:
                 import runtime.container.copy_up
             if flags & k.SECCOMP_FILTER_FLAG_NEW_LISTENER:
                 import runtime.container.seccomp_listener  # noqa: F401
         return (
             steps if self.options.keyring else tuple(s for s in steps if s.op != "join new session keyring")
         )
-
-    def _open_trees(self) -> tuple[int, ...]:
-        trees: list[int] = []
-        try:
-            for number in prepared_mounts(self.spec):
-                mount = self.spec["mounts"][number]
-                options = mounts.parse_options(mount.get("options", []))
-                recursive = k.AT_RECURSIVE if options.flags & k.MS_REC else 0
-                follow = k.AT_SYMLINK_NOFOLLOW if "src-nofollow" in options.extensions else 0
-                flags = k.OPEN_TREE_CLONE | recursive | follow
-                trees.append(syscalls.open_tree(k.AT_FDCWD, mount["source"], flags))
-                if is_idmapped(mount):
-                    self._map_owners(
-                        trees[-1], number, k.AT_RECURSIVE if "ridmap" in options.extensions else 0
-                    )
-        except OSError as error:
-            for fd in trees:
-                os.close(fd)
-            raise StartError(
-                f"could not prepare the mount of {error.filename or mount['source']}: {error.strerror}",
-                step="prepare mounts",
-                errno=error.errno or 0,
-            ) from None
-        return tuple(trees)
-
-    def _map_owners(self, tree: int, number: int, recursive: int) -> None:
-        from runtime.container.user_namespace import open_mapped
-
-        mount, linux = self.spec["mounts"][number], self.spec["linux"]
-        joined = self.birth.joined.get("user", -1)
-        if mount.get("uidMappings"):
-            namespace = open_mapped(mount["uidMappings"], mount["gidMappings"])
-        elif linux.get("uidMappings"):
-            namespace = open_mapped(linux["uidMappings"], linux.get("gidMappings", []))
-        elif joined >= 0:
-            namespace = os.dup(joined)
-        else:
-            raise OSError(
-                errno.EINVAL, "idmap without mappings and without a user namespace", mount["destination"]
-            )
-        try:
-            syscalls.mount_setattr(
-                tree, "", k.AT_EMPTY_PATH | recursive, attr_set=k.MOUNT_ATTR_IDMAP, userns_fd=namespace
-            )
-        except OSError as error:
-            raise OSError(error.errno, f"idmap: {error.strerror}", mount["source"]) from None
-        finally:
-            os.close(namespace)
 
     def _listen(self) -> socket.socket:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -302,7 +250,7 @@ class _Creation:
         errors, errors_far = os.pipe2(os.O_CLOEXEC)
         preserve = self.options.preserve_fds
         trampoline = open_trampoline(3 + len(preserve))
-        child = oci_steps.OciChild(last_capability())
+        child = OciChild(last_capability())
         child.root_path = self.rootfs
         terminal = self.spec["process"].get("terminal", False)
         null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
@@ -326,7 +274,7 @@ class _Creation:
 
     def _be_child(
         self,
-        child: oci_steps.OciChild,
+        child: OciChild,
         steps: Sequence[SetupStep],
         stdio: tuple[int, int, int],
         errors: int,
@@ -367,7 +315,7 @@ class _Creation:
     def _run_inner_hooks(self) -> None:
         run_hooks(self.inner_hooks, "createContainer", self._state("creating", os.getpid()))
 
-    def _wait_for_start(self, child: oci_steps.OciChild, listener_fd: int) -> None:
+    def _wait_for_start(self, child: OciChild, listener_fd: int) -> None:
         hooks = self.spec.get("hooks", {}).get("startContainer", [])
         if listener_fd < 0:
             child.report_created()

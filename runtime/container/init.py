@@ -98,7 +98,7 @@ def _mount_cgroups(child: Child, step: SetupStep) -> None:
 
 def _make_device(child: Child, step: SetupStep) -> None:
     device = step.value
-    directory, _, name = step.target.rpartition("/")
+    directory, _, name = step.target.rstrip("/").rpartition("/")
     parent = paths.ensure_directory(child.root_fd, directory or "/")
     try:
         kind = _DEVICE_TYPES[device["type"]]
@@ -158,7 +158,11 @@ def _set_sysctl(child: Child, step: SetupStep) -> None:
 
 
 def _make_working_directory(child: Child, step: SetupStep) -> None:
-    os.makedirs(step.target, exist_ok=True)
+    previous = os.umask(0o022)  # parents would get mode 0777
+    try:
+        os.makedirs(step.target, exist_ok=True)
+    finally:
+        os.umask(previous)
 
 
 def _make_read_only(child: Child, step: SetupStep) -> None:

@@ -15,6 +15,7 @@ from runtime.container.child import Child
 from runtime.container.console import open_console
 from runtime.container.exec import ExecProcess, Manner, spawn_exec
 from runtime.container.oci_cgroup import open_recorded
+from runtime.container.oci_child import OciChild
 from runtime.container.oci_setup import mask_of_list, plan_oci_identity
 from runtime.container.setup import SetupStep, plan_exec_console
 from runtime.container.state import CREATED, PAUSED, RUNNING, Record, StateDirectory, status_of
@@ -132,11 +133,11 @@ def _manner(spec: Spec, process: Process, types: tuple[str, ...], proc: int) -> 
         "adopt /proc": _adopt_proc,
         "set cpu affinity": lambda child, step: _set_affinity(step.value),
     }
-    return Manner(flags, operations, oci_steps.OciChild, plan, before_joining, (proc,))
+    return Manner(flags, operations, OciChild, plan, before_joining, (proc,))
 
 
 def _adopt_proc(child: Child, step: SetupStep) -> None:
-    assert isinstance(child, oci_steps.OciChild)
+    assert isinstance(child, OciChild)
     child.proc_fd = child.extra_fds[0]
 
 

@@ -17,7 +17,6 @@ from runtime.linux.mounts import parse_options
 if TYPE_CHECKING:
     from runtime.oci.spec import Mount, Process, Spec
 
-_SPECIAL_WORDS = frozenset(("tmpcopyup", "copy-symlink", "src-nofollow", "dest-nofollow"))
 _SCHED_POLICIES = {
     "SCHED_OTHER": 0,
     "SCHED_FIFO": 1,
@@ -97,6 +96,7 @@ def plan_oci_setup(spec: Spec, surroundings: Surroundings, *, hooked: bool) -> t
     steps = plan_setup(spec, rootfs=spec["root"]["path"], cgroup_mounts=surroundings.cgroup_mounts)
     numbers = iter(range(len(spec.get("mounts", []))))
     prepared = prepared_mounts(spec)
+    devices = 0
     for step in steps:
         if step.op in ("bind", "mount", "mount cgroups on"):
             number = next(numbers)
@@ -107,9 +107,9 @@ def plan_oci_setup(spec: Spec, surroundings: Surroundings, *, hooked: bool) -> t
         elif step.op == "change root to":
             rewritten += _root_steps(spec, step, hooked=hooked, pivot=surroundings.pivot)
         elif step.op == "make device" and "user" in own:
-            rewritten.append(step._replace(op="bind device"))
-        elif step.op == "set sysctl":
-            rewritten.append(step._replace(op="set checked sysctl"))
+            # Nobody may make device nodes in a user namespace: the caller has made them, after the other trees.
+            rewritten.append(step._replace(op="bind device", value=(step.value, len(prepared) + devices)))
+            devices += 1
         else:
             rewritten.append(step)
     return tuple(rewritten)
@@ -139,13 +139,11 @@ def plan_oci_identity(
         rewritten.append(SetupStep("set memory policy", value=(mode, mask_of_list(policy.get("nodes", "")))))
     for step in steps:
         if step.op == "load seccomp filter":
-            step = step._replace(op="load seccomp filter with flags", value=(step.value, seccomp_flags))
+            step = step._replace(value=(step.value, seccomp_flags))
         if step.op == "become user" and keep_groups:
             step = step._replace(value=step.value._replace(groups=None))
         if step.op == "own stdio":
-            step = step._replace(
-                op="own stdio with group", value=(process["user"]["uid"], process["user"]["gid"])
-            )
+            step = step._replace(value=(process["user"]["uid"], process["user"]["gid"]))
         if step.op == "set oom score":
             continue  # done from outside: the container's /proc is not to be trusted
         if step.op == "set umask":
@@ -245,9 +243,7 @@ def _bind_step(step: SetupStep, tree: int) -> SetupStep:
     if options.flags & k.MS_REMOUNT:
         return step._replace(op="remount")
     if tree >= 0:
-        return step._replace(op="bind prepared", value=(options, tree))
-    if options.extensions & _SPECIAL_WORDS:
-        return step._replace(op="bind specially")
+        return step._replace(op="attach", value=(options, tree))
     return step
 
 
@@ -258,7 +254,7 @@ def _mount_step(step: SetupStep, label: str) -> SetupStep:
     if label and detail.fstype not in ("proc", "sysfs"):
         data = ",".join(filter(None, (detail.options.data, f'context="{label}"')))
         detail = detail._replace(options=detail.options._replace(data=data))
-    return step._replace(op="mount specially", value=detail)
+    return step._replace(value=detail)
 
 
 def _cgroup_step(step: SetupStep, own: frozenset[str], around: Surroundings) -> SetupStep:
@@ -267,4 +263,4 @@ def _cgroup_step(step: SetupStep, own: frozenset[str], around: Surroundings) -> 
         (name, kind, data, directory)
         for (name, kind, data), directory in zip(layout, around.cgroup_directories, strict=True)
     )
-    return step._replace(op="show cgroups on", value=(options, triples, "cgroup" in own))
+    return step._replace(value=(options, triples, "cgroup" in own))
