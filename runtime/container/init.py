@@ -148,9 +148,7 @@ def _set_domain_name(child: Child, step: SetupStep) -> None:
 
 
 def _set_sysctl(child: Child, step: SetupStep) -> None:
-    # "net.ipv4.conf.eth0/1.x": sysctl(8) writes a dot inside a name as a slash.
-    path = "/proc/sys/" + step.target.translate({ord("."): "/", ord("/"): "."})
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    fd = os.open(paths.sysctl_path(step.target), os.O_WRONLY | os.O_CLOEXEC)
     try:
         os.write(fd, step.value.encode())
     finally:

@@ -82,7 +82,7 @@ def _move_root(child: Child, step: SetupStep) -> None:
 
 def _set_sysctl(child: Child, step: SetupStep) -> None:
     """Through a /proc that is one: an image may have put something else there."""
-    path = "/proc/sys/" + step.target.translate({ord("."): "/", ord("/"): "."})
+    path = paths.sysctl_path(step.target)
     fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         if syscalls.fstatfs_type(fd) != k.PROC_SUPER_MAGIC:

@@ -99,6 +99,16 @@ def _make_directory(parent_fd: int, name: str, mode: int) -> None:
         pass
 
 
+def sysctl_path(name: str) -> str:
+    """The file of a sysctl by either of its spellings (sysctl(8)): kernel.msgmax, kernel/msgmax.
+
+    The first separator is the one that counts; the other then stands for itself: net.ipv4.conf.eth0/1.forwarding.
+    """
+    if "." in name.partition("/")[0]:
+        name = name.translate({ord("."): "/", ord("/"): "."})
+    return f"/proc/sys/{name}"
+
+
 def mount_path(fd: int) -> str:
     """A path by which mount(2) finds exactly the opened file (proc(5), /proc/self/fd)."""
     return f"/proc/self/fd/{fd}"

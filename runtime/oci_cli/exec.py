@@ -48,6 +48,10 @@ def run(call: Call) -> int:
     process = _process(directory, options, command)
     detach, console_socket = options.flag("detach"), options.text("console-socket")
     check_console(bool(process.get("terminal")), console_socket, not detach)
+    if not detach:
+        from runtime.oci_cli.foreground import hold_signals, wait_for
+
+        signals = hold_signals()
     started = exec_in_container(
         directory,
         process,
@@ -61,9 +65,7 @@ def run(call: Call) -> int:
     write_pid_file(options.text("pid-file"), started.pid)
     if detach:
         return 0
-    from runtime.oci_cli.foreground import wait_for
-
-    return wait_for(started.pid, started.pidfd, started.console)
+    return wait_for(started.pid, started.pidfd, started.console, signals)
 
 
 def _process(directory: StateDirectory, options: Parsed, command: list[str]) -> Process:

@@ -22,6 +22,10 @@ OPTIONS = {
 def run(call: Call) -> int:
     """Run it; its exit code when waited for."""
     detach = call.options.flag("detach")
+    if not detach:
+        from runtime.oci_cli.foreground import hold_signals, wait_for
+
+        signals = hold_signals()
     created = create(call, waiting=False, terminal_here=not detach)
     try:
         start_now(created)
@@ -30,9 +34,7 @@ def run(call: Call) -> int:
         raise
     if detach:
         return 0
-    from runtime.oci_cli.foreground import wait_for
-
-    code = wait_for(created.record.pid, created.pidfd, created.console)
+    code = wait_for(created.record.pid, created.pidfd, created.console, signals)
     if created.console >= 0:
         os.close(created.console)
     if not call.options.flag("keep"):
