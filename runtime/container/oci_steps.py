@@ -45,10 +45,11 @@ def _open_first(proc: int, *candidates: str) -> int:
 
 def take_root(child: Child, step: SetupStep) -> None:
     """Become the user namespace's root, or whatever id it has a map for; supplementary groups of the host go."""
+    assert isinstance(child, OciChild)
     try:
         os.setgroups([])
     except PermissionError:
-        pass  # setgroups is denied where an unprivileged process has written the maps
+        child.groups_fixed = True  # an unprivileged process has written the maps
     for change in (os.setresgid, os.setresuid):
         try:
             change(0, 0, 0)
@@ -108,6 +109,13 @@ def _find_program(child: Child, step: SetupStep) -> None:
 
 
 # ---- who the process is
+
+
+def _become_user(child: Child, step: SetupStep) -> None:
+    assert isinstance(child, OciChild)
+    if child.groups_fixed and not step.value.groups:
+        step = step._replace(value=step.value._replace(groups=None))
+    init.OPERATIONS["become user"](child, step)
 
 
 def _own_stdio(child: Child, step: SetupStep) -> None:
@@ -194,6 +202,7 @@ OPERATIONS: dict[str, Callable[[Child, SetupStep], None]] = {
     "move root to": _move_root,
     "set sysctl": _set_sysctl,
     "find program": _find_program,
+    "become user": _become_user,
     "own stdio": _own_stdio,
     "bring up loopback": _bring_up_loopback,
     "set scheduler": _set_scheduler,

@@ -122,10 +122,13 @@ def _changed(spec: Spec, options: Parsed, command: list[str], root: str) -> Proc
 
 
 def _change_user(process: Process, text: str, root: str) -> None:
-    found = resolve_user(root, text)
-    process["user"] = {"uid": found.uid, "gid": found.gid}
-    if not text.replace(":", "").isdigit():
-        process["user"]["additionalGids"] = list(found.additional_gids)
+    uid, _, gid = text.partition(":")
+    if uid.isdigit() and (gid.isdigit() or not gid):  # numbers need no passwd, which may be anything
+        process["user"] = {"uid": int(uid), "gid": int(gid or process["user"]["gid"])}
+    else:
+        found = resolve_user(root, text)
+        groups = list(found.additional_gids)
+        process["user"] = {"uid": found.uid, "gid": found.gid, "additionalGids": groups}
     process["env"] = [item for item in process.get("env", ()) if not item.startswith("HOME=")]
 
 

@@ -1,5 +1,6 @@
 """Drives `pycompose-oci`, or another runtime with the same command line, as an engine does."""
 
+import itertools
 import json
 import os
 import subprocess
@@ -66,6 +67,8 @@ class Runtime:
         self.command = [*command, "--root", str(root)]
         self.made: list[str] = []
 
+    _count = itertools.count()
+
     def call(self, *words: str, check: bool = True, **options: Any) -> subprocess.CompletedProcess[str]:
         options = {
             "capture_output": True,
@@ -103,7 +106,7 @@ class Runtime:
         return made
 
     def name(self, given: str = "") -> str:
-        made = given or f"pctest-{os.getpid()}-{len(self.made)}"
+        made = given or f"pctest-{os.getpid()}-{next(self._count)}"
         self.made.append(made)
         return made
 
