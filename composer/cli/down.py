@@ -17,7 +17,7 @@ class Arguments(NamedTuple):
 
 def run(context: Context, arguments: Arguments) -> int:
     """Carry out `down`; the exit code."""
-    desired = context.desired(arguments.services)
+    desired = context.existing(arguments.services)
     options = DownOptions(
         services=arguments.services,
         volumes=arguments.volumes,

@@ -20,7 +20,7 @@ def run(context: Context, arguments: Arguments) -> int:
     protocol = protocol or arguments.protocol
     if not text.isdigit() or not 0 < int(text) < 65536:
         raise ComposeError(f"{arguments.private_port!r} is not a port", hint="pycompose port SERVICE PORT")
-    desired = context.desired((arguments.service,))
+    desired = context.existing((arguments.service,))
     check_services(desired, (arguments.service,))
     which = f" container #{arguments.number}" if arguments.number else ""
     for container in context.engine.containers.list(desired.project):

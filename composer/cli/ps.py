@@ -29,7 +29,7 @@ def run(context: Context, arguments: Arguments) -> int:
     if arguments.format not in ("table", "json"):
         raise ComposeError(f"--format {arguments.format!r} is not one of table, json")
     statuses = _wanted_statuses(arguments)
-    desired = context.desired()
+    desired = context.existing()
     check_services(desired, arguments.services)
     containers = [
         container

@@ -1,7 +1,9 @@
 """Living with the firewalls of others: chains that drop what is forwarded, in nf_tables and in the older iptables."""
 
 import os
+import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -126,3 +128,38 @@ def test_dockers_chains_of_both_families(host: Host) -> None:
     for family in ("ip", "ip6"):
         assert run("nft", "list", "chain", family, "filter", "DOCKER-USER").count("pycompose br-a") == 2
     assert len(keep) == 2
+
+
+def test_next_to_a_running_dockerd(host: Host, tmp_path: Path) -> None:
+    """The real one, in the test's own "host": it sets the policy of forwarding to DROP, in chains of its own."""
+    if shutil.which("dockerd") is None:
+        pytest.skip("dockerd is not installed (package docker.io)")
+    outside = host.outside()
+    before = host.network("a", "172.18.0.0/20")
+    with (tmp_path / "log").open("w") as log:
+        daemon = subprocess.Popen(
+            ["dockerd", "--data-root", tmp_path / "data", "--exec-root", tmp_path / "exec", "--pidfile", tmp_path / "pid",
+             "-H", f"unix://{tmp_path}/socket", "--bip", "10.213.0.1/24"],
+            stdout=log, stderr=log,
+        )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 60
+        while "-P FORWARD DROP" not in run("iptables", "-S", "FORWARD") and time.monotonic() < deadline:
+            time.sleep(0.2)
+        after = host.network("b", "172.18.16.0/20")
+        for network in (before, after):
+            host.firewall().ensure_network(NetworkRules(network.bridge))  # as the next command does
+            container, (ip,), published = host.container(network)
+            server = container.listen(80)
+            published.publish([PublishedPort("", 8080, "tcp", ip, 80)])
+            keep = outside.listen(80)
+            assert container.connects("198.51.100.2", 80), network.name
+            assert outside.connects("198.51.100.1", 8080), network.name
+            published.unpublish([PublishedPort("", 8080, "tcp", ip, 80)])
+            server.close()
+            keep.close()
+            host.firewall().remove_network(network.bridge, prefix(network))
+        assert "pycompose" not in run("iptables", "-S")
+    finally:
+        daemon.terminate()
+        daemon.wait(timeout=30)
