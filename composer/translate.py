@@ -14,6 +14,7 @@ from composer.model.parts import Mount, Port
 from composer.model.project import Network, Project, Volume
 from composer.model.service import Service
 from composer.plan.desired import Dependency, Desired, DesiredNetwork, DesiredService, DesiredVolume
+from composer.translate_build import image_name, translate_build
 from composer.values import parse_nano_cpus, parse_size_bytes
 from composer.version import VERSION
 from runtime import (
@@ -25,6 +26,7 @@ from runtime import (
     ResourceLimits,
     RestartPolicy,
     Ulimit,
+    build_to_json,
 )
 from runtime import to_json as spec_to_json
 
@@ -67,6 +69,7 @@ def _desired_service(result: LoadResult, service: Service, level: int) -> Desire
     fields = service_fields(result.canonical["services"][service.name])
     restart = translate_restart(service)
     spec = translate_service(service, project)
+    build = translate_build(service, project)
     used = {
         "networks": {key: project.networks[key].name for key in service.networks if key in project.networks},
         "volumes": {m.source: _volume_name(project, m.source) for m in service.volumes if m.type == "volume"},
@@ -74,7 +77,7 @@ def _desired_service(result: LoadResult, service: Service, level: int) -> Desire
     return DesiredService(
         name=service.name,
         scale=service.replicas,
-        image=service.image,
+        image=spec.image,
         spec={key: value for key, value in spec_to_json(spec).items() if key != "name"},
         config_hash=config_hash([fields, used]),
         level=level,
@@ -85,7 +88,8 @@ def _desired_service(result: LoadResult, service: Service, level: int) -> Desire
         ),
         container_name=service.container_name,
         pull_policy=service.pull_policy,
-        has_build=service.build is not None,
+        platform=service.platform,
+        build=build_to_json(build) if build is not None else {},
         attach=service.attach,
         job=restart.name == "no",
         origin=_place(result.marks, ("services", service.name)),
@@ -152,7 +156,7 @@ def translate_service(service: Service, project: Project) -> ContainerSpec:
     """The container of a service, without name and number."""
     return ContainerSpec(
         name="",
-        image=service.image,
+        image=image_name(service, project),
         labels={**service.labels, **_labels(service, project)},
         command=service.command,
         entrypoint=service.entrypoint,

@@ -16,12 +16,19 @@ HONOURED_SERVICE = frozenset(
         "attach build cap_add cap_drop command container_name cpu_period cpu_quota cpu_shares cpus cpuset"
         " depends_on deploy dns dns_opt dns_search domainname entrypoint environment expose extends extra_hosts"
         " group_add healthcheck hostname image init labels mem_limit mem_reservation memswap_limit network_mode"
-        " networks oom_score_adj pids_limit ports privileged profiles read_only restart scale security_opt shm_size"
-        " stdin_open stop_grace_period stop_signal sysctls tmpfs tty ulimits user volumes working_dir"
+        " networks oom_score_adj pids_limit platform ports privileged profiles pull_policy read_only restart scale"
+        " security_opt shm_size stdin_open stop_grace_period stop_signal sysctls tmpfs tty ulimits user volumes working_dir"
     )
 )
 # Attributes of which only these parts are honoured.
 HONOURED_PARTS: Mapping[str, frozenset[str]] = {
+    "build": frozenset(
+        words(
+            "context dockerfile dockerfile_inline entitlements args ssh labels cache_from cache_to no_cache"
+            " no_cache_filter additional_contexts network pull target shm_size extra_hosts privileged secrets tags"
+            " ulimits platforms"
+        )
+    ),
     "deploy": frozenset(("replicas", "resources", "restart_policy", "mode")),
     "deploy.resources": frozenset(("limits", "reservations")),
     "deploy.resources.limits": frozenset(("cpus", "memory", "pids")),
