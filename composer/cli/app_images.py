@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from composer.cli.app import app, image_app
+from composer.cli.app import DryRun, Services, _run, app, image_app
 from composer.cli.context import Context
 
 Names = Annotated[list[str], typer.Argument(metavar="NAME...")]
@@ -188,3 +188,93 @@ def login(
 def logout(context: typer.Context, registry: Registry = "") -> None:
     """Forget the password of a registry."""
     _run_in("image_transfer", context, "logout", registry=registry)
+
+
+@app.command()
+def build(
+    context: typer.Context,
+    services: Services = None,
+    build_arg: Annotated[
+        list[str] | None, typer.Option("--build-arg", help="NAME=VALUE for an ARG of the Dockerfile.")
+    ] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Do every step anew.")] = False,
+    pull: Annotated[bool, typer.Option("--pull", help="Ask the registries for newer base images.")] = False,
+    push: Annotated[bool, typer.Option("--push", help="Push what was built.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the ids.")] = False,
+    with_dependencies: Annotated[
+        bool, typer.Option("--with-dependencies", help="Build what the services depend on too.")
+    ] = False,
+    ssh: Annotated[
+        list[str] | None,
+        typer.Option("--ssh", help="Agent for RUN --mount=type=ssh: default, or NAME=SOCKET."),
+    ] = None,
+    progress: Annotated[str, typer.Option("--progress", help="auto, tty, plain or quiet.")] = "auto",
+    dry_run: DryRun = False,
+) -> None:
+    """Build the images of services."""
+    _run(context, "build", locals())
+
+
+@app.command()
+def pull(
+    context: typer.Context,
+    services: Services = None,
+    include_deps: Annotated[
+        bool, typer.Option("--include-deps", help="What the services depend on too.")
+    ] = False,
+    ignore_buildable: Annotated[
+        bool, typer.Option("--ignore-buildable", help="Not what can be built.")
+    ] = False,
+    ignore_pull_failures: Annotated[
+        bool, typer.Option("--ignore-pull-failures", help="Go on after a failure.")
+    ] = False,
+    policy: Annotated[str, typer.Option("--policy", help="missing or always.")] = "",
+    quiet: Quiet = False,
+) -> None:
+    """Pull the images of services."""
+    _run_in(
+        "pull",
+        context,
+        "pull",
+        services=tuple(services or ()),
+        include_deps=include_deps,
+        ignore_buildable=ignore_buildable,
+        ignore_pull_failures=ignore_pull_failures,
+        policy=policy,
+        quiet=quiet,
+    )
+
+
+@app.command()
+def push(
+    context: typer.Context,
+    services: Services = None,
+    include_deps: Annotated[
+        bool, typer.Option("--include-deps", help="What the services depend on too.")
+    ] = False,
+    ignore_push_failures: Annotated[
+        bool, typer.Option("--ignore-push-failures", help="Go on after a failure.")
+    ] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Push the images of services that are built."""
+    _run_in(
+        "pull",
+        context,
+        "push",
+        services=tuple(services or ()),
+        include_deps=include_deps,
+        ignore_push_failures=ignore_push_failures,
+        quiet=quiet,
+    )
+
+
+@app.command()
+def images(
+    context: typer.Context,
+    services: Services = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only ids.")] = False,
+    format: Format = "table",
+) -> None:
+    """List the images of the project's containers."""
+    _run_in("images", context, "run", services=tuple(services or ()), quiet=quiet, format=format)

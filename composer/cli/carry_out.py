@@ -1,7 +1,6 @@
 """From a planner to its result: lock, observe, plan, then print or execute."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from composer.cli.context import Context
 from composer.execute.executor import Executor
@@ -79,14 +78,22 @@ def obtain_images(
 
 
 def carry_out_images(
-    context: Context, desired: Desired, plan: Plan, *, quiet: bool = False, **options: Any
+    context: Context,
+    desired: Desired,
+    plan: Plan,
+    *,
+    quiet: bool = False,
+    plain: bool = False,
+    keep_going: bool = False,
 ) -> None:
     """Execute a plan of pulls and builds."""
     if not plan.actions:
         return
-    progress = Progress(context.err, quiet=quiet)
+    progress = Progress(context.err, quiet=quiet, plain=plain)
     lock = context.engine.project_lock(desired.project)
-    executor = Executor(context.engine, desired, lock, notify=progress, parallel=context.parallel, **options)
+    executor = Executor(
+        context.engine, desired, lock, notify=progress, parallel=context.parallel, keep_going=keep_going
+    )
     try:
         executor.run(plan)
     finally:

@@ -139,6 +139,22 @@ COMMANDS: dict[str, dict[str, Any]] = {
         "arguments": (("services", True),),
         "interspersed": True,
     },
+    "build": {
+        "options": {
+            "--build-arg": ("build_arg", "list"),
+            "--no-cache": ("no_cache", "flag"),
+            "--pull": ("pull", "flag"),
+            "--push": ("push", "flag"),
+            "--quiet": ("quiet", "flag"),
+            "-q": ("quiet", "flag"),
+            "--with-dependencies": ("with_dependencies", "flag"),
+            "--ssh": ("ssh", "list"),
+            "--progress": ("progress", "str"),
+            "--dry-run": ("dry_run", "flag"),
+        },
+        "arguments": (("services", True),),
+        "interspersed": True,
+    },
     "config": {
         "options": {
             "--format": ("format", "str"),

@@ -17,7 +17,7 @@ from composer.plan.desired import Desired
 from runtime import Engine, EngineError, FileLock, Job, Launch, Stopping, build_from_json, from_json
 
 DEFAULT_PARALLEL = 16
-_WITHOUT_LOCK = (Kind.WAIT, Kind.PULL, Kind.BUILD)
+_WITHOUT_LOCK = (Kind.WAIT, Kind.PULL, Kind.BUILD, Kind.PUSH)
 
 
 class Phase(StrEnum):
@@ -184,6 +184,8 @@ class Executor:
             self._watch(action, Waiter(self._engine, action, ids))
         elif action.kind is Kind.PULL:
             self._follow(action, self._engine.images.begin_pull(action.name, action.platform))
+        elif action.kind is Kind.PUSH:
+            self._follow(action, self._engine.images.begin_push(action.name))
         elif action.kind is Kind.BUILD:
             if action.if_missing and self._engine.images.find(action.name):
                 self._done.add(action.id)
@@ -219,6 +221,8 @@ class Executor:
             )
         elif action.kind is Kind.REMOVE:
             containers.remove(action.container_id, volumes=action.anonymous_volumes)
+        elif action.kind is Kind.REMOVE_IMAGE:
+            self._engine.images.remove(action.name)
         elif action.kind is Kind.KILL:
             containers.signal(containers.get(action.container_id), action.number)
 

@@ -11,6 +11,8 @@ from composer.plan.desired import COMPLETED, HEALTHY
 _WORDS = {
     Kind.PULL: ("Image", "Pulling", "Pulled"),
     Kind.BUILD: ("Image", "Building", "Built"),
+    Kind.PUSH: ("Image", "Pushing", "Pushed"),
+    Kind.REMOVE_IMAGE: ("Image", "Removing", "Removed"),
     Kind.CREATE_NETWORK: ("Network", "Creating", "Created"),
     Kind.REMOVE_NETWORK: ("Network", "Removing", "Removed"),
     Kind.CREATE_VOLUME: ("Volume", "Creating", "Created"),
@@ -22,14 +24,15 @@ _WORDS = {
     Kind.REMOVE: ("Container", "Removing", "Removed"),
     Kind.WAIT: ("Service", "Waiting", "Ready"),
 }
-_OBVIOUS_CAUSES = frozenset(("new", "down", "stop", "start", "restart", "kill", "--wait"))
+_OBVIOUS_CAUSES = frozenset(("new", "down", "stop", "start", "restart", "kill", "--wait", "build", "push"))
 
 
 class Progress:
     """Writes to one terminal (stderr); `quiet` shows failures only."""
 
-    def __init__(self, terminal: Terminal, *, quiet: bool = False) -> None:
+    def __init__(self, terminal: Terminal, *, quiet: bool = False, plain: bool = False) -> None:
         self._terminal = terminal
+        self._plain = plain
         self._quiet = quiet
         self._lines = LiveLines(terminal)
         self._transfers: dict[int, TransferProgress | BuildProgress] = {}
@@ -59,8 +62,11 @@ class Progress:
     def _tell(self, event: Event) -> None:
         action = event.action
         if action.id not in self._transfers:
-            kind = TransferProgress if action.kind is Kind.PULL else BuildProgress
-            self._transfers[action.id] = kind(self._terminal, self._lines, action.name, quiet=self._quiet)
+            self._transfers[action.id] = (
+                BuildProgress(self._terminal, self._lines, action.name, quiet=self._quiet, plain=self._plain)
+                if action.kind is Kind.BUILD
+                else TransferProgress(self._terminal, self._lines, action.name, quiet=self._quiet)
+            )
         self._transfers[action.id](event.news)
 
     @staticmethod

@@ -10,6 +10,8 @@ class Kind(StrEnum):
 
     PULL = "pull image"
     BUILD = "build image"
+    PUSH = "push image"
+    REMOVE_IMAGE = "remove image"
     CREATE_NETWORK = "create network"
     REMOVE_NETWORK = "remove network"
     CREATE_VOLUME = "create volume"

@@ -55,7 +55,7 @@ class _ImagePlanner:
 
     def plan(self) -> dict[str, tuple[int, ...]]:
         ready: dict[str, tuple[int, ...]] = {}
-        for service in _contexts_first(self._services):
+        for service in contexts_first(self._services):
             if not service.image or service.image.startswith(_LOCAL):
                 self._check_local(service)
                 continue
@@ -145,8 +145,8 @@ class _ImagePlanner:
         return action
 
 
-def _contexts_first(services: tuple[DesiredService, ...]) -> list[DesiredService]:
-    """Services whose image another one builds with come before it. Raises ComposeError for a circle."""
+def contexts_first(services: tuple[DesiredService, ...]) -> list[DesiredService]:
+    """Services in an order in which one whose image another builds with comes before it. Raises ComposeError for a circle."""
     by_image = {service.image: service for service in services}
     ordered: dict[str, DesiredService] = {}
 

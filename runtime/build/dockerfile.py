@@ -1,6 +1,7 @@
 """The Dockerfile language's lines: directives, continuations, comments, heredocs, flags. Pure.
 
-What each instruction means is `instructions`'; variables are `expand`'s. Reference: docs.docker.com/reference/dockerfile.
+What each instruction means is `instructions`'; variables are `expand`'s.
+Reference: docs.docker.com/reference/dockerfile.
 """
 
 import json
@@ -10,28 +11,11 @@ from typing import NamedTuple
 
 from runtime.errors import InvalidError
 
-INSTRUCTIONS = frozenset(
-    [
-        "ADD",
-        "ARG",
-        "CMD",
-        "COPY",
-        "ENTRYPOINT",
-        "ENV",
-        "EXPOSE",
-        "FROM",
-        "HEALTHCHECK",
-        "LABEL",
-        "MAINTAINER",
-        "ONBUILD",
-        "RUN",
-        "SHELL",
-        "STOPSIGNAL",
-        "USER",
-        "VOLUME",
-        "WORKDIR",
-    ]
-)
+_WORDS = """
+ADD ARG CMD COPY ENTRYPOINT ENV EXPOSE FROM HEALTHCHECK LABEL MAINTAINER ONBUILD RUN SHELL STOPSIGNAL USER VOLUME
+WORKDIR
+"""
+INSTRUCTIONS = frozenset(_WORDS.split())
 _WITH_HEREDOCS = frozenset(("ADD", "COPY", "RUN"))
 _DIRECTIVE = re.compile(r"#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(.*?)\s*\Z")
 _DIRECTIVES = frozenset(("syntax", "escape", "check"))
@@ -186,7 +170,7 @@ class _Parser:
         return tuple(found)
 
     def _read_document(self, name: str, *, strip_tabs: bool, number: int) -> str:
-        lines = []
+        lines: list[str] = []
         while self._at < len(self._lines):
             line = self._lines[self._at]
             self._at += 1

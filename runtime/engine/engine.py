@@ -59,8 +59,9 @@ class Engine:
 
         def work(report: "Report") -> str:
             from runtime.build.executor import build_image
+            from runtime.engine.build_network import build_network
 
-            return build_image(self.paths, request, report)
+            return build_image(self.paths, request, build_network, report)
 
         return Job(f"build {request.names[0] if request.names else request.context}", work)
 

@@ -93,6 +93,10 @@ class Images:
         from runtime.engine.job import Job
 
         def work(report: "Report") -> str:
+            if reference.startswith(("oci:", "oci-archive:", "docker-archive:")):
+                from runtime.image.load import load_transport
+
+                return self._store.resolve(load_transport(self._store, reference)).id
             from runtime.image.pull import pull_image
 
             return pull_image(self._store, reference, platform, report)
@@ -143,6 +147,30 @@ class Images:
         except ImageError as error:
             name = "standard input" if archive == "-" else archive
             raise ImageError(f"{name}: {error}", hint=error.hint) from error
+
+    def load(self, archive: str) -> "Sequence[str]":
+        """Bring in all images of a saved archive or OCI layout ("-" = standard input); their names."""
+        from runtime.image.load import load_archive
+
+        return load_archive(self._store, archive)
+
+    def save(self, names: Sequence[str], output: str, format: str = "docker-archive") -> None:
+        """Write images to a file ("-" = standard output). Raises NotFoundError, InvalidError."""
+        from runtime.image.save import save_images
+
+        save_images(self._store, names, output, format)
+
+    def export(self, reference: str, output: str) -> None:
+        """Write an image's root file system as one plain tar. Raises NotFoundError."""
+        from runtime.engine.job import Job
+
+        def work(_: "Report") -> str:
+            from runtime.image.save import export_image
+
+            export_image(self._store, reference, output)
+            return output
+
+        Job(f"export {reference}", work).finish()
 
     # ---- changing
 

@@ -275,6 +275,10 @@ class ImageStore:
             blobs |= {layer["digest"] for layer in manifest["layers"]}
             layers |= set(chain_ids(self.config(manifest)[1]["rootfs"]["diff_ids"]))
             blobs.add(entry.get("annotations", {}).get(ORIGINAL, ""))
+        for record in self._build_records():
+            if record.get("layer"):
+                blobs.add(record["layer"][1])
+            layers |= set(chain_ids(record.get("chain") or ()))
         directory = f"{self.paths.images}/blobs/sha256"
         if not os.path.isdir(directory):
             return
@@ -285,6 +289,20 @@ class ImageStore:
             for name in os.listdir(self.paths.layers):
                 if name not in layers and not name.startswith("."):
                     self._discard(name)
+
+    def _build_records(self) -> Iterator[Mapping[str, Any]]:
+        """The build cache (build/cache.py): its layers stay as long as their records."""
+        folder = f"{self.paths.build}/records"
+        try:
+            names = os.listdir(folder)
+        except FileNotFoundError:
+            return
+        for name in names:
+            try:
+                with open(f"{folder}/{name}", "rb") as file:
+                    yield json.loads(file.read())
+            except (OSError, ValueError):
+                continue
 
     def _discard(self, layer: str) -> None:
         """Into the trash: deleting thousands of files would keep the lock for seconds."""

@@ -24,13 +24,15 @@ _CHUNK, _HOLE_BYTES = 1 << 20, 1 << 12
 _NOFOLLOW = os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def unpack_layer(archive: tarfile.TarFile, directory: str) -> tuple[str, ...]:
+def unpack_layer(archive: tarfile.TarFile, directory: str, *, whiteouts: bool = True) -> tuple[str, ...]:
     """Unpacks all of a layer into an empty directory. Raises ImageError, OSError.
+
+    Without `whiteouts` it is a plain archive, in which such names mean nothing, and the directory may have content.
 
     Returns the directories that it has files in but does not describe, which got root's and 0755.
     """
     root = open_root(directory)
-    unpacker = _Unpacker(root)
+    unpacker = _Unpacker(root, whiteouts)
     try:
         for member in _members(archive):
             try:
@@ -66,8 +68,9 @@ def _members(archive: tarfile.TarFile) -> Iterable[tarfile.TarInfo]:
 class _Unpacker:
     """The state of one run: the parent directory last used, and what directories get at the end."""
 
-    def __init__(self, root: int) -> None:
+    def __init__(self, root: int, whiteouts: bool) -> None:
         self._root = root
+        self._whiteouts = whiteouts
         self._parent_path: str | None = None
         self._parent = -1
         # A directory's times change with every file in it, so they are set last.
@@ -95,7 +98,7 @@ class _Unpacker:
                 self._dress_directory(self._root_fd(), member, "")
             return
         parent = self._open_parent(parent_path)
-        if name.startswith(_WHITEOUT):
+        if self._whiteouts and name.startswith(_WHITEOUT):
             self._add_whiteout(parent, name)
             return
         path = f"{parent_path}/{name}"
