@@ -17,7 +17,8 @@ HONOURED_SERVICE = frozenset(
         " depends_on deploy dns dns_opt dns_search domainname entrypoint environment expose extends extra_hosts"
         " group_add healthcheck hostname image init labels mem_limit mem_reservation memswap_limit network_mode"
         " networks oom_score_adj pids_limit platform ports privileged profiles pull_policy read_only restart scale"
-        " security_opt shm_size stdin_open stop_grace_period stop_signal sysctls tmpfs tty ulimits user volumes working_dir"
+        " security_opt shm_size stdin_open stop_grace_period stop_signal sysctls tmpfs tty ulimits user volumes"
+        " working_dir"
     )
 )
 # Attributes of which only these parts are honoured.

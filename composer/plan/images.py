@@ -146,7 +146,7 @@ class _ImagePlanner:
 
 
 def contexts_first(services: tuple[DesiredService, ...]) -> list[DesiredService]:
-    """Services in an order in which one whose image another builds with comes before it. Raises ComposeError for a circle."""
+    """Services ordered so that one whose image another is built with comes first. Raises ComposeError for a circle."""
     by_image = {service.image: service for service in services}
     ordered: dict[str, DesiredService] = {}
 

@@ -2,7 +2,7 @@
 
 import os
 import sys
-import tarfile
+from collections.abc import Iterable
 
 from runtime.build.dockerfile import DockerfileError
 from runtime.build.ignore import Matcher, parse_ignore_file
@@ -10,9 +10,7 @@ from runtime.build.remote import clone, fetch_file, is_git_url, is_url
 from runtime.build.request import BuildRequest
 from runtime.build.tree import Tree
 from runtime.errors import ImageError, InvalidError, NotFoundError
-from runtime.image.archive import chunks
-from runtime.image.stream import LayerStream
-from runtime.image.unpack import unpack_layer
+from runtime.image.stream import LayerStream, chunks
 
 _MOST_DOCKERFILE_BYTES = 4 << 20
 
@@ -133,9 +131,13 @@ def _from_stream(space: str) -> None:
         file.write(data)
 
 
-def _unpack(source: "object", space: str, name: str) -> None:
+def _unpack(source: Iterable[bytes], space: str, name: str) -> None:
+    import tarfile
+
+    from runtime.image.unpack import unpack_layer
+
     try:
-        stream = LayerStream(source)  # type: ignore[arg-type]
+        stream = LayerStream(source)
         with tarfile.open(fileobj=stream, mode="r|", errors="surrogateescape") as archive:  # type: ignore[call-overload]
             unpack_layer(archive, space, whiteouts=False)
     except (tarfile.TarError, ImageError) as error:

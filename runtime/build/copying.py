@@ -4,7 +4,6 @@ import errno
 import os
 import shutil
 import stat
-import tarfile
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -12,9 +11,7 @@ from runtime.build.dockerfile import DockerfileError
 from runtime.build.ignore import Matcher
 from runtime.build.tree import Found, Tree
 from runtime.errors import ImageError
-from runtime.image.archive import chunks
-from runtime.image.stream import LayerStream
-from runtime.image.unpack import unpack_layer
+from runtime.image.stream import LayerStream, chunks
 from runtime.linux.paths import O_PATH, ensure_directory, open_in_root, open_root
 
 _CHUNK = 1 << 20
@@ -199,19 +196,25 @@ class Copier:
 
     def unpack(self, archive: str, target: str) -> None:
         """A tar archive, plain or compressed, into the directory `target`. Raises ImageError."""
+        import tarfile
+
+        from runtime.image.unpack import unpack_layer
+
         fd = self.directory(target)
         try:
-            with open(archive, "rb") as file, _opened_tar(file) as tar:
+            with (
+                open(archive, "rb") as file,
+                tarfile.open(
+                    fileobj=LayerStream(chunks(file)),  # type: ignore[call-overload]
+                    mode="r|",
+                    errors="surrogateescape",
+                ) as tar,
+            ):
                 unpack_layer(tar, f"/proc/self/fd/{fd}", whiteouts=False)
         except tarfile.TarError as error:
             raise ImageError(f"{os.path.basename(archive)} is damaged: {error}") from error
         finally:
             os.close(fd)
-
-
-def _opened_tar(file: "object") -> tarfile.TarFile:
-    stream = LayerStream(chunks(file))  # type: ignore[arg-type]
-    return tarfile.open(fileobj=stream, mode="r|", errors="surrogateescape")  # type: ignore[call-overload,no-any-return]
 
 
 def is_archive(path: str) -> bool:
@@ -229,6 +232,8 @@ def _is_old_tar(head: bytes) -> bool:
     """A header of the format before POSIX has no magic, but a checksum that fits."""
     if len(head) < 512 or not head.strip(b"\0"):
         return False
+    import tarfile
+
     try:
         tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
     except tarfile.TarError:

@@ -7,7 +7,6 @@ from typing import Any
 
 from runtime.build.cache import BuildCache, Layer
 from runtime.errors import EngineError
-from runtime.image.differ import make_layer
 from runtime.image.intake import NewLayer
 from runtime.image.store import ImageStore, sync_directory
 from runtime.image.workers import die_with, preserve, revive
@@ -42,6 +41,8 @@ class PendingLayer:
 def _archive(directory: str, latest: int | None, writer: int, parent: int) -> None:
     try:
         die_with(parent)
+        from runtime.image.differ import make_layer
+
         try:
             message = make_layer(directory, f"{directory}.blob", latest=latest)._asdict()
         except BaseException as error:
@@ -50,6 +51,17 @@ def _archive(directory: str, latest: int | None, writer: int, parent: int) -> No
             stream.write(json.dumps(message).encode())
     finally:
         os._exit(0)
+
+
+def is_empty(directory: str) -> bool:
+    """Whether an upper directory changes nothing."""
+    with os.scandir(directory) as entries:
+        if next(entries, None) is not None:
+            return False
+    try:
+        return os.getxattr(directory, "trusted.overlay.opaque") != b"y"
+    except OSError:
+        return True
 
 
 def settle(

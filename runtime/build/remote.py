@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import subprocess
-from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from urllib.parse import unquote, urlsplit
 
@@ -44,6 +43,8 @@ def download(url: str, space: str, *, checksum: str = "", keep_git: bool = False
 
 def fetch_file(url: str, path: str) -> tuple[str, float]:
     """(sha256, modification time) of what was fetched. Raises NotFoundError, EngineError."""
+    from email.utils import parsedate_to_datetime
+
     from runtime.image.registry.endpoints import Endpoint
     from runtime.image.registry.transport import Transport
 

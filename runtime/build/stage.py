@@ -22,10 +22,9 @@ from runtime.build.config import (
 from runtime.build.dockerfile import DockerfileError, Instruction, parse_dockerfile, split_words
 from runtime.build.expand import expand
 from runtime.build.graph import BuildPlan, Stage
-from runtime.build.layers import PendingLayer, settle
+from runtime.build.layers import PendingLayer, is_empty, settle
 from runtime.build.request import BuildRequest
 from runtime.build.sources import Sources
-from runtime.image.differ import is_empty
 from runtime.image.intake import timestamp
 from runtime.image.snapshot import SnapshotMount, mount_snapshot, prepare_layer_dir
 from runtime.image.store import ImageStore

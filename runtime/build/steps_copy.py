@@ -216,8 +216,8 @@ def _write_document(root: str, copier: Copier, copy: Copy, name: str, text: str,
             stream.write(text)
         os.chown(place, *(look.owner or (0, 0)), follow_symlinks=False)
         os.chmod(place, look.mode_of(stat.S_IFREG | _DOCUMENT_MODE))
-        seconds = look.latest_s if look.latest_s is not None else 0
-        os.utime(place, (seconds, seconds))
+        if look.latest_s is not None:
+            os.utime(place, (look.latest_s, look.latest_s))
     finally:
         os.close(fd)
     del root

@@ -11,7 +11,6 @@ from runtime.build.config import environment, shell_of
 from runtime.build.dockerfile import DockerfileError, Instruction, parse_json_form
 from runtime.build.expand import expand
 from runtime.build.graph import find_stage
-from runtime.build.run import SecretFile, Step, container_spec, run_step
 from runtime.build.sources import ensure_inside
 from runtime.build.steps_copy import tree_of
 from runtime.build.tree import Tree
@@ -20,6 +19,7 @@ from runtime.oci.container_spec import MountRequest, Ulimit
 from runtime.oci.generate import DEFAULT_PATH
 
 if TYPE_CHECKING:
+    from runtime.build.run import SecretFile, Step
     from runtime.build.stage import StageBuilder
 
 # Arguments that every RUN sees without an ARG, and that change no cache key (docs: predefined ARGs).
@@ -116,6 +116,9 @@ def run_command(builder: "StageBuilder", instruction: Instruction) -> None:
     proxies = {name: builder.around.given[name] for name in PROXIES if name in builder.around.given}
 
     def act(space: str) -> None:
+        # A step from the cache needs nothing of what runs one.
+        from runtime.build.run import Step, container_spec
+
         spec = container_spec(
             arguments,
             {"PATH": DEFAULT_PATH, **proxies, **values},
@@ -150,7 +153,9 @@ def run_command(builder: "StageBuilder", instruction: Instruction) -> None:
     builder.file_step(key, f"{text} # buildkit", act, mounted=False)
 
 
-def _run(builder: "StageBuilder", step: Step, instruction: Instruction) -> None:
+def _run(builder: "StageBuilder", step: "Step", instruction: Instruction) -> None:
+    from runtime.build.run import run_step
+
     output = _Output(lambda text: builder.tell({"step": builder.step, "output": text}))
     code = run_step(step, output.take)
     output.close()
@@ -262,7 +267,7 @@ def _origin(builder: "StageBuilder", mount: RunMount, line: int) -> Tree:
 
 def _place_mounts(
     builder: "StageBuilder", mounts: list[RunMount], stack: ExitStack, line: int
-) -> tuple[list[MountRequest], list[SecretFile], dict[str, str]]:
+) -> tuple[list[MountRequest], "list[SecretFile]", dict[str, str]]:
     """What the step is to see: mounts, secrets, and variables that go with them."""
     requests: list[MountRequest] = []
     secrets: list[SecretFile] = []
@@ -330,7 +335,7 @@ def _fill(origin: Tree, source: str, path: str, line: int) -> None:
 def _secret(
     builder: "StageBuilder",
     mount: RunMount,
-    secrets: list[SecretFile],
+    secrets: "list[SecretFile]",
     extra: dict[str, str],
     line: int,
 ) -> None:
@@ -348,6 +353,8 @@ def _secret(
     if "env" in options:
         extra[options["env"] or name] = content.decode(errors="surrogateescape")
     if "env" not in options or mount.target:
+        from runtime.build.run import SecretFile
+
         secrets.append(
             SecretFile(
                 builder.path(mount.target or f"/run/secrets/{name}"),

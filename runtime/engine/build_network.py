@@ -6,13 +6,16 @@ A build that is killed leaves its network; the next one that needs one finds its
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from runtime.engine.engine import Engine
-from runtime.engine.networks import NetworkRow
 from runtime.network import ipam
 from runtime.network.record import Endpoint
 from runtime.store.locks import FileLock
 from runtime.store.paths import Paths
+
+if TYPE_CHECKING:
+    from runtime.engine.engine import Engine
+    from runtime.engine.networks import NetworkRow
 
 _PREFIX = "build."
 
@@ -50,7 +53,10 @@ class BuildNetwork:
             mtu=record.mtu,
         )
 
-    def _make(self) -> NetworkRow:
+    def _make(self) -> "NetworkRow":
+        # Most builds change nothing and need no network: what makes one is loaded when it is made.
+        from runtime.engine.engine import Engine
+
         engine = self._engine = Engine(self._paths.data, self._paths.state)
         os.makedirs(self._paths.locks, mode=0o700, exist_ok=True)
         self._remove_abandoned(engine)
@@ -66,7 +72,7 @@ class BuildNetwork:
     def _lock_path(self, name: str) -> str:
         return f"{self._paths.locks}/{name}.lock"
 
-    def _remove_abandoned(self, engine: Engine) -> None:
+    def _remove_abandoned(self, engine: "Engine") -> None:
         for row in engine.networks.list():
             if not row.name.startswith(_PREFIX):
                 continue

@@ -10,9 +10,8 @@ from runtime.errors import ImageError, InvalidError, NotFoundError
 from runtime.image.changes import parse_changes
 from runtime.image.intake import commit, config_document, take_layer, timestamp, workspace
 from runtime.image.store import ImageStore, encode_json
+from runtime.image.stream import chunks
 from runtime.oci.reference import parse_reference
-
-CHUNK = 1 << 18
 
 
 def import_tar(
@@ -36,12 +35,6 @@ def import_tar(
         )
         os.sync()  # thousands of files: one call for all
         return commit(store, [name], encode_json(document), [layer])
-
-
-def chunks(source: IO[bytes]) -> Iterator[bytes]:
-    """A file in pieces."""
-    while chunk := source.read(CHUNK):
-        yield chunk
 
 
 @contextmanager

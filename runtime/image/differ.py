@@ -76,12 +76,6 @@ def make_layer(directory: str, blob: str, *, latest: int | None = None) -> NewLa
     )
 
 
-def is_empty(directory: str) -> bool:
-    """Whether an upper directory changes nothing."""
-    with os.scandir(directory) as entries:
-        return next(entries, None) is None and not _is_opaque(directory)
-
-
 def write_tree(
     archive: tarfile.TarFile, directory: str, *, latest: int | None = None, whiteouts: bool = True
 ) -> None:

@@ -12,7 +12,6 @@ import fcntl
 import os
 import shutil
 import stat
-import tarfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,7 +21,6 @@ from runtime.errors import ImageError, StateError
 from runtime.image.manifest import OCI_CONFIG, OCI_LAYER, OCI_MANIFEST
 from runtime.image.store import ImageStore, sync_directory
 from runtime.image.stream import BZIP2, GZIP, XZ, ZSTD, LayerStream
-from runtime.image.unpack import unpack_layer
 from runtime.oci.digest import chain_ids
 from runtime.oci.reference import Reference
 
@@ -118,6 +116,10 @@ def take_layer(source: Iterable[bytes], base: str) -> NewLayer:
 
 def unpack_stream(stream: LayerStream, directory: str) -> tuple[str, ...]:
     """Unpack the archive of a stream and read it to its end; the implied directories. Raises ImageError, OSError."""
+    import tarfile
+
+    from runtime.image.unpack import unpack_layer
+
     try:
         with tarfile.open(
             fileobj=stream,  # type: ignore[call-overload]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO, Any, NamedTuple
 
 from runtime.errors import ImageError, InvalidError, NotFoundError
-from runtime.image.archive import chunks, opened
+from runtime.image.archive import opened
 from runtime.image.intake import NewLayer, commit, take_layer, workspace
 from runtime.image.manifest import (
     DOCKER_MANIFEST,
@@ -26,6 +26,7 @@ from runtime.image.manifest import (
 )
 from runtime.image.platform import choose_manifest, host_platform
 from runtime.image.store import ORIGINAL, REF_NAME, ImageStore
+from runtime.image.stream import chunks
 from runtime.image.workers import run_parallel
 from runtime.oci.digest import digest_of, parse_digest
 from runtime.oci.reference import DOCKER_ARCHIVE, OCI, OCI_ARCHIVE, Reference, parse_reference

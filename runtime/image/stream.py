@@ -8,17 +8,24 @@ One pass does all, so that a layer is unpacked while it is still being downloade
 import hashlib
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 from runtime.errors import ImageError
 
 GZIP, BZIP2, XZ, ZSTD = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"
 _MAGICS = (GZIP, BZIP2, XZ, ZSTD)
 _LONGEST_MAGIC = 6
+_CHUNK = 1 << 18
 # What goes into a decompressor at once: what comes out may be a thousand times as much.
 _PIECES = {GZIP: 1 << 16, BZIP2: 1 << 12, XZ: 1 << 12, ZSTD: 1 << 14}
 # No real file system shrinks to less than this; disk images full of holes are within the allowance.
 _MOST_RATIO, _ALLOWANCE_BYTES = 300, 4 << 30
+
+
+def chunks(source: IO[bytes]) -> Iterator[bytes]:
+    """A file in pieces."""
+    while chunk := source.read(_CHUNK):
+        yield chunk
 
 
 class _Decompressor(Protocol):
