@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from runtime import Engine, Paths
 from tests.leaks import Snapshot
 from tests.project import Project
+from tests.registry import Registry
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -93,3 +95,20 @@ def project(tmp_path: Path, paths: Paths, busybox_root: Path, leak_check: None) 
     opened = Engine(paths.data, paths.state)
     _clean_up(opened)
     opened.close()
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A plain registry for all tests; they choose names of their own."""
+    server = Registry(tmp_path_factory.mktemp("registry"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def busybox_tar(tmp_path_factory: pytest.TempPathFactory, busybox_root: Path) -> Path:
+    """The root filesystem of `busybox_root` as a tar."""
+    path = tmp_path_factory.mktemp("archive") / "busybox.tar"
+    with tarfile.open(path, "w") as tar:
+        tar.add(busybox_root, arcname=".")
+    return path

@@ -101,7 +101,7 @@ def copy_files(builder: "StageBuilder", instruction: Instruction) -> None:
         # What the stage was made from tells as much as its files, without a look at them.
         quick = builder.key("copy from", builder.around.sources.stage_key(number), *looks)
         if builder.around.cache.find(quick) is not None:
-            builder.file_step(quick, instruction.original, lambda _: None)
+            builder.file_step(quick, f"{instruction.original} # buildkit", lambda _: None)
             return
     found = [item for name in plain for item in tree.find(_with_pivot(name, copy), line)]
     fetched = [_fetch(builder, copy, name) for name in copy.sources if _is_remote(copy, name)]

@@ -86,7 +86,7 @@ def test_names_move_and_images_go_with_their_last_name(store: ImageStore, tmp_pa
     second = import_tar(store, archive(tmp_path / "b.tar", "2"), "web", ["LABEL n=2"])
     assert first != second and store.resolve("web").id == second
     # Containers may stand on the one that lost its name; it goes when images are pruned.
-    assert list_images(store)[-1].references == () and os.path.exists(old_layer)
+    assert () in [i.references for i in list_images(store)] and os.path.exists(old_layer)
     assert store.prune({first}) == [] and store.prune({second}) == [first]
     assert not os.path.exists(old_layer)
     with pytest.raises(ConflictError, match="is used"):

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import urllib3
-from urllib3.exceptions import HTTPError, MaxRetryError, NewConnectionError, SSLError
+from urllib3.exceptions import HTTPError, SSLError
 
 from runtime.errors import EngineError, ImageError, UnsupportedError
 from runtime.image.registry.endpoints import Endpoint
@@ -99,7 +99,9 @@ class Transport:
             response = self._pooled(method, url, headers, body, stream)
             self._scheme = "https"
             return response
-        except (SSLError, MaxRetryError, NewConnectionError, HTTPError, OSError):
+        except (HTTPError, OSError) as error:
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                raise
             # An insecure registry may have no TLS at all; what it speaks is kept for the next request.
             response = self._pooled(method, "http" + url.removeprefix("https"), headers, body, stream)
             self._scheme = "http"
