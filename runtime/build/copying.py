@@ -96,7 +96,14 @@ class Copier:
     def directory(self, path: str) -> int:
         """A directory of the root, made with its parents where it is missing; the caller closes it."""
         made = not self.is_directory(path)
-        fd = ensure_directory(self._root, path or "/")
+        try:
+            fd = ensure_directory(self._root, path or "/")
+        except FileNotFoundError as error:
+            raise DockerfileError(
+                f"{path} leads through a link to nothing", hint="make its target first"
+            ) from error
+        except NotADirectoryError as error:
+            raise DockerfileError(f"{path} is not a directory in the image") from error
         if made and self._look.owner is not None:
             os.chown(f"/proc/self/fd/{fd}", *self._look.owner)
         return fd

@@ -104,6 +104,12 @@ def copy_files(builder: "StageBuilder", instruction: Instruction) -> None:
             builder.file_step(quick, f"{instruction.original} # buildkit", lambda _: None)
             return
     found = [item for name in plain for item in tree.find(_with_pivot(name, copy), line)]
+    if exclude is not None:
+        found = [
+            item
+            for item in found
+            if stat.S_ISDIR(item.status.st_mode) or not exclude.excludes(os.path.basename(item.name))
+        ]
     fetched = [_fetch(builder, copy, name) for name in copy.sources if _is_remote(copy, name)]
     documents = _documents(builder, copy)
     content = [tree.hash(found, builder.around.digests, exclude), documents]

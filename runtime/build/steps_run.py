@@ -33,6 +33,7 @@ _MOUNT_KEYS = {
     "secret": {"id", "target", "dst", "destination", "required", "mode", "uid", "gid", "env"},
     "ssh": {"id", "target", "dst", "destination", "required", "mode", "uid", "gid"},
 }  # fmt: skip
+_SCRIPTS = "/dev/pipes"  # where BuildKit has them
 _TAIL_LINES = 30
 _LIMIT_BYTES = 256 << 10
 
@@ -98,11 +99,13 @@ def run_command(builder: "StageBuilder", instruction: Instruction) -> None:
     network = _network(builder, flags.get("network", ""), instruction.line)
     privileged = _privileged(builder, flags.get("security", ""), instruction.line)
     arguments = _arguments(builder, instruction)
+    script = _script(instruction)
     values = {**builder.arguments, **environment(builder.config)}
     config, request = builder.config, builder.around.request
     key = builder.key(
         "run",
         arguments,
+        script,
         sorted(values.items()),
         config.get("WorkingDir") or "/",
         config.get("User") or "",
@@ -133,6 +136,8 @@ def run_command(builder: "StageBuilder", instruction: Instruction) -> None:
         with ExitStack() as stack:
             requests, secrets, extra = _place_mounts(builder, mounts, stack, instruction.line)
             spec = spec._replace(environment=(*spec.environment, *extra.items()))
+            if script is not None:
+                requests.append(_place_script(space, *script))
             identity = os.urandom(32).hex()
             step = Step(
                 builder.around.store.paths,
@@ -231,15 +236,20 @@ def _arguments(builder: "StageBuilder", instruction: Instruction) -> list[str]:
     if alone and not first.content.startswith("#!"):
         return [*shell, first.content]
     if alone:
-        # A script with an interpreter of its own: the shell writes it down and runs it.
-        path = "/dev/shm/.dockerfile-script"
-        mark = "PYCOMPOSE_SCRIPT_END"
-        script = f"cat >{path} <<'{mark}'\n{first.content}{mark}\nchmod 755 {path}\n{path}"
-        return [*shell, f"{script}\n"]
+        return [*shell, f"{_SCRIPTS}/{first.name}"]
     text = instruction.text + "\n"
     for item in instruction.heredocs:
         text += f"{item.content}{item.name}\n"
     return [*shell, text]
+
+
+def _script(instruction: Instruction) -> tuple[str, str] | None:
+    """(name, content) of a document that is a script with an interpreter of its own: it is mounted, not written."""
+    documents = instruction.heredocs
+    alone = len(documents) == 1 and instruction.text.strip().strip("<-\"'") == documents[0].name
+    if alone and documents[0].content.startswith("#!"):
+        return documents[0].name, documents[0].content
+    return None
 
 
 # ---- mounts
@@ -288,6 +298,14 @@ def _place_mounts(
         else:
             _ssh(builder, mount, requests, extra, line)
     return requests, secrets, extra
+
+
+def _place_script(space: str, name: str, content: str) -> MountRequest:
+    path = f"{space}/script"
+    with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(content)
+    os.chmod(path, 0o755)
+    return MountRequest("bind", f"{_SCRIPTS}/{name}", path, read_only=True)
 
 
 def _bind(builder: "StageBuilder", mount: RunMount, line: int) -> MountRequest:

@@ -107,8 +107,14 @@ class Tree:
             names = found
         return names
 
-    def walk(self, folder: str, exclude: Matcher | None = None) -> Iterator[tuple[str, os.stat_result]]:
-        """Everything below a folder that is not hidden, parents first, in the order of names."""
+    def walk(
+        self, folder: str, exclude: Matcher | None = None, base: str | None = None
+    ) -> Iterator[tuple[str, os.stat_result]]:
+        """Everything below a folder that is not hidden, parents first, in the order of names.
+
+        `exclude` is about paths from `base` on, which is the folder where the walk began.
+        """
+        base = folder if base is None else base
         try:
             entries = sorted(os.scandir(f"{self.root}/{folder}"), key=lambda entry: entry.name)
         except (NotADirectoryError, FileNotFoundError):
@@ -116,7 +122,8 @@ class Tree:
         for entry in entries:
             path = f"{folder}/{entry.name}" if folder else entry.name
             status = entry.stat(follow_symlinks=False)
-            hidden = self.ignore.excludes(path) or bool(exclude and exclude.excludes(path))
+            inner = path[len(base) + 1 :] if base else path
+            hidden = self.ignore.excludes(path) or bool(exclude and exclude.excludes(inner))
             if not stat.S_ISDIR(status.st_mode):
                 if not hidden:
                     yield path, status
@@ -124,7 +131,7 @@ class Tree:
             reentered = self.ignore.has_exceptions or bool(exclude and exclude.has_exceptions)
             if hidden and not reentered:
                 continue
-            below = self.walk(path, exclude)
+            below = self.walk(path, exclude, base)
             if hidden:
                 first = next(below, None)
                 if first is None:

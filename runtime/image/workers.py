@@ -123,13 +123,17 @@ def preserve(error: BaseException) -> dict[str, Any]:
         "error": (str(error) or repr(error)) + notes,
         "kind": type(error).__name__,
         "hint": getattr(error, "hint", ""),
+        "line": getattr(error, "line", 0),
     }
 
 
 def revive(message: Mapping[str, Any]) -> EngineError:
     """The inverse of `preserve`; an error that is not of this package comes out as an ImageError."""
     kind = _kinds().get(str(message.get("kind")), ImageError)
-    return kind(str(message["error"]), hint=str(message.get("hint", "")))
+    error = kind(str(message["error"]), hint=str(message.get("hint", "")))
+    if hasattr(error, "line"):  # of a Dockerfile
+        error.line = int(message.get("line", 0))
+    return error
 
 
 def _kinds() -> dict[str, type[EngineError]]:
