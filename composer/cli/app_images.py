@@ -124,6 +124,19 @@ def image_import(
     )
 
 
+@image_app.command("bootstrap")
+def image_bootstrap(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="debian:bookworm-slim, ubuntu:noble, ...")],
+    include: Annotated[
+        list[str] | None, typer.Option("--include", help="Packages to install as well; repeatable.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Make a Debian or Ubuntu base image from this machine's package sources."""
+    _run_in("image_transfer", context, "bootstrap", name=name, include=tuple(include or ()), quiet=quiet)
+
+
 @image_app.command("load")
 def image_load(
     context: typer.Context,

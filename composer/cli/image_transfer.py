@@ -39,6 +39,19 @@ def push(context: Context, *, names: tuple[str, ...], quiet: bool) -> int:
     return 0
 
 
+def bootstrap(context: Context, *, name: str, include: tuple[str, ...], quiet: bool) -> int:
+    """`image bootstrap`: a base image from the machine's package sources."""
+    lines = LiveLines(context.err)
+    progress = TransferProgress(context.err, lines, name, quiet=quiet)
+    packages = tuple(package for words in include for package in words.split(",") if package)
+    try:
+        image_id = context.engine.images.begin_bootstrap(name, packages).finish(progress)
+    finally:
+        lines.close()
+    context.out.line(image_id)
+    return 0
+
+
 def import_archive(
     context: Context, *, archive: str, name: str, changes: tuple[str, ...] = (), message: str = ""
 ) -> int:

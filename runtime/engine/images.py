@@ -148,6 +148,17 @@ class Images:
             name = "standard input" if archive == "-" else archive
             raise ImageError(f"{name}: {error}", hint=error.hint) from error
 
+    def begin_bootstrap(self, name: str, packages: Sequence[str] = ()) -> "Job":
+        """Make a base image such as debian:bookworm-slim from the machine's package sources; the outcome is its id."""
+        from runtime.engine.job import Job
+
+        def work(report: "Report") -> str:
+            from runtime.image.bootstrap import bootstrap_image
+
+            return bootstrap_image(self._store, name, packages, report)
+
+        return Job(f"bootstrap {name}", work)
+
     def load(self, archive: str) -> "Sequence[str]":
         """Bring in all images of a saved archive or OCI layout ("-" = standard input); their names."""
         from runtime.image.load import load_archive
