@@ -76,13 +76,22 @@ class Context:
         )
 
     def desired(self, services: tuple[str, ...] = ()) -> Desired:
-        """The project as the planner wants it; its warnings are printed. Raises LoadError."""
-        from composer.cli.desired import load_desired
+        """The project as the planner wants it; its warnings are printed. Raises LoadError.
 
-        desired = load_desired(self.load_options(services), self.engine.paths.cache)
+        Naming a service activates its profiles. Where all `services` are active anyway the project is the same
+        as without names, so that commands with and without names share one entry of the cache.
+        """
+        desired = self._load(())
+        if not {service.name for service in desired.services}.issuperset(services):
+            desired = self._load(services)
         for warning in desired.warnings:
             print_warning(self.err, warning)
         return desired
+
+    def _load(self, services: tuple[str, ...]) -> Desired:
+        from composer.cli.desired import load_desired
+
+        return load_desired(self.load_options(services), self.engine.paths.cache)
 
     def close(self) -> None:
         if self._engine is not None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 _SECOND_NS = 1_000_000_000
+_ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
 def render_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -36,8 +37,8 @@ def describe_duration(duration_ns: int) -> str:
 
 
 def quote_command(words: Sequence[str], *, truncate: bool = True) -> str:
-    """A command line in quotes, at most 20 characters unless it is wanted whole."""
-    text = " ".join(words)
+    """A command line in quotes, at most 20 characters unless it is wanted whole; as Docker's engine and client do."""
+    text = " ".join(f"'{word}'" if number and " " in word else word for number, word in enumerate(words))
     if truncate and len(text) > 20:
         text = f"{text[:19]}…"
-    return f'"{text}"'
+    return '"' + "".join(_ESCAPES.get(char, char) for char in text) + '"'

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 from runtime.container.kill import parse_signal
 from runtime.engine.images import identity
 from runtime.engine.labels import LABEL_HASH, LABEL_NUMBER, LABEL_PROJECT, LABEL_SERVICE
-from runtime.errors import ConflictError, InvalidError
+from runtime.errors import ConflictError, InvalidError, NotFoundError
+from runtime.image.lookup import MergedTree
 from runtime.image.record import image_to_json
+from runtime.image.snapshot import plan_snapshot
 from runtime.image.store import ResolvedImage
 from runtime.oci import container_spec
 from runtime.oci.container_spec import ContainerSpec, MountRequest
-from runtime.oci.generate import plan_args
+from runtime.oci.generate import DEFAULT_PATH, plan_args, plan_environment
 
 if TYPE_CHECKING:
     from runtime.engine.engine import Engine
@@ -24,14 +26,34 @@ if TYPE_CHECKING:
 def check_spec(engine: "Engine", spec: ContainerSpec) -> ResolvedImage:
     """Refuse what can never start, before anything is made; the image otherwise.
 
-    Raises NotFoundError for a missing image, InvalidError for no command, a bad signal or an impossible mount.
+    Raises NotFoundError for a missing image or program, InvalidError for no command, a bad signal or an impossible
+    mount.
     """
     image = engine.images.resolve(spec.image)
-    plan_args(spec, image.config)
+    _check_program(spec, image)
     if spec.stop_signal:
         parse_signal(spec.stop_signal)
     _check_mounts(spec)
     return image
+
+
+def _check_program(spec: ContainerSpec, image: ResolvedImage) -> None:
+    """Refuse a program that neither the image nor a mount can have. Whether it runs, its start will tell."""
+    program = plan_args(spec, image.config)[0]
+    covered = [*(mount.target for mount in spec.mounts), *image.config.volumes]
+    tree = MergedTree(plan_snapshot(image, ""), covered)
+    directory = spec.working_dir or image.config.working_dir or "/"
+    if "/" in program:
+        candidates = [os.path.join(directory, program)]
+    else:
+        variables = plan_environment(spec, image.config, container_id="", home="")
+        path = next((item[5:] for item in variables if item.startswith("PATH=")), DEFAULT_PATH)
+        candidates = [os.path.join(directory, folder, program) for folder in path.split(":")]
+    if not any(tree.may_hold(candidate) for candidate in candidates):
+        raise NotFoundError(
+            f"container {spec.name}: cannot run {program!r}: command not found in image {spec.image}",
+            hint="check `command`, `entrypoint` and the image; a program without / is looked up in PATH",
+        )
 
 
 def _check_mounts(spec: ContainerSpec) -> None:

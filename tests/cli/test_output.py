@@ -28,7 +28,9 @@ def test_durations_read_as_the_reference_says_them(seconds: int, text: str) -> N
 
 
 def test_a_command_is_shortened() -> None:
-    assert quote_command(("sh", "-c", "echo hi; sleep 100")) == '"sh -c echo hi; slee…"'
+    assert quote_command(("sh", "-c", "echo hi; sleep 100")) == '"sh -c \'echo hi; sle…"'
+    assert quote_command(("sh", "-c", 'trap "exit 3" TERM')) == '"sh -c \'trap \\"exit 3…"'
+    assert quote_command(("a b", "x"), truncate=False) == '"a b x"'
 
 
 def test_a_table_has_columns() -> None:

@@ -29,6 +29,11 @@ CASES = {
         "services:\n  a:\n    image: IMAGE\n    command: sleep 1\n    volumes: [{type: bind, source: ./nope, target: /x}]\n",
         "bind source path does not exist",
     ),
+    "command not found": (
+        "services:\n  b: {image: IMAGE, command: sleep 1}\n  a: {image: IMAGE, command: nosuch}\n",
+        "cannot run 'nosuch': command not found in image",
+    ),
+    "program not found": ("services:\n  a: {image: IMAGE, entrypoint: /bin/nosuch}\n", "'/bin/nosuch'"),
     "bad signal": ("services:\n  a: {image: IMAGE, command: sleep 1, stop_signal: SIGNOPE}\n", "SIGNOPE"),
 }
 
@@ -46,14 +51,6 @@ def test_bad_file(project: Project, case: str) -> None:
 
         assert sqlite3.connect(database).execute("SELECT count(*) FROM containers").fetchone() == (0,)
         assert sqlite3.connect(database).execute("SELECT count(*) FROM networks").fetchone() == (0,)
-
-
-def test_command_not_found(project: Project) -> None:
-    project.write("services: {a: {image: IMAGE, command: nosuch}}\n")
-    errors = project.run("up", "-d", code=1).stderr
-    assert "nosuch" in errors
-    assert "not found" in errors
-    project.run("down")
 
 
 def test_no_file(project: Project) -> None:

@@ -83,7 +83,8 @@ def test_alias_bomb_is_refused(load):
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "services: " + "{a: " * 5000])
 def test_deep_nesting_is_refused(load, text):
-    with pytest.raises(LoadError, match="levels of nesting"):
+    # Newer releases of libyaml refuse it themselves, in words of their own.
+    with pytest.raises(LoadError, match=r"levels of nesting|maximum nesting depth"):
         load(text)
 
 
