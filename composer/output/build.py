@@ -53,14 +53,16 @@ class BuildProgress:
             if word:
                 self._forget_output(step)
         elif status == "begun":
-            self._lines.above(f"#{step} {self._terminal.paint(title, BOLD)}")
+            self._lines.above(f"{self._name} #{step} {self._terminal.paint(title, BOLD)}")
         else:
-            self._lines.above(f"#{step} {word}{seconds}" if status != "cached" else f"#{step} {title} CACHED")
+            self._lines.above(
+                f"{self._name} #{step} {title + ' ' if status == 'cached' else ''}{word}{seconds}"
+            )
 
     def _print(self, step: str, text: str) -> None:
         if not self._live:
             for line in text.splitlines():
-                self._lines.above(f"#{step} {line}")
+                self._lines.above(f"{self._name} #{step} {line}")
             return
         kept = self._output.setdefault(step, deque(maxlen=_SHOWN_OUTPUT))
         kept.extend(text.splitlines())

@@ -13,7 +13,9 @@ CACHE = redis.Redis(host=os.environ["CACHE_HOST"])
 
 
 def query(text: str, *values: object) -> list[tuple]:
-    connection = psycopg2.connect(host=os.environ["DB_HOST"], user="postgres", dbname="shop", password=PASSWORD)
+    connection = psycopg2.connect(
+        host=os.environ["DB_HOST"], user="postgres", dbname="shop", password=PASSWORD
+    )
     try:
         with connection, connection.cursor() as cursor:
             cursor.execute(text, values)
