@@ -11,6 +11,7 @@ from composer.model.parts import Mount
 from composer.model.project import Project, Volume
 from composer.model.service import Service
 from composer.plan.desired import Dependency, Desired, DesiredService, DesiredVolume
+from composer.translate_build import image_name, translate_build
 from composer.translate_networks import (
     desired_networks,
     place_of,
@@ -28,6 +29,7 @@ from runtime import (
     ResourceLimits,
     RestartPolicy,
     Ulimit,
+    build_to_json,
 )
 from runtime import to_json as spec_to_json
 
@@ -65,6 +67,7 @@ def _desired_service(result: LoadResult, service: Service, level: int) -> Desire
     fields = service_fields(result.canonical["services"][service.name])
     restart = translate_restart(service)
     spec = translate_service(service, project)
+    build = translate_build(service, project)
     used = {
         "networks": {key: project.networks[key].name for key in service.networks if key in project.networks},
         "volumes": {m.source: _volume_name(project, m.source) for m in service.volumes if m.type == "volume"},
@@ -72,7 +75,7 @@ def _desired_service(result: LoadResult, service: Service, level: int) -> Desire
     return DesiredService(
         name=service.name,
         scale=service.replicas,
-        image=service.image,
+        image=spec.image,
         spec={key: value for key, value in spec_to_json(spec).items() if key != "name"},
         config_hash=config_hash([fields, used]),
         level=level,
@@ -83,7 +86,8 @@ def _desired_service(result: LoadResult, service: Service, level: int) -> Desire
         ),
         container_name=service.container_name,
         pull_policy=service.pull_policy,
-        has_build=service.build is not None,
+        platform=service.platform,
+        build=build_to_json(build) if build is not None else {},
         attach=service.attach,
         job=restart.name == "no",
         origin=place_of(result.marks, ("services", service.name)),
@@ -114,7 +118,7 @@ def translate_service(service: Service, project: Project) -> ContainerSpec:
     """The container of a service, without name and number."""
     return ContainerSpec(
         name="",
-        image=service.image,
+        image=image_name(service, project),
         labels={**service.labels, **_labels(service, project)},
         command=service.command,
         entrypoint=service.entrypoint,

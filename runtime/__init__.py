@@ -3,11 +3,13 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from runtime.build.request import LOCAL_IMAGE, BuildRequest, BuildSecret, build_from_json, build_to_json
     from runtime.container.kill import parse_signal
     from runtime.engine.containers import Container
     from runtime.engine.engine import Engine
     from runtime.engine.execution import ExecRequest, run_attached, run_detached
     from runtime.engine.following import LogEvent, LogFollower
+    from runtime.engine.job import Job
     from runtime.engine.networks import NetworkRow
     from runtime.engine.stopping import Stopping
     from runtime.engine.subscription import Subscription
@@ -44,6 +46,12 @@ if TYPE_CHECKING:
     from runtime.store.paths import Paths
 
 _HOMES = {
+    "LOCAL_IMAGE": "runtime.build.request",
+    "BuildRequest": "runtime.build.request",
+    "BuildSecret": "runtime.build.request",
+    "build_from_json": "runtime.build.request",
+    "build_to_json": "runtime.build.request",
+    "Job": "runtime.engine.job",
     "Container": "runtime.engine.containers",
     "Engine": "runtime.engine.engine",
     "ExecRequest": "runtime.engine.execution",
@@ -86,6 +94,12 @@ _HOMES = {
 }
 
 __all__ = [
+    "BuildRequest",
+    "BuildSecret",
+    "Job",
+    "LOCAL_IMAGE",
+    "build_from_json",
+    "build_to_json",
     "ConflictError",
     "Container",
     "ContainerSpec",

@@ -54,9 +54,11 @@ HONOURED_SERVICE = frozenset(
         networks
         oom_score_adj
         pids_limit
+        platform
         ports
         privileged
         profiles
+        pull_policy
         read_only
         restart
         scale
@@ -77,6 +79,13 @@ HONOURED_SERVICE = frozenset(
 )
 # Attributes of which only these parts are honoured.
 HONOURED_PARTS: Mapping[str, frozenset[str]] = {
+    "build": frozenset(
+        words(
+            "context dockerfile dockerfile_inline entitlements args ssh labels cache_from cache_to no_cache"
+            " no_cache_filter additional_contexts network pull target shm_size extra_hosts privileged secrets tags"
+            " ulimits platforms"
+        )
+    ),
     "deploy": frozenset(("replicas", "resources", "restart_policy", "mode")),
     "deploy.resources": frozenset(("limits", "reservations")),
     "deploy.resources.limits": frozenset(("cpus", "memory", "pids")),
