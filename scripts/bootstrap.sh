@@ -13,6 +13,15 @@ if [ "$extras" = dev ]; then
     need busybox busybox-static
     need nft nftables
     need ip iproute2
+    # Images: a registry server, other engines' tools to exchange with, base images from packages.
+    need docker-registry docker-registry
+    need htpasswd apache2-utils
+    need openssl openssl
+    need skopeo skopeo
+    need umoci umoci
+    need buildah buildah
+    need mmdebstrap mmdebstrap
+    need git git
 fi
 if [ -n "$missing" ]; then
     [ "$(id -u)" = 0 ] || { echo "bootstrap: run as root to install:$missing" >&2; exit 1; }

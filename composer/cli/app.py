@@ -165,6 +165,10 @@ def down(
         bool, typer.Option("--volumes", "-v", help="Remove named volumes of the file and anonymous ones too.")
     ] = False,
     remove_orphans: RemoveOrphans = False,
+    rmi: Annotated[
+        str,
+        typer.Option("--rmi", help="Remove images too: all, or local (built, without a name of their own)."),
+    ] = "",
     timeout: Timeout = None,
     dry_run: DryRun = False,
 ) -> None:

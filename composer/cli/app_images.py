@@ -82,9 +82,13 @@ def image_prune(
     context: typer.Context,
     all: Annotated[bool, typer.Option("--all", "-a", help="All that no container uses.")] = False,
     force: Annotated[bool, typer.Option("--force", "-f", help="Do not ask.")] = False,
+    build_cache: Annotated[
+        bool,
+        typer.Option("--build-cache", help="The whole build cache too; else what was not used for 30 days."),
+    ] = False,
 ) -> None:
-    """Remove images without a name, and what killed pulls left."""
-    _run_in("image", context, "prune", all=all, force=force)
+    """Remove images without a name, what killed pulls left, and old build cache."""
+    _run_in("image", context, "prune", all=all, force=force, build_cache=build_cache)
 
 
 @image_app.command("pull")
@@ -291,3 +295,31 @@ def images(
 ) -> None:
     """List the images of the project's containers."""
     _run_in("images", context, "run", services=tuple(services or ()), quiet=quiet, format=format)
+
+
+@app.command()
+def commit(
+    context: typer.Context,
+    service: Annotated[str, typer.Argument(metavar="SERVICE")],
+    name: Annotated[str, typer.Argument(metavar="[NAME[:TAG]]")] = "",
+    author: Annotated[str, typer.Option("--author", "-a", help="Who made it.")] = "",
+    change: Annotated[
+        list[str] | None, typer.Option("--change", "-c", help='Dockerfile instruction, such as CMD ["sh"].')
+    ] = None,
+    message: Annotated[str, typer.Option("--message", "-m", help="For the image's history.")] = "",
+    pause: Annotated[bool, typer.Option("--pause/--no-pause", help="Freeze the container meanwhile.")] = True,
+    number: Annotated[int, typer.Option("--index", help="The container's number.")] = 0,
+) -> None:
+    """Make an image of what a service's container has written."""
+    _run_in(
+        "commit",
+        context,
+        "run",
+        service=service,
+        name=name,
+        author=author,
+        changes=tuple(change or ()),
+        message=message,
+        pause=pause,
+        number=number,
+    )

@@ -55,6 +55,7 @@ COMMANDS: dict[str, dict[str, Any]] = {
             "--volumes": ("volumes", "flag"),
             "-v": ("volumes", "flag"),
             "--remove-orphans": ("remove_orphans", "flag"),
+            "--rmi": ("rmi", "str"),
             "--timeout": ("timeout", "int"),
             "-t": ("timeout", "int"),
             "--dry-run": ("dry_run", "flag"),

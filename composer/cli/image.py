@@ -120,7 +120,7 @@ def tag(context: Context, *, source: str, target: str) -> int:
     return 0
 
 
-def prune(context: Context, *, all: bool, force: bool) -> int:
+def prune(context: Context, *, all: bool, force: bool, build_cache: bool = False) -> int:
     """`image prune`: remove what has no name, or is used by no container."""
     what = "every image that no container uses" if all else "all images without a name"
     if not force and sys.stdin.isatty():
@@ -128,6 +128,6 @@ def prune(context: Context, *, all: bool, force: bool) -> int:
         context.err.stream.flush()
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             return 1
-    for image_id in context.engine.images.prune(all=all):
+    for image_id in context.engine.images.prune(all=all, build_cache=build_cache):
         context.out.line(f"deleted: {image_id}")
     return 0

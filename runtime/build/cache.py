@@ -94,6 +94,17 @@ def prune_records(paths: Paths, *, older_than_s: float) -> int:
     return gone
 
 
+def drop_mounts(paths: Paths) -> None:
+    """Throw away all cache mounts."""
+    from runtime.store.trash import discard
+
+    folder = f"{paths.build}/mounts"
+    if os.path.isdir(folder):
+        for name in os.listdir(folder):
+            if os.path.isdir(f"{folder}/{name}"):
+                discard(paths, f"{folder}/{name}")
+
+
 class FileDigests:
     """sha256 of files, remembered while inode, size and times stay. Save it at the end."""
 

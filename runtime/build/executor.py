@@ -15,6 +15,7 @@ from runtime.build.bases import Bases
 from runtime.build.cache import BuildCache, FileDigests
 from runtime.build.context import Context, load_context, load_named
 from runtime.build.dockerfile import Dockerfile, DockerfileError, parse_dockerfile
+from runtime.build.exchange import CACHE_KEY, export_cache, import_cache
 from runtime.build.graph import SCRATCH, BuildPlan, Stage, plan_build, platform_arguments
 from runtime.build.request import BuildRequest
 from runtime.build.sources import Sources
@@ -56,7 +57,9 @@ def build_image(paths: Paths, request: BuildRequest, networks: NetworkMaker, rep
             syscalls.mount(None, "/", None, k.MS_REC | k.MS_SLAVE, None)
             build = _Build(store, request, platform, space, networks, report)
             config, layers = build.run()
-            return commit(store, names, config, layers, annotations={})
+            image_id = commit(store, names, config, layers, annotations={})
+            export_cache(store, image_id, request.cache_to, report)
+            return image_id
         finally:
             _leave(space)
 
@@ -103,6 +106,7 @@ class _Build:
     def run(self) -> tuple[bytes, list[NewLayer]]:
         """The image's configuration and layers, all in the store."""
         context = load_context(self._request, self._space)
+        import_cache(self._store, self._cache, self._request.cache_from, self._report)
         try:
             dockerfile = parse_dockerfile(context.dockerfile)
             plan = self._plan(dockerfile)
@@ -220,6 +224,8 @@ class _Build:
         )
         if result.author:
             document["author"] = result.author
+        if self._request.cache_to or self._given.get("BUILDKIT_INLINE_CACHE") == "1":
+            document[CACHE_KEY] = [list(step) for step in result.trail]
         layers = [NewLayer(item.digest, item.size, item.diff_id, item.media_type) for item in result.layers]
         return encode_json(document), layers
 

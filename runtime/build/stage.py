@@ -20,6 +20,7 @@ from runtime.build.config import (
     set_environment,
 )
 from runtime.build.dockerfile import DockerfileError, Instruction, parse_dockerfile, split_words
+from runtime.build.exchange import TrailStep
 from runtime.build.expand import expand
 from runtime.build.graph import BuildPlan, Stage
 from runtime.build.layers import PendingLayer, is_empty, settle
@@ -45,12 +46,14 @@ class StageResult(NamedTuple):
     history: tuple[Mapping[str, Any], ...] = ()
     created: str = ""
     author: str = ""
+    trail: tuple[TrailStep, ...] = ()  # for cache_to
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "StageResult":
         return cls(
             **{
                 **data,
+                "trail": tuple(TrailStep(*item) for item in data["trail"]),
                 "layers": tuple(Layer(*item) for item in data["layers"]),
                 "history": tuple(data["history"]),
             }
@@ -91,6 +94,7 @@ class StageBuilder:
         self._created = base.created or self._now()
         self._author = base.author
         self._keep: list[tuple[str, dict[str, Any], int]] = []
+        self._trail: list[TrailStep] = list(base.trail)
         self._command_set = False
         self._spaces = 0
         listed = around.request.no_cache_filter
@@ -116,7 +120,13 @@ class StageBuilder:
             # What was finished before a step failed need not be done again.
             layers = settle(self.around.store, self._layers, self.around.cache, self._keep)
         return StageResult(
-            self._key, tuple(layers), self.config, tuple(self._history), self._created, self._author
+            self._key,
+            tuple(layers),
+            self.config,
+            tuple(self._history),
+            self._created,
+            self._author,
+            tuple(self._trail),
         )
 
     def _instruction(self, instruction: Instruction) -> None:
@@ -266,6 +276,7 @@ class StageBuilder:
         if layer is not None:
             self._layers.append(layer)
         self._key, self._created = key, record["created"]
+        self._trail.append(TrailStep(key, self._created, len(self._layers), layer is not None))
         self._remember(created_by, empty=layer is None)
         return True
 
@@ -276,6 +287,7 @@ class StageBuilder:
         self._keep.append((key, {"created": self._created}, -1 if empty else len(self._layers) - 1))
         if empty:
             self._keep[-1][1]["after"] = len(self._layers)
+        self._trail.append(TrailStep(key, self._created, len(self._layers), not empty))
         self._key = key
         self._remember(created_by, empty=empty)
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from runtime.image.listing import HistoryRow, ImageSummary
 
 
+_OLD_CACHE_S = 30 * 86_400.0
+
+
 class ImageRow(NamedTuple):
     """One name of an image, as `image ls` shows it."""
 
@@ -183,6 +186,46 @@ class Images:
 
         Job(f"export {reference}", work).finish()
 
+    def commit(
+        self,
+        container_id: str,
+        name: str,
+        *,
+        changes: Sequence[str] = (),
+        author: str = "",
+        message: str = "",
+        pause: bool = True,
+    ) -> str:
+        """Make an image of what a container has written upon its image; the id. It is frozen meanwhile."""
+        from runtime.cgroups.manager import open_cgroup
+        from runtime.engine.job import Job
+        from runtime.image.record import image_from_json
+
+        row = self._engine.database.row("SELECT image FROM containers WHERE id = ?", container_id)
+        if row is None:
+            raise NotFoundError(f"no such container: {container_id[:12]}")
+        image = image_from_json(json.loads(row["image"]))
+        paths = self._engine.paths
+
+        def work(_: "Report") -> str:
+            from runtime.image.committing import commit_container
+
+            upper = f"{paths.container(container_id)}/layer/root/upper"
+            os.makedirs(upper, exist_ok=True)
+            return commit_container(
+                self._store, image, upper, name, changes=changes, author=author, message=message
+            )
+
+        cgroup = open_cgroup(f"{paths.cgroup_parent}/{container_id}")
+        frozen = pause and self._engine.containers.get(container_id).is_live
+        if frozen:
+            cgroup.freeze(True)
+        try:
+            return str(Job(f"commit {container_id[:12]}", work).finish())
+        finally:
+            if frozen:
+                cgroup.freeze(False)
+
     # ---- changing
 
     def tag(self, reference: str, name: str) -> None:
@@ -195,11 +238,18 @@ class Images:
         """Take a name away, and the image with its last one; what was done. Raises NotFoundError, ConflictError."""
         return tuple(self._store.remove(reference, self._used(), force=force))
 
-    def prune(self, *, all: bool = False) -> "Sequence[str]":
-        """Remove images without a name, with `all` every one that no container uses, and broken downloads; ids."""
+    def prune(self, *, all: bool = False, build_cache: bool = False) -> "Sequence[str]":
+        """Remove images without a name, with `all` every one that no container uses; their ids.
+
+        Broken downloads go too, and of the build cache what is old, with `build_cache` all.
+        """
+        from runtime.build.cache import drop_mounts, prune_records
         from runtime.image.cleanup import drop_downloads
 
         drop_downloads(self._engine.paths)
+        prune_records(self._engine.paths, older_than_s=0.0 if build_cache else _OLD_CACHE_S)
+        if build_cache:
+            drop_mounts(self._engine.paths)
         return self._store.prune(self._used(), all=all)
 
     def _used(self) -> set[str]:

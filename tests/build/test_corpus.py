@@ -162,9 +162,9 @@ def test_the_same_as_buildah(
     workshop.engine.images.export("made", str(ours))
     # buildah starts from our image: exchange in one direction.
     buildah.ensure_base(workshop, tmp_path)
-    image = buildah.run("bud", "-q", "--format", "docker", "--layers=false", str(workshop.folder)).split()[-1]
     theirs = tmp_path / "theirs"
-    buildah.run("push", "-q", image, f"docker-archive:{theirs}.tar:theirs:1")
+    target = f"docker-archive:{theirs}.tar:theirs:1"
+    buildah.run("bud", "-q", "--format", "docker", "--layers=false", "-t", target, str(workshop.folder))
     # And we read what buildah made: exchange in the other.
     workshop.engine.images.load(f"{theirs}.tar")
     workshop.engine.images.export("theirs:1", str(tmp_path / "theirs-root.tar"))
