@@ -172,9 +172,9 @@ def _ipam_config(base: Pair, over: Pair, path: Path, report: Report) -> Pair:
     if not isinstance(base[0], list) or not isinstance(over[0], list):
         return over if over[0] is not None else base
     out, children = list(base[0]), dict(base[1].children)
-    subnets = {item.get("subnet"): i for i, item in enumerate(out) if isinstance(item, dict)}
+    subnets = {repr(item.get("subnet")): i for i, item in enumerate(out) if isinstance(item, dict)}
     for index, item in enumerate(over[0]):
-        found = subnets.get(item.get("subnet")) if isinstance(item, dict) else None
+        found = subnets.get(repr(item.get("subnet"))) if isinstance(item, dict) else None
         if found is None:
             children[len(out)] = over[1].child(index)
             out.append(item)
