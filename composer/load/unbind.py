@@ -12,7 +12,7 @@ from composer.model.service import Service
 
 # Attributes whose empty value is not the same as none.
 _EMPTY_COUNTS: RuleTable[bool] = RuleTable(
-    dict.fromkeys(words("command entrypoint post_start.*.command pre_stop.*.command"), True)
+    dict.fromkeys(words("build.context command entrypoint post_start.*.command pre_stop.*.command"), True)
 )
 _SECTIONS = ("networks", "volumes", "secrets", "configs", "models")
 
@@ -49,7 +49,7 @@ def _plain(record: Any, path: tuple[str, ...]) -> Any:
         value = getattr(record, field.name)
         if field.name == "extensions":
             out.update(_plain_value(value, path))
-        elif value != _default(field) or (value == () and _EMPTY_COUNTS.find((*path, field.name))):
+        elif value != _default(field) or (value in ((), "") and _EMPTY_COUNTS.find((*path, field.name))):
             out[field.name] = _plain_value(value, (*path, field.name))
     return out
 

@@ -22,6 +22,7 @@ _DEFAULTS: RuleTable[Mapping[str, Any]] = RuleTable(
         "networks.*": {"ipam": {}},
     }
 )
+_EMPTY_OUT: RuleTable[tuple[str, ...]] = RuleTable({"services.*.build": ("context", "dockerfile")})
 _LEFT_OUT: RuleTable[tuple[str, ...]] = RuleTable({"networks.*.ipam": ("options",)})
 _LARGEST = sys.float_info.max
 _FIRST = ("name", "services", "networks", "volumes", "secrets", "configs", "models")
@@ -90,6 +91,9 @@ def _as_the_reference(value: Any, path: Path) -> Any:
         out.setdefault(key, default)
     if not path:
         out.pop("models", None)
+    for key in _EMPTY_OUT.find(path) or ():
+        if out.get(key) == "":
+            del out[key]
     for key in _LEFT_OUT.find(path) or ():
         out.pop(key, None)
     return out

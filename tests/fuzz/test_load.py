@@ -173,14 +173,12 @@ def _changed(changes: list[tuple[tuple[Any, ...], Any]]) -> bytes:
     document = copy.deepcopy(EVERYTHING)
     for path, value in changes:
         part: Any = document
-        for key in path[:-1]:
-            part = part[key] if (isinstance(part, dict) and key in part) or isinstance(part, list) else None
-            if not isinstance(part, dict | list):
-                break
-        if isinstance(part, dict) or (
-            isinstance(part, list) and isinstance(path[-1], int) and path[-1] < len(part)
-        ):
+        try:
+            for key in path[:-1]:
+                part = part[key]
             part[path[-1]] = value
+        except (KeyError, IndexError, TypeError):
+            continue  # an earlier change has taken it away
     return yaml.safe_dump(document).encode("utf-8", "surrogatepass")
 
 
