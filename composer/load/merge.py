@@ -188,6 +188,7 @@ KEYED = words(
     "services.*.annotations services.*.build.additional_contexts services.*.build.args services.*.build.labels"
     " services.*.deploy.labels services.*.environment services.*.labels services.*.sysctls services.*.build.ssh"
     " services.*.volumes.*.volume.labels services.*.post_start.*.environment services.*.pre_stop.*.environment"
+    " services.*.pre_start.*.environment"
     " services.*.develop.watch.*.exec.environment networks.*.labels volumes.*.labels secrets.*.labels"
     " configs.*.labels"
 )

@@ -12,7 +12,10 @@ from composer.model.service import Service
 
 # Attributes whose empty value is not the same as none.
 _EMPTY_COUNTS: RuleTable[bool] = RuleTable(
-    dict.fromkeys(words("build.context command entrypoint post_start.*.command pre_stop.*.command"), True)
+    dict.fromkeys(
+        words("build.context command entrypoint pre_start.*.command post_start.*.command pre_stop.*.command"),
+        True,
+    )
 )
 _SECTIONS = ("networks", "volumes", "secrets", "configs", "models")
 

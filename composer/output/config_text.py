@@ -22,7 +22,9 @@ _DEFAULTS: RuleTable[Mapping[str, Any]] = RuleTable(
         "networks.*": {"ipam": {}},
     }
 )
-_EMPTY_OUT: RuleTable[tuple[str, ...]] = RuleTable({"services.*.build": ("context", "dockerfile")})
+_EMPTY_OUT: RuleTable[tuple[str, ...]] = RuleTable(
+    {"services.*.build": ("context", "dockerfile"), "configs.*": ("content",)}
+)
 _LEFT_OUT: RuleTable[tuple[str, ...]] = RuleTable({"networks.*.ipam": ("options",)})
 _LARGEST = sys.float_info.max
 _FIRST = ("name", "services", "networks", "volumes", "secrets", "configs", "models")
