@@ -78,11 +78,13 @@ def _as_the_reference(value: Any, path: Path) -> Any:
     if _ULIMITS.find(path):
         limits = value if isinstance(value, dict) else {} if value == 0 else None
         return value if limits is None else {key: limits[key] for key in sorted(limits) if limits[key] != 0}
+    extension = bool(path) and isinstance(path[0], str) and path[0].startswith("x-")
     if isinstance(value, list):
+        if extension and not value:
+            return None
         return [_as_the_reference(item, (*path, index)) for index, item in enumerate(value)]
     if not isinstance(value, dict):
         return str(value) if _MEMORY.find(path) and value is not None else _json_value(value, path)
-    extension = bool(path) and isinstance(path[0], str) and path[0].startswith("x-")
     keep = extension or not path or _USER.find(path)
     out = {
         key.replace("$", "$$"): _as_the_reference(value[key], (*path, key))
