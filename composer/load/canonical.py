@@ -237,7 +237,12 @@ def _provider_options(value: Any) -> Any:
 
 
 _LABELS = [row for row in KEYED if row.endswith("labels")]
-_HOOKS = ("services.*.post_start.*", "services.*.pre_stop.*", "services.*.develop.watch.*.exec")
+_HOOKS = (
+    "services.*.pre_start.*",
+    "services.*.post_start.*",
+    "services.*.pre_stop.*",
+    "services.*.develop.watch.*.exec",
+)
 
 FORMS: RuleTable[Form] = RuleTable(
     {

@@ -41,6 +41,9 @@ _KEEP: RuleTable[bool] = RuleTable(
             " services.*.volumes.*.bind services.*.volumes.*.volume services.*.volumes.*.tmpfs"
             " services.*.volumes.*.image networks.*.enable_ipv4 networks.*.enable_ipv6 services.*.ports.*.target"
             " services.*.post_start.*.command services.*.pre_stop.*.command"
+            " services.*.pre_start.*.command"
+            " services.*.build.context services.*.build.dockerfile"
+            " configs.*.content"
             " services.*.ulimits.*.soft services.*.ulimits.*.hard"
             " services.*.build.ulimits.*.soft services.*.build.ulimits.*.hard"
         ),

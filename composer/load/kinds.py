@@ -4,6 +4,7 @@ After `parse_kinds` the tree holds durations in nanoseconds, sizes in bytes, mod
 `format_kind` gives the text that `config` prints.
 """
 
+import re
 from typing import Any
 
 from composer.load.canonical import COMMANDS
@@ -80,10 +81,9 @@ def parse_kind(kind: str, value: Any) -> int:
     if kind == SIZE:
         return parse_size_bytes(value)
     if kind == MODE:
-        try:
-            return int(value, 8)
-        except ValueError:
-            raise ValueError(f"{value!r} is not an octal file mode such as 0440") from None
+        if not re.fullmatch("[0-7]{1,12}", value):
+            raise ValueError(f"{value!r} is not an octal file mode such as 0440")
+        return int(value, 8)
     return parse_int(value)
 
 
@@ -95,5 +95,5 @@ def format_kind(kind: str, value: int) -> Any:
         # -1 (no limit) is only accepted as a number.
         return value if value < 0 else str(value) if value else None
     if kind == MODE:
-        return f"{value:04o}"
+        return f"0{value:o}"
     return value

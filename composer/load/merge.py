@@ -172,9 +172,9 @@ def _ipam_config(base: Pair, over: Pair, path: Path, report: Report) -> Pair:
     if not isinstance(base[0], list) or not isinstance(over[0], list):
         return over if over[0] is not None else base
     out, children = list(base[0]), dict(base[1].children)
-    subnets = {item.get("subnet"): i for i, item in enumerate(out) if isinstance(item, dict)}
+    subnets = {repr(item.get("subnet")): i for i, item in enumerate(out) if isinstance(item, dict)}
     for index, item in enumerate(over[0]):
-        found = subnets.get(item.get("subnet")) if isinstance(item, dict) else None
+        found = subnets.get(repr(item.get("subnet"))) if isinstance(item, dict) else None
         if found is None:
             children[len(out)] = over[1].child(index)
             out.append(item)
@@ -188,6 +188,7 @@ KEYED = words(
     "services.*.annotations services.*.build.additional_contexts services.*.build.args services.*.build.labels"
     " services.*.deploy.labels services.*.environment services.*.labels services.*.sysctls services.*.build.ssh"
     " services.*.volumes.*.volume.labels services.*.post_start.*.environment services.*.pre_stop.*.environment"
+    " services.*.pre_start.*.environment"
     " services.*.develop.watch.*.exec.environment networks.*.labels volumes.*.labels secrets.*.labels"
     " configs.*.labels"
 )

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from composer.errors import Origin
+from composer.load.advice import advise
 from composer.load.check import check_consistency, check_values
 from composer.load.discovery import Inputs, discover, project_name
 from composer.load.emit import emit, raw_tree
@@ -76,7 +77,11 @@ def _finish(options: LoadOptions, inputs: Inputs, document: Document, scope: Sco
         check_consistency(tree, active, marks, report)
         scope.stop(report)
     source = scope.shared.source
-    warnings = [*_unset_warnings(scope), *unsupported(document.value, active, marks)]
+    warnings = [
+        *_unset_warnings(scope),
+        *advise(tree, active, marks),
+        *unsupported(document.value, active, marks),
+    ]
     for name in active:
         apply_files(tree["services"][name], marks.child("services").child(name), source, inputs.variables)
     shown = with_dependencies(tree["services"], options.services) if options.services else active

@@ -51,6 +51,14 @@ def is_address(text: str) -> bool:
     return True
 
 
+def parse_range(text: str) -> tuple[int, int]:
+    """First and last of a port or a range of ports; (0, 0) for anything else."""
+    try:
+        return _range(text, text, "host")
+    except ValueError:
+        return 0, 0
+
+
 def is_port_range(text: str) -> bool:
     """Whether `text` is a port, a range of ports or empty."""
     try:

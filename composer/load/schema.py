@@ -36,6 +36,11 @@ def validate(document: Document, schema: Mapping[str, Any], report: Report) -> N
         _explain(error, schema, document.marks, report)
 
 
+def is_valid(value: Any, schema: Mapping[str, Any]) -> bool:
+    """Whether a value has no mistake at all."""
+    return bool(_Validator(schema).is_valid(value))
+
+
 def _unique_items(validator: Any, wanted: bool, value: Any, schema: Any) -> Iterator[ValidationError]:
     """The library's own compares every pair of items."""
     if wanted and isinstance(value, list) and len({repr(item) for item in value}) < len(value):

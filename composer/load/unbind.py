@@ -8,10 +8,14 @@ from composer.load.emit import emit
 from composer.load.rules import RuleTable, words
 from composer.model.parts import Ulimit
 from composer.model.project import Project
+from composer.model.service import Service
 
 # Attributes whose empty value is not the same as none.
 _EMPTY_COUNTS: RuleTable[bool] = RuleTable(
-    dict.fromkeys(words("command entrypoint post_start.*.command pre_stop.*.command"), True)
+    dict.fromkeys(
+        words("build.context command entrypoint pre_start.*.command post_start.*.command pre_stop.*.command"),
+        True,
+    )
 )
 _SECTIONS = ("networks", "volumes", "secrets", "configs", "models")
 
@@ -19,7 +23,7 @@ _SECTIONS = ("networks", "volumes", "secrets", "configs", "models")
 def unbind_project(project: Project) -> dict[str, Any]:
     """The canonical tree: durations in ns, sizes in bytes, long forms."""
     tree: dict[str, Any] = {"name": project.name}
-    tree["services"] = {name: _service(service) for name, service in project.services.items()}
+    tree["services"] = {name: _service(service, project) for name, service in project.services.items()}
     for section in _SECTIONS:
         items = getattr(project, section)
         if items:
@@ -32,10 +36,12 @@ def project_tree(project: Project) -> dict[str, Any]:
     return emit(unbind_project(project), project.services, double_dollars=True, all_resources=True)
 
 
-def _service(service: Any) -> dict[str, Any]:
+def _service(service: Service, project: Project) -> dict[str, Any]:
     tree: dict[str, Any] = _plain(service, ())
     del tree["name"]
-    return tree
+    # What is inactive is not written; only optional dependencies lead there.
+    depends = {key: item for key, item in tree.pop("depends_on", {}).items() if key in project.services}
+    return {**tree, "depends_on": depends} if depends else tree
 
 
 def _plain(record: Any, path: tuple[str, ...]) -> Any:
@@ -46,7 +52,7 @@ def _plain(record: Any, path: tuple[str, ...]) -> Any:
         value = getattr(record, field.name)
         if field.name == "extensions":
             out.update(_plain_value(value, path))
-        elif value != _default(field) or (value == () and _EMPTY_COUNTS.find((*path, field.name))):
+        elif value != _default(field) or (value in ((), "") and _EMPTY_COUNTS.find((*path, field.name))):
             out[field.name] = _plain_value(value, (*path, field.name))
     return out
 

@@ -73,7 +73,7 @@ class Config:
     name: str
     file: str = ""
     environment: str = ""
-    content: str = ""
+    content: str | None = None
     external: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
     template_driver: str = ""

@@ -22,6 +22,9 @@ _DEFAULTS: RuleTable[Mapping[str, Any]] = RuleTable(
         "networks.*": {"ipam": {}},
     }
 )
+_EMPTY_OUT: RuleTable[tuple[str, ...]] = RuleTable(
+    {"services.*.build": ("context", "dockerfile"), "configs.*": ("content",)}
+)
 _LEFT_OUT: RuleTable[tuple[str, ...]] = RuleTable({"networks.*.ipam": ("options",)})
 _LARGEST = sys.float_info.max
 _FIRST = ("name", "services", "networks", "volumes", "secrets", "configs", "models")
@@ -75,11 +78,13 @@ def _as_the_reference(value: Any, path: Path) -> Any:
     if _ULIMITS.find(path):
         limits = value if isinstance(value, dict) else {} if value == 0 else None
         return value if limits is None else {key: limits[key] for key in sorted(limits) if limits[key] != 0}
+    extension = bool(path) and isinstance(path[0], str) and path[0].startswith("x-")
     if isinstance(value, list):
+        if extension and not value:
+            return None
         return [_as_the_reference(item, (*path, index)) for index, item in enumerate(value)]
     if not isinstance(value, dict):
         return str(value) if _MEMORY.find(path) and value is not None else _json_value(value, path)
-    extension = bool(path) and isinstance(path[0], str) and path[0].startswith("x-")
     keep = extension or not path or _USER.find(path)
     out = {
         key.replace("$", "$$"): _as_the_reference(value[key], (*path, key))
@@ -90,6 +95,9 @@ def _as_the_reference(value: Any, path: Path) -> Any:
         out.setdefault(key, default)
     if not path:
         out.pop("models", None)
+    for key in _EMPTY_OUT.find(path) or ():
+        if out.get(key) == "":
+            del out[key]
     for key in _LEFT_OUT.find(path) or ():
         out.pop(key, None)
     return out

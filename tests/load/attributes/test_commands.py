@@ -52,6 +52,12 @@ def test_bad_healthcheck(refused, text):
     assert "services.a.healthcheck" in refused(f"healthcheck: {text}")
 
 
+def test_steps_before_the_start(given, refused):
+    loaded = given("pre_start: [{image: init, command: a b, per_replica: 'no'}, {command: [c]}]")
+    assert loaded.service.pre_start == (Hook(("a", "b"), image="init"), Hook(("c",)))
+    assert "unknown key 'img'" in refused("pre_start: [{img: x}]")
+
+
 @pytest.mark.parametrize("name", ["post_start", "pre_stop"])
 def test_hooks(given, refused, name):
     loaded = given(
