@@ -18,6 +18,7 @@ HONOURED_SERVICE = frozenset(
         " group_add healthcheck hostname image init labels mem_limit mem_reservation memswap_limit network_mode"
         " networks oom_score_adj pids_limit ports privileged profiles read_only restart scale security_opt shm_size"
         " stdin_open stop_grace_period stop_signal sysctls tmpfs tty ulimits user volumes working_dir"
+        " runtime"
     )
 )
 # Attributes of which only these parts are honoured.
