@@ -13,6 +13,12 @@ if [ "$extras" = dev ]; then
     need busybox busybox-static
     need nft nftables
     need ip iproute2
+    # The engines and runtimes that pycompose-oci is tried with, and compared to.
+    need crun crun
+    need runc runc
+    need podman podman
+    need conmon conmon
+    need dockerd docker.io
 fi
 if [ -n "$missing" ]; then
     [ "$(id -u)" = 0 ] || { echo "bootstrap: run as root to install:$missing" >&2; exit 1; }
