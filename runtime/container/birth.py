@@ -82,16 +82,19 @@ def give_birth(birth: Birth, cgroup_fd: int) -> tuple[int, int]:
 
     Raises StartError if a namespace cannot be joined, OSError.
     """
+    new = birth.new & ~k.CLONE_NEWCGROUP
+    if new & k.CLONE_NEWUSER:
+        new &= ~k.CLONE_NEWIPC  # its message queues belong to who makes it: the new root, in a moment
     if not birth.indirect:
-        return syscalls.clone3(birth.new & ~k.CLONE_NEWCGROUP, cgroup_fd=cgroup_fd)
+        return syscalls.clone3(new, cgroup_fd=cgroup_fd)
     report, far = make_channel()
     middle, middle_fd = syscalls.clone3(0)
     if middle == 0:
         try:
             settle()
             _prepare(birth)
-            new = birth.new & ~(k.CLONE_NEWCGROUP | k.CLONE_NEWTIME)
-            pid, pidfd = syscalls.clone3(new | k.CLONE_PARENT, cgroup_fd=cgroup_fd)
+            flags = new & ~k.CLONE_NEWTIME | k.CLONE_PARENT
+            pid, pidfd = syscalls.clone3(flags, cgroup_fd=cgroup_fd)
         except BaseException as error:
             sync.send_failure(far.fileno(), "make or join namespaces", error)
             os._exit(1)

@@ -6,7 +6,7 @@ import os
 import signal
 
 from runtime.container.hooks import run_hooks_leniently
-from runtime.container.oci_cgroup import open_recorded
+from runtime.container.oci_cgroup import open_recorded, remove_cgroup
 from runtime.container.state import CREATED, STOPPED, Record, StateDirectory, is_alive, state_json, status_of
 from runtime.errors import NotFoundError, StateError
 from runtime.linux.pidfd import has_exited, open_checked
@@ -39,9 +39,7 @@ def remove_container(directory: StateDirectory, record: Record) -> list[str]:
     """Kill what is left of it and remove everything. Returns warnings of poststop hooks."""
     if is_alive(record):
         kill_first_process(record)
-    cgroup = open_recorded(record)
-    cgroup.kill()
-    cgroup.delete()
+    remove_cgroup(open_recorded(record), record.scope)
     try:
         hooks = directory.load_spec().get("hooks", {}).get("poststop", [])
     except FileNotFoundError:

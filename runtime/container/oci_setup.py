@@ -91,7 +91,10 @@ def plan_oci_setup(spec: Spec, surroundings: Surroundings, *, hooked: bool) -> t
     rewritten: list[SetupStep] = [SetupStep("open labels")]
     if "user" in own:
         rewritten.append(SetupStep("take root of the user namespace"))
-    if any(n["type"] == "network" and not n.get("path") for n in spec["linux"]["namespaces"]):
+    new = {n["type"] for n in spec["linux"]["namespaces"] if not n.get("path")}
+    if {"user", "ipc"} <= new:
+        rewritten.append(SetupStep("make ipc namespace"))
+    if "network" in new:
         rewritten.append(SetupStep("bring up loopback"))
     steps = plan_setup(spec, rootfs=spec["root"]["path"], cgroup_mounts=surroundings.cgroup_mounts)
     numbers = iter(range(len(spec.get("mounts", []))))

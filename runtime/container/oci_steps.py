@@ -59,6 +59,10 @@ def take_root(child: Child, step: SetupStep) -> None:
     syscalls.prctl(k.PR_SET_DUMPABLE, 0)
 
 
+def _make_ipc_namespace(child: Child, step: SetupStep) -> None:
+    syscalls.unshare(k.CLONE_NEWIPC)
+
+
 def _run_hooks(child: Child, step: SetupStep) -> None:
     assert isinstance(child, OciChild)
     sync.send_ready_for_hooks(child.channel_fd)
@@ -198,6 +202,7 @@ OPERATIONS: dict[str, Callable[[Child, SetupStep], None]] = {
     **oci_mounts.OPERATIONS,
     "open labels": _open_labels,
     "take root of the user namespace": take_root,
+    "make ipc namespace": _make_ipc_namespace,
     "run hooks": _run_hooks,
     "move root to": _move_root,
     "set sysctl": _set_sysctl,
