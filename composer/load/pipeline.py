@@ -53,7 +53,8 @@ def load_project(options: LoadOptions) -> LoadResult:
     document.value.setdefault("services", {})
     report = Report()
     set_defaults(document.value)
-    check_values(document.value, document.marks, report)
+    if options.interpolate:
+        check_values(document.value, document.marks, report)
     scope.stop(report)
     if options.resolve_paths:
         resolve_paths(document.value, inputs.working_dir, shared.home)
