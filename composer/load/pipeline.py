@@ -70,8 +70,8 @@ def _finish(options: LoadOptions, inputs: Inputs, document: Document, scope: Sco
     scope.stop(report)
     if options.resolve_env:
         resolve_environment(tree, inputs.variables.get)
-    _drop_unset_arguments(tree)
     if options.normalize:
+        _drop_unset_arguments(tree)
         normalize(tree, marks)
     active = active_services(tree["services"], inputs.profiles, options.services)
     if options.consistency:
