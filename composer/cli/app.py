@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from composer.cli.app_networks import network_app
 from composer.cli.context import Context, GlobalOptions
 from composer.version import VERSION
 
@@ -22,6 +23,7 @@ app = typer.Typer(
 )
 image_app = typer.Typer(help="Images in the local store.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(image_app, name="image")
+app.add_typer(network_app, name="network")
 
 Services = Annotated[list[str] | None, typer.Argument(metavar="[SERVICE...]", help="Only these services.")]
 Timeout = Annotated[
@@ -143,6 +145,12 @@ def up(
         bool, typer.Option("--no-log-prefix", help="No names before log lines.")
     ] = False,
     timestamps: Annotated[bool, typer.Option("--timestamps", help="Show when lines were printed.")] = False,
+    build: Annotated[bool, typer.Option("--build", help="Build images before starting.")] = False,
+    no_build: Annotated[bool, typer.Option("--no-build", help="Build nothing.")] = False,
+    pull: Annotated[
+        str, typer.Option("--pull", help="When to pull images: always, missing, never or build.")
+    ] = "",
+    quiet_pull: Annotated[bool, typer.Option("--quiet-pull", help="No progress of pulls.")] = False,
     dry_run: DryRun = False,
 ) -> None:
     """Make and start containers."""
@@ -157,6 +165,10 @@ def down(
         bool, typer.Option("--volumes", "-v", help="Remove named volumes of the file and anonymous ones too.")
     ] = False,
     remove_orphans: RemoveOrphans = False,
+    rmi: Annotated[
+        str,
+        typer.Option("--rmi", help="Remove images too: all, or local (built, without a name of their own)."),
+    ] = "",
     timeout: Timeout = None,
     dry_run: DryRun = False,
 ) -> None:
@@ -245,6 +257,18 @@ def restart(
 
 
 @app.command()
+def port(
+    context: typer.Context,
+    service: Annotated[str, typer.Argument(metavar="SERVICE")],
+    private_port: Annotated[str, typer.Argument(metavar="PRIVATE_PORT")],
+    protocol: Annotated[str, typer.Option("--protocol", help="tcp, udp or sctp.")] = "tcp",
+    number: Annotated[int, typer.Option("--index", help="The container's number.")] = 0,
+) -> None:
+    """Print the host's address that leads to a port of a container."""
+    _run(context, "port", locals())
+
+
+@app.command()
 def kill(
     context: typer.Context,
     services: Services = None,
@@ -328,45 +352,5 @@ def version(
     _run(context, "version", locals())
 
 
-def _run_image(context: typer.Context, action: str, **parameters: Any) -> None:
-    module = importlib.import_module("composer.cli.image")
-    with Context(context.obj) as opened:
-        raise typer.Exit(getattr(module, action)(opened, **parameters))
-
-
-@image_app.command("import")
-def image_import(
-    context: typer.Context,
-    archive: Annotated[
-        str, typer.Argument(metavar="TAR", help="Root filesystem as a tar file; `-` = stdin.")
-    ],
-    name: Annotated[str, typer.Argument(metavar="NAME[:TAG]")],
-) -> None:
-    """Make an image from a tar of a root filesystem."""
-    _run_image(context, "import_archive", archive=archive, name=name)
-
-
-@image_app.command("ls")
-def image_list(
-    context: typer.Context,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only ids.")] = False,
-    format: Annotated[str, typer.Option("--format", help="table or json.")] = "table",
-) -> None:
-    """List images."""
-    _run_image(context, "list_images", quiet=quiet, format=format)
-
-
-@image_app.command("rm")
-def image_remove(
-    context: typer.Context, names: Annotated[list[str], typer.Argument(metavar="NAME...")]
-) -> None:
-    """Remove images that no container uses."""
-    _run_image(context, "remove", names=tuple(names))
-
-
-@image_app.command("inspect")
-def image_inspect(
-    context: typer.Context, names: Annotated[list[str], typer.Argument(metavar="NAME...")]
-) -> None:
-    """Print all that is known of images, as JSON."""
-    _run_image(context, "inspect", names=tuple(names))
+# Commands about images have a file of their own; importing it adds them to `app`.
+importlib.import_module("composer.cli.app_images")

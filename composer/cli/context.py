@@ -4,7 +4,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
-from composer.errors import ComposeError
+from composer.errors import ComposeError, NoFileError
 from composer.load.options import LoadOptions
 from composer.output.errors import print_warning
 from composer.output.terminal import Terminal
@@ -114,6 +114,21 @@ class Context:
         for warning in desired.warnings:
             print_warning(self.err, warning)
         return desired._replace(separator="_") if self.compatibility else desired
+
+    def existing(self, services: tuple[str, ...] = ()) -> Desired:
+        """The project for a command that acts on what exists: by its file, or where there is none, by its name.
+
+        Raises LoadError, ComposeError.
+        """
+        try:
+            return self.desired(services)
+        except NoFileError:
+            name = self.options.project_name or os.environ.get("COMPOSE_PROJECT_NAME", "")
+            if not name:
+                raise
+            from composer.execute.recover import recover_desired
+
+            return recover_desired(self.engine, name)
 
     def _load(self, services: tuple[str, ...]) -> Desired:
         from composer.cli.desired import load_desired

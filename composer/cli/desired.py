@@ -11,7 +11,7 @@ import signal
 from typing import Any, NoReturn
 
 from composer.cli import load_cache
-from composer.errors import ComposeError, LoadError, Origin, Problem, SelectionError
+from composer.errors import ComposeError, LoadError, NoFileError, Origin, Problem, SelectionError
 from composer.load.options import LoadOptions
 from composer.plan.desired import Desired, from_json, to_json
 
@@ -48,7 +48,8 @@ def _load_in_child(options: LoadOptions) -> dict[str, Any]:
         raise ComposeError("the process that loads the project died", hint="is there enough memory?")
     answer: dict[str, Any] = json.loads(data)
     if "problems" in answer:
-        raise LoadError([_problem(item) for item in answer["problems"]])
+        problems = [_problem(item) for item in answer["problems"]]
+        raise NoFileError(problems) if answer["no_file"] else LoadError(problems)
     if "error" in answer:
         kind = SelectionError if answer.get("selection") else ComposeError
         raise kind(answer["error"], hint=answer["hint"])
@@ -85,7 +86,8 @@ def _load(options: LoadOptions) -> dict[str, Any]:
         result = load_project(options)
         desired = translate_project(result)
     except LoadError as error:
-        return {"problems": [list(problem) for problem in error.problems]}
+        problems = [list(problem) for problem in error.problems]
+        return {"problems": problems, "no_file": isinstance(error, NoFileError)}
     except ComposeError as error:
         message = f"{error.origin}: {error}" if error.origin else str(error)
         return {"error": message, "hint": error.hint, "selection": isinstance(error, SelectionError)}

@@ -4,7 +4,7 @@ import os
 import re
 from typing import NamedTuple
 
-from composer.errors import LoadError, Problem
+from composer.errors import LoadError, NoFileError, Problem
 from composer.load.options import LoadOptions
 from composer.load.source import (
     DEFAULT_NAMES,
@@ -103,7 +103,7 @@ def _search(start: str, source: Source) -> tuple[str, ...]:
             break
         directory = parent
     hint = f"create compose.yaml in {start}, or name a file with -f"
-    raise LoadError([Problem("no configuration file provided: not found", None, "", hint)])
+    raise NoFileError([Problem("no configuration file provided: not found", None, "", hint)])
 
 
 def project_name(options: LoadOptions, inputs: Inputs, declared: str | None) -> str:

@@ -17,6 +17,7 @@ class DownOptions(NamedTuple):
     services: tuple[str, ...] = ()
     volumes: bool = False
     remove_orphans: bool = False
+    rmi: str = ""  # "all", or "local": images that are built and have no name of their own
     grace_ns: int = -1
 
 
@@ -93,7 +94,27 @@ def plan_down(desired: Desired, observed: ObservedState, options: DownOptions) -
     removals += plan_orphans(builder, desired, observed, remove=options.remove_orphans)
     if not options.services:
         _remove_resources(builder, desired, observed, options, tuple(removals), kept=orphans)
+    _remove_images(builder, desired, observed, options, tuple(removals))
     return builder.plan()
+
+
+def _remove_images(
+    builder: PlanBuilder,
+    desired: Desired,
+    observed: ObservedState,
+    options: DownOptions,
+    removals: tuple[int, ...],
+) -> None:
+    if not options.rmi:
+        return
+    for image, service in {item.image: item for item in desired.services}.items():
+        chosen = not options.services or service.name in options.services
+        local = service.build and image == f"{desired.project}-{service.name}"
+        there = observed.images.get(image) and not image.startswith(("host:", "rootfs:"))
+        if chosen and there and (local or options.rmi == "all"):
+            builder.add(
+                Kind.REMOVE_IMAGE, image, f"--rmi {options.rmi}", needs=removals, service=service.name
+            )
 
 
 def _remove_resources(

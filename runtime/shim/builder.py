@@ -25,9 +25,9 @@ import time
 from typing import NoReturn, cast
 
 from runtime.cgroups.manager import open_cgroup
-from runtime.container.start import spawn_init
+from runtime.container.start import Init, spawn_init
 from runtime.container.users import resolve_user
-from runtime.errors import EngineError, StateError
+from runtime.errors import EngineError, StateError, UnsupportedError
 from runtime.image.snapshot import mount_snapshot, plan_snapshot, prepare_layer_dir
 from runtime.linux import constants as k
 from runtime.linux import syscalls
@@ -39,10 +39,9 @@ from runtime.linux.seccomp import load_program
 from runtime.network import etc_files
 from runtime.network.dns.entries import write_entry
 from runtime.network.dns.server import open_listeners
-from runtime.network.dns.zone import Entry
 from runtime.network.endpoint import HostNetwork
 from runtime.network.firewall.rules import PublishedPort
-from runtime.network.ports import reserve
+from runtime.network.ports import plan_use, publishing_endpoint, reserve
 from runtime.oci.capabilities import choose_capabilities
 from runtime.oci.generate import generate
 from runtime.oci.seccomp_profile import default_profile
@@ -62,9 +61,11 @@ class Builder:
     """One start. `make_world` before the first run of the program, `run_program` for every one."""
 
     __slots__ = (
+        "_addresses",
         "_cgroup",
         "_directory",
         "_host",
+        "_host_namespace",
         "_line",
         "_published",
         "_rootfs",
@@ -73,7 +74,7 @@ class Builder:
         "_warnings",
     )
 
-    def __init__(self, task: ShimTask, shim: int, shim_line: socket.socket) -> None:
+    def __init__(self, task: ShimTask, shim: int, shim_line: socket.socket, host_namespace: int) -> None:
         self._task = task
         self._shim = shim
         self._line = shim_line
@@ -81,22 +82,24 @@ class Builder:
         self._rootfs = f"{task.paths.container(task.container_id)}/rootfs"
         self._cgroup = open_cgroup(f"{task.paths.cgroup_parent}/{task.container_id}")
         self._host: HostNetwork | None = None
+        self._host_namespace = host_namespace
         self._published: list[PublishedPort] = []
+        self._addresses: list[PublishedAddress] = []
         self._warnings: list[str] = []
 
     # ---- the world
 
-    def make_world(self, host_namespace: int) -> Spec:
+    def make_world(self) -> Spec:
         """Make everything up to the OCI spec. Raises EngineError or OSError; the shim undoes what was done."""
         self._take_over()
         resolv_conf = etc_files.parse_resolv_conf(_read_text("/etc/resolv.conf"))
-        if self._task.spec.network_mode != "host":
-            self._reach_host(host_namespace)
+        if self._task.spec.network_mode != "host" and not self._task.network_owner:
+            self._reach_host()
         syscalls.mount(None, "/", None, k.MS_REC | k.MS_SLAVE, None)
         self._mount_root()
         if self._host is not None:
             self._host.attach(self._task.endpoints)
-            self._open_dns(resolv_conf)
+            self._open_dns()
         self._write_etc(resolv_conf)
         spec = self._generate()
         self._warnings += self._cgroup.create(spec["linux"].get("resources", {}))
@@ -114,40 +117,50 @@ class Builder:
         server = control.listen(self._directory)
         line.send(self._line, "server", None, [server.fileno()])
 
-    def _reach_host(self, host_namespace: int) -> None:
+    def _reach_host(self) -> None:
         """Open what has to be opened in the host's network namespace, and come back."""
         own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        syscalls.setns(host_namespace, k.CLONE_NEWNET)
+        syscalls.setns(self._host_namespace, k.CLONE_NEWNET)
         self._host = HostNetwork(self._task.paths.nft_table)
         self._reserve_ports()
         syscalls.setns(own, k.CLONE_NEWNET)
         os.close(own)
 
     def _reserve_ports(self) -> None:
-        if not self._task.endpoints or not self._task.spec.ports:
+        endpoint = publishing_endpoint(self._task.endpoints)
+        if endpoint is None or not self._task.spec.ports:
             return
-        address = self._task.endpoints[0].address
-        reservations = []
-        for request in self._task.spec.ports:
-            reservation = reserve(request)
-            reservations.append(reservation)
-            self._published.append(
-                PublishedPort(
-                    request.host_ip,
-                    reservation.getsockname()[1],
-                    request.protocol,
-                    address,
-                    request.container_port,
+        held: list[int] = []
+        proxied: list[tuple[str, int]] = []
+        listeners: list[int] = []
+        # Closed when they are forgotten, so kept until the shim has them.
+        reservations = [reserve(request) for request in self._task.spec.ports]
+        for request, reservation in zip(self._task.spec.ports, reservations, strict=True):
+            for address, bound in reservation.sockets.items():
+                use = plan_use(address, request.protocol, endpoint)
+                if use.translated:
+                    self._published.append(
+                        PublishedPort(
+                            address,
+                            reservation.number,
+                            request.protocol,
+                            use.translated,
+                            request.container_port,
+                        )
+                    )
+                if use.proxied:
+                    proxied.append((use.proxied, request.container_port))
+                    listeners.append(bound.fileno())
+                else:
+                    held.append(bound.fileno())
+                self._addresses.append(
+                    PublishedAddress(
+                        address, reservation.number, request.protocol, request.container_port, use.translated
+                    )
                 )
-            )
-        ports = [tuple(port) for port in self._addresses()]
-        line.send(self._line, "ports", ports, [item.fileno() for item in reservations])
-
-    def _addresses(self) -> tuple[PublishedAddress, ...]:
-        return tuple(
-            PublishedAddress(port.host_ip, port.host_port, port.protocol, port.container_port)
-            for port in self._published
-        )
+        line.send(self._line, "ports", [tuple(port) for port in self._published], held)
+        if listeners:
+            line.send(self._line, "proxies", proxied, listeners)
 
     def _mount_root(self) -> None:
         layer = f"{self._task.paths.container(self._task.container_id)}/layer"
@@ -161,19 +174,18 @@ class Builder:
             elif request.type == "volume" and not request.nocopy:
                 volumes.fill(os.path.basename(os.path.dirname(request.source)), self._rootfs, request.target)
 
-    def _open_dns(self, host: etc_files.ResolvConf) -> None:
-        endpoints = self._task.endpoints
-        if not endpoints:
+    def _open_dns(self) -> None:
+        if not self._task.endpoints:
             return
-        internal = all(endpoint.internal for endpoint in endpoints)
-        upstreams = () if internal else (self._task.spec.dns or host.nameservers)
         listeners = open_listeners()
-        line.send(self._line, "dns", list(upstreams), [item.fileno() for item in listeners])
+        line.send(self._line, "dns", None, [item.fileno() for item in listeners])
 
     def _write_etc(self, host: etc_files.ResolvConf) -> None:
+        if self._task.network_owner:
+            return  # it has those of the container whose network it is in
         spec, directory = self._task.spec, self._etc_directory
         os.makedirs(directory, mode=0o755, exist_ok=True)
-        addresses = [endpoint.address for endpoint in self._task.endpoints]
+        addresses = [item.address for endpoint in self._task.endpoints for item in endpoint.addresses]
         files = {
             "hosts": etc_files.hosts_text(
                 self._hostname, spec.domainname, addresses, spec.extra_hosts, self._task.host_gateway
@@ -192,11 +204,14 @@ class Builder:
 
     @property
     def _etc_directory(self) -> str:
-        return f"{self._directory}/etc"
+        owner = self._task.network_owner
+        return f"{self._task.paths.live(owner) if owner else self._directory}/etc"
 
     @property
     def _hostname(self) -> str:
         spec = self._task.spec
+        if self._task.network_owner:
+            return _read_text(f"{self._etc_directory}/hostname").strip()
         if spec.hostname:
             return spec.hostname
         return os.uname().nodename if spec.network_mode == "host" else self._task.container_id[:12]
@@ -230,37 +245,67 @@ class Builder:
         """Start the program; `state` becomes that of the running container. Raises EngineError, OSError."""
         task = self._task
         seccomp = load_program(spec["linux"].get("seccomp"), task.paths.cache)
+        if task.spec.runtime:
+            pid, console = self._run_on_other_runtime(spec, stdio)
+        else:
+            init = self._spawn(spec, stdio, seccomp)
+            pid, console = init.pid, init.console
+        self._tell_started(pid, console, seccomp, state)
+
+    def _spawn(self, spec: Spec, stdio: tuple[int, int, int], seccomp: bytes | None) -> Init:
         init = spawn_init(
             spec,
             rootfs=self._rootfs,
             cgroup=self._cgroup,
             stdio=stdio,
-            init_process=task.spec.init,
+            init_process=self._task.spec.init,
             seccomp_program=seccomp,
             of_parent=True,
         )
         line.send(self._line, "born", init.pid, [init.pidfd])
         init.wait_created()
         init.start()
+        return init
+
+    def _run_on_other_runtime(self, spec: Spec, stdio: tuple[int, int, int]) -> tuple[int, int]:
+        from runtime.shim.external import ExternalRuntime
+
+        task = self._task
+        if task.spec.init:
+            raise UnsupportedError(
+                f"init: true of container {task.spec.name} needs the built-in runtime",
+                hint="leave out `runtime`, or run an init of the image's own",
+            )
+        directory = task.paths.container(task.container_id)
+        state = f"{task.paths.state}/other-runtime"
+        other = ExternalRuntime(task.spec.runtime, task.container_id, directory, state, self._host_namespace)
+        pid, console = other.create(spec, self._shim, stdio)
+        pidfd = os.pidfd_open(pid)
+        line.send(self._line, "born", pid, [pidfd])
+        other.start()
+        return pid, console
+
+    def _tell_started(self, pid: int, console: int, seccomp: bytes | None, state: LiveState) -> None:
+        task = self._task
         probe = plan_probe(task.spec.healthcheck or task.image.config.healthcheck)
         state = state._replace(
             status=RUNNING,
-            pid=init.pid,
-            pid_start=start_time(init.pid),
+            pid=pid,
+            pid_start=start_time(pid),
             started_ns=time.time_ns(),
             health="" if probe is None else Health().status,
             failing_streak=0,
-            ports=self._addresses() or state.ports,
+            ports=tuple(self._addresses) or state.ports,
         )
         write_live_state(self._directory, state)
         self._announce()
-        report = {"ok": True, "pid": init.pid, "warnings": self._warnings}
+        report = {"ok": True, "pid": pid, "warnings": self._warnings}
         started = {
             "state": (*state[:-1], tuple(tuple(port) for port in state.ports)),
             "report": json.dumps(report).encode(),
             "seccomp": seccomp,
         }
-        line.send(self._line, "started", started, [init.console] if init.console >= 0 else [])
+        line.send(self._line, "started", started, [console] if console >= 0 else [])
 
     def _announce(self) -> None:
         """The program runs for the first time: publish its ports and let others find it by name."""
@@ -270,13 +315,7 @@ class Builder:
             self._host.publish(self._published)
         task = self._task
         for endpoint in task.endpoints:
-            entry = Entry(
-                names=endpoint.names,
-                address=endpoint.address,
-                container=task.spec.name,
-                network=endpoint.network_name,
-                live=f"{self._directory}/lock",
-            )
+            entry = endpoint.zone_entry(task.spec.name, f"{self._directory}/lock")
             write_entry(task.paths.zone(endpoint.network_id), task.container_id, entry)
 
 
@@ -294,8 +333,8 @@ def be_builder(
     try:
         syscalls.prctl(k.PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() == shim:
-            builder = Builder(task, shim, shim_line)
-            spec = builder.make_world(host_namespace) if first else load_spec(task)
+            builder = Builder(task, shim, shim_line, host_namespace)
+            spec = builder.make_world() if first else load_spec(task)
             builder.run_program(spec, stdio, state)
     except BaseException as error:
         line.send(shim_line, "error", line.describe(error))

@@ -144,10 +144,10 @@ def test_reset_and_override(load):
     [
         ("runtime: crun", "runtime"),
         ("logging: {driver: none}", "logging"),
-        ("network_mode: 'container:x'", "network_mode"),
+        ("networks: {default: {driver_opts: {a: b}}}", "networks.default.driver_opts.a"),
         ("security_opt: ['apparmor=x']", "security_opt[0]"),
         ("deploy: {placement: {constraints: [a]}}", "deploy.placement"),
-        ("networks: {default: {mac_address: '02:00:00:00:00:01'}}", "networks.default.mac_address"),
+        ("volumes: [{type: image, source: x, target: /x}]", "volumes[0].type"),
     ],
 )
 def test_not_honoured_attribute_is_announced(load, tmp_path, attribute, path):
