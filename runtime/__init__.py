@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from runtime.engine.execution import ExecRequest, run_attached, run_detached
     from runtime.engine.following import LogEvent, LogFollower
     from runtime.engine.job import Job
+    from runtime.engine.networks import NetworkRow
     from runtime.engine.stopping import Stopping
     from runtime.engine.subscription import Subscription
     from runtime.errors import (
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
         StateError,
         UnsupportedError,
     )
+    from runtime.network.plan import NetworkRequest
     from runtime.network.ports import check_free
+    from runtime.network.record import Pool
     from runtime.oci.container_spec import (
         ContainerSpec,
         Healthcheck,
@@ -56,6 +59,7 @@ _HOMES = {
     "run_detached": "runtime.engine.execution",
     "LogEvent": "runtime.engine.following",
     "LogFollower": "runtime.engine.following",
+    "NetworkRow": "runtime.engine.networks",
     "Stopping": "runtime.engine.stopping",
     "Subscription": "runtime.engine.subscription",
     "ConflictError": "runtime.errors",
@@ -66,6 +70,8 @@ _HOMES = {
     "StartError": "runtime.errors",
     "StateError": "runtime.errors",
     "UnsupportedError": "runtime.errors",
+    "NetworkRequest": "runtime.network.plan",
+    "Pool": "runtime.network.record",
     "check_free": "runtime.network.ports",
     "ContainerSpec": "runtime.oci.container_spec",
     "Healthcheck": "runtime.oci.container_spec",
@@ -122,6 +128,9 @@ __all__ = [
     "Subscription",
     "Ulimit",
     "UnsupportedError",
+    "NetworkRequest",
+    "NetworkRow",
+    "Pool",
     "check_free",
     "from_json",
     "parse_signal",

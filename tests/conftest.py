@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -15,6 +16,10 @@ from runtime import Engine, Paths
 from tests.leaks import Snapshot
 from tests.project import Project
 from tests.registry import Registry
+
+# A suite that a shell runs in the background ignores SIGINT, and so would the commands it tests.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

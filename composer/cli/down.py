@@ -21,7 +21,7 @@ def run(context: Context, arguments: Arguments) -> int:
     """Carry out `down`; the exit code."""
     if arguments.rmi not in ("", "all", "local"):
         raise ComposeError(f"--rmi {arguments.rmi!r} is not one of all, local")
-    desired = context.desired(arguments.services)
+    desired = context.existing(arguments.services)
     options = DownOptions(
         services=arguments.services,
         volumes=arguments.volumes,

@@ -14,7 +14,18 @@ from composer.errors import ComposeError, ExecutionError
 from composer.execute.wait import Waiter
 from composer.plan.action import Action, Kind, Plan
 from composer.plan.desired import Desired
-from runtime import Engine, EngineError, FileLock, Job, Launch, Stopping, build_from_json, from_json
+from runtime import (
+    Engine,
+    EngineError,
+    FileLock,
+    Job,
+    Launch,
+    NetworkRequest,
+    Pool,
+    Stopping,
+    build_from_json,
+    from_json,
+)
 
 DEFAULT_PARALLEL = 16
 _WITHOUT_LOCK = (Kind.WAIT, Kind.PULL, Kind.BUILD, Kind.PUSH)
@@ -228,19 +239,26 @@ class Executor:
 
     def _create_network(self, name: str) -> None:
         network = self._networks[name]
-        first = network.subnets[0] if network.subnets else {}
+        aux: dict[str, str] = {}
+        for pool in network.subnets:
+            aux.update(pool.get("aux_addresses", {}))
         self._engine.networks.create(
-            name,
-            project=self._project,
-            config_hash=network.config_hash,
-            driver=network.driver,
-            internal=network.internal,
-            subnet=first.get("subnet", ""),
-            gateway=first.get("gateway", ""),
-            ip_range=first.get("ip_range", ""),
-            aux_addresses=first.get("aux_addresses"),
-            options=network.driver_opts,
-            labels=network.labels,
+            NetworkRequest(
+                name,
+                project=self._project,
+                config_hash=network.config_hash,
+                driver=network.driver,
+                internal=network.internal,
+                ipv4=network.enable_ipv4,
+                ipv6=network.enable_ipv6,
+                pools=tuple(
+                    Pool(pool.get("subnet", ""), pool.get("gateway", ""), pool.get("ip_range", ""))
+                    for pool in network.subnets
+                ),
+                aux=aux,
+                options=network.driver_opts,
+                labels=network.labels,
+            )
         )
 
     # ---- pulls and builds

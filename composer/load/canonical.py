@@ -10,10 +10,11 @@ from typing import Any
 from composer.load.merge import KEYED, Pair, as_keys, as_list, as_mapping
 from composer.load.mounts import parse_mount
 from composer.load.origins import Document, Marks, Path, Report
-from composer.load.ports import parse_ports
+from composer.load.ports import count_ports, parse_ports
 from composer.load.rules import RuleTable
 from composer.values import format_scalar
 
+_MAX_PORTS = 3 * 65536  # every port of every protocol
 Form = Callable[[Pair], Pair]
 
 
@@ -27,8 +28,23 @@ class _PartError(ValueError):
 
 def canonicalize(document: Document, report: Report) -> Document:
     """The tree in long forms, with marks moved along. Bad short forms are problems."""
+    _limit_ports(document, report)
     marks = document.marks.copy()
+    if report.problems:
+        return document
     return Document(_walk(document.value, marks, (), report), marks, document.resets)
+
+
+def _limit_ports(document: Document, report: Report) -> None:
+    """Short forms of a few bytes stand for thousands of ports: they are counted before they are expanded."""
+    total = 0
+    for name, service in (document.value.get("services") or {}).items():
+        for index, item in enumerate(service.get("ports") or () if isinstance(service, dict) else ()):
+            total += count_ports(item) if isinstance(item, str) else 1
+            if total > _MAX_PORTS:
+                message = f"the project has more than {_MAX_PORTS} ports"
+                report.add(message, ("services", name, "ports", index), document.marks)
+                return
 
 
 def _walk(value: Any, marks: Marks, path: Path, report: Report) -> Any:
@@ -107,7 +123,7 @@ def _ports(pair: Pair) -> Pair:
         for entry in entries:
             children[len(out)] = marks.child(index)
             out.append(entry)
-    return out, Marks(marks.origin, children)
+    return out, marks.holding(children)
 
 
 def _port(item: Any) -> list[Any]:
@@ -167,6 +183,8 @@ def _hosts(pair: Pair) -> Pair:
         for index, item in enumerate(value or ()):
             cut = "=" if "=" in item else ":"
             name, separator, address = item.partition(cut)
+            if not name:
+                raise _PartError(f"{item!r} has no name; write NAME=ADDRESS", (index,))
             if not separator:
                 raise _PartError(f"{item!r} has no address; write NAME=ADDRESS", (index,))
             entries.append((index, name, address))
@@ -177,7 +195,7 @@ def _hosts(pair: Pair) -> Pair:
         found.extend((f"{name}={part}", key) for part in text.split(","))
     found.sort(key=lambda pair: pair[0])
     children: dict[str | int, Marks] = {i: marks.child(key) for i, (_, key) in enumerate(found)}
-    return [text for text, _ in found], Marks(marks.origin, children)
+    return [text for text, _ in found], marks.holding(children)
 
 
 def _gpus(value: Any) -> Any:
@@ -219,7 +237,12 @@ def _provider_options(value: Any) -> Any:
 
 
 _LABELS = [row for row in KEYED if row.endswith("labels")]
-_HOOKS = ("services.*.post_start.*", "services.*.pre_stop.*", "services.*.develop.watch.*.exec")
+_HOOKS = (
+    "services.*.pre_start.*",
+    "services.*.post_start.*",
+    "services.*.pre_stop.*",
+    "services.*.develop.watch.*.exec",
+)
 
 FORMS: RuleTable[Form] = RuleTable(
     {

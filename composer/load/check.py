@@ -6,7 +6,7 @@ from typing import Any
 from composer import graph
 from composer.load.normalize import implied_dependencies
 from composer.load.origins import Marks, Path, Report
-from composer.load.ports import is_port_range
+from composer.load.ports import is_address, is_port_range
 
 _REFERENCES = (("networks", "network"), ("models", "model"))
 
@@ -43,8 +43,13 @@ def _one_source(
 
 def _mounts_and_ports(service: dict[str, Any], path: Path, marks: Marks, report: Report) -> None:
     for index, port in enumerate(service.get("ports") or ()):
-        if not port.get("target") and port.get("target") != 0:
+        if "target" not in port:
             report.add("the port lacks the key 'target'", (*path, "ports", index), marks)
+        if "host_ip" in port and "$" not in port["host_ip"] and not is_address(port["host_ip"]):
+            where = (*path, "ports", index, "host_ip")
+            report.add(
+                f"{port['host_ip']!r} is not an IP address", where, marks, "leave it out for every address"
+            )
         published = port.get("published") or ""
         if "$" not in published and not is_port_range(published):
             where = (*path, "ports", index, "published")
@@ -58,7 +63,7 @@ def _mounts_and_ports(service: dict[str, Any], path: Path, marks: Marks, report:
         where = (*path, "volumes", index)
         if not mount.get("target"):
             report.add("the mount lacks the key 'target'", where, marks)
-        if mount.get("type") == "bind" and not mount.get("source"):
+        if mount.get("type") == "bind" and "source" not in mount:
             report.add("a bind mount needs the key 'source'", where, marks)
     build = service.get("build")
     if not isinstance(build, dict):

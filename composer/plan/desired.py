@@ -51,6 +51,7 @@ class DesiredNetwork(NamedTuple):
     driver: str = ""  # "" = bridge
     internal: bool = False
     attachable: bool = False
+    enable_ipv4: bool = True
     enable_ipv6: bool = False
     subnets: tuple[
         Mapping[str, Any], ...
@@ -86,6 +87,7 @@ class Desired(NamedTuple):
     inactive: tuple[str, ...] = ()  # services whose profiles are not active
     all_volumes: tuple[str, ...] = ()  # real names of every non-external volume of the file, for down -v
     warnings: tuple[str, ...] = ()  # complete lines, printed again on every cache hit
+    separator: str = "-"  # between the parts of a container's name
 
 
 def to_json(desired: Desired) -> dict[str, Any]:

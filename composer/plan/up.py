@@ -212,7 +212,9 @@ class _UpPlanner:
         self._ready[service.name] = tuple(ready)
 
     def _name(self, service: DesiredService, number: int) -> str:
-        return service.container_name or f"{self._desired.project}-{service.name}-{number}"
+        separator = self._desired.separator
+        parts = (self._desired.project, service.name, str(number))
+        return service.container_name or separator.join(parts)
 
     def _remove(self, container: ObservedContainer, cause: str) -> None:
         needs = self._stop(container, cause)

@@ -176,8 +176,9 @@ class _Run:
         os.makedirs(self._etc, mode=0o755, exist_ok=True)
         with open("/etc/resolv.conf", errors="replace") as file:
             host = etc_files.parse_resolv_conf(file.read())
-        addresses = [step.endpoint.address] if step.endpoint is not None else []
-        gateway = step.endpoint.gateway if step.endpoint is not None else ""
+        places = step.endpoint.addresses if step.endpoint is not None else ()
+        addresses = [place.address for place in places]
+        gateway = places[0].gateway if places else ""
         texts = {
             "hosts": etc_files.hosts_text("buildkitsandbox", "", addresses, step.spec.extra_hosts, gateway),
             "hostname": etc_files.hostname_text("buildkitsandbox"),

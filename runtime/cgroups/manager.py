@@ -6,7 +6,6 @@ same path too, so that one path names it everywhere. Only a leaf holds processes
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import time
@@ -14,17 +13,18 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from runtime.cgroups.apply import names, restrict_devices, write_files
 from runtime.cgroups.detect import V1, V2, Hierarchy, Layout, detect_layout
 from runtime.cgroups.files import children, read_keyed, read_text, remove_tree, write_text
 from runtime.cgroups.v1 import files as v1
 from runtime.cgroups.v2 import files as v2
-from runtime.errors import InvalidError, StateError, UnsupportedError
+from runtime.errors import StateError, UnsupportedError
 
 if TYPE_CHECKING:
     from runtime.oci.spec import LinuxResources
 
 # Enabled on the way down a v2 tree, where the kernel has them.
-_V2_CONTROLLERS = ("cpuset", "cpu", "io", "memory", "pids")
+_V2_CONTROLLERS = ("cpuset", "cpu", "io", "memory", "pids", "hugetlb", "rdma")
 _KILL_TIMEOUT_S = 10.0
 
 
@@ -56,28 +56,32 @@ class Cgroup:
         Returns warnings, one for each file the kernel lacks. Raises InvalidError for a value the kernel refuses,
         OSError for anything else.
         """
-        warnings: list[str] = []
         if not self.layout.hierarchies:
             raise UnsupportedError(
                 "no cgroup file system is mounted", hint="mount -t cgroup2 none /sys/fs/cgroup"
             )
         for hierarchy in self.layout.hierarchies:
             self._make(hierarchy)
-            directory = f"{hierarchy.mount_point}/{self.path}"
+        return self.update(resources)
+
+    def update(self, resources: LinuxResources) -> list[str]:
+        """Set limits of the cgroup, which is there; what `resources` does not name stays. As `create` otherwise."""
+        warnings: list[str] = []
+        for hierarchy, directory in zip(self.layout.hierarchies, self._directories, strict=True):
             if hierarchy.version == 1:
                 for controller in hierarchy.controllers:
                     if controller in v1.PLANS:
-                        warnings += _apply(directory, v1.PLANS[controller](resources))
+                        warnings += write_files(directory, v1.PLANS[controller](resources))
             elif self.layout.mode == V2:
-                warnings += _apply(directory, v2.plan_files(resources))
-                warnings += _restrict_devices(directory, resources)
+                warnings += write_files(directory, v2.plan_files(resources))
+                warnings += restrict_devices(directory, resources)
         if self.layout.mode != V2:
             warnings += self._missing_controllers(resources)
         return warnings
 
     def _missing_controllers(self, resources: LinuxResources) -> list[str]:
         return [
-            f"this kernel has no {controller} controller: {_names(plan(resources))} not set"
+            f"this kernel has no {controller} controller: {names(plan(resources))} not set"
             for controller, plan in v1.PLANS.items()
             if self.layout.controller(controller) is None and plan(resources)
         ]
@@ -119,16 +123,33 @@ class Cgroup:
     # ---- processes
 
     def add(self, pid: int) -> None:
-        """Move a process here in every hierarchy; 0 is the caller itself. Raises OSError."""
+        """Move a process here in every hierarchy. Raises OSError.
+
+        A process of a single thread that moves itself is better off with `join`.
+        """
         for directory in self._directories:
             write_text(directory, "cgroup.procs", str(pid))
 
-    def open_procs(self) -> list[int]:
-        """cgroup.procs of every hierarchy, opened for writing, for a process that will not see these paths."""
+    def join(self, *, born: bool = False) -> None:
+        """Move the calling process, of a single thread, here; `born` here (`open_for_birth`), it is in v2 already.
+
+        A thread that moves itself by v1's `tasks` takes no lock; any other move waits, after a quiet time, for all
+        processors (10 to 20 ms).
+        """
+        for hierarchy, directory in zip(self.layout.hierarchies, self._directories, strict=True):
+            if hierarchy.version == 1:
+                write_text(directory, "tasks", "0")
+            elif not born:
+                write_text(directory, "cgroup.procs", "0")
+
+    def open_for_joining(self, *, born: bool = False) -> list[int]:
+        """What `join` writes to, opened, for a process that will not see these paths (`join_opened`)."""
         opened: list[int] = []
         try:
-            for directory in self._directories:
-                opened.append(os.open(f"{directory}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC))
+            for hierarchy, directory in zip(self.layout.hierarchies, self._directories, strict=True):
+                if hierarchy.version == 1 or not born:
+                    file = "tasks" if hierarchy.version == 1 else "cgroup.procs"
+                    opened.append(os.open(f"{directory}/{file}", os.O_WRONLY | os.O_CLOEXEC))
         except BaseException:
             for fd in opened:
                 os.close(fd)
@@ -136,13 +157,11 @@ class Cgroup:
         return opened
 
     def open_for_birth(self) -> int:
-        """The directory for clone3(2)'s CLONE_INTO_CGROUP; -1 where v1 hierarchies have to be joined as well.
-
-        A process born in its cgroup is not moved: the first move after a quiet time waits 20 ms for all processors.
-        """
-        if self.layout.mode != V2:
-            return -1
-        return os.open(self._directories[0], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        """The v2 directory for clone3(2)'s CLONE_INTO_CGROUP, also of a hybrid machine; -1 without a v2 tree."""
+        for hierarchy, directory in zip(self.layout.hierarchies, self._directories, strict=True):
+            if hierarchy.version == 2:
+                return os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        return -1
 
     def procs(self) -> list[int]:
         """The processes in it and below, in no order; empty if it is gone."""
@@ -208,6 +227,15 @@ class Cgroup:
         else:
             raise UnsupportedError("this kernel has no cgroup freezer", hint="pause needs it")
 
+    def is_frozen(self) -> bool:
+        """Whether it has been frozen here (`pause`), not by one above it."""
+        freezer, unified = self.layout.controller("freezer"), self.layout.unified()
+        if freezer is not None:
+            return read_text(f"{freezer.mount_point}/{self.path}", "freezer.state") in ("FROZEN", "FREEZING")
+        if unified is not None:
+            return read_text(f"{unified.mount_point}/{self.path}", "cgroup.freeze") == "1"
+        return False
+
     # ---- looking
 
     def oom_kills(self) -> int:
@@ -242,6 +270,10 @@ class Cgroup:
             (h.mount_point.rpartition("/")[2], "cgroup2" if h.version == 2 else "cgroup", h.mount_data())
             for h in self.layout.hierarchies
         )
+
+    def directories(self) -> tuple[str, ...]:
+        """Its directory in every hierarchy, in the order of `mounts`."""
+        return tuple(self._directories)
 
     def _directory_of(self, controller: str) -> str | None:
         unified = self.layout.unified() if self.layout.mode == V2 else None
@@ -286,7 +318,7 @@ def _machine_layout() -> Layout:
 
 
 def join_opened(descriptors: Sequence[int]) -> None:
-    """Move the calling process by descriptors of `Cgroup.open_procs`. Raises OSError."""
+    """Move the calling process by descriptors of `Cgroup.open_for_joining`. Raises OSError."""
     for fd in descriptors:
         os.write(fd, b"0")
 
@@ -297,58 +329,6 @@ def _walk(directory: str) -> list[str]:
     for where in result:
         result += children(where)
     return result
-
-
-def _names(files: list[tuple[str, str]]) -> str:
-    return ", ".join(dict.fromkeys(file for file, _ in files))
-
-
-def _apply(directory: str, files: list[tuple[str, str]]) -> list[str]:
-    """Write values; one that is refused is tried again after the others, as limits depend on one another."""
-    warnings: list[str] = []
-    refused: list[tuple[str, str]] = []
-    for file, text in files:
-        try:
-            write_text(directory, file, text)
-        except FileNotFoundError:
-            warnings.append(f"this kernel has no {file}: {text} is not applied")
-        except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.EBUSY):
-                raise _refusal(error, file, text) from error
-            refused.append((file, text))
-    for file, text in refused:
-        try:
-            write_text(directory, file, text)
-        except OSError as error:
-            raise _refusal(error, file, text) from error
-    return warnings
-
-
-def _refusal(error: OSError, file: str, text: str) -> InvalidError:
-    return InvalidError(f"the kernel refuses {file} = {text}: {error.strerror}", hint=_REFUSALS.get(file, ""))
-
-
-_REFUSALS = {
-    "cpuset.cpus": "only processors of this machine that the parent cgroup may use",
-    "cpuset.mems": "only memory nodes of this machine that the parent cgroup may use",
-    "memory.memsw.limit_in_bytes": "memory plus swap must not be below the memory limit",
-    "memory.limit_in_bytes": "the container already uses more than that",
-}
-
-
-def _restrict_devices(directory: str, resources: LinuxResources) -> list[str]:
-    rules = resources.get("devices")
-    if not rules:
-        return []
-    from runtime.cgroups.v2 import devices
-
-    try:
-        devices.attach(directory, rules)
-    except OSError as error:
-        if error.errno not in (errno.ENOSYS, errno.EINVAL):
-            raise
-        return ["this kernel has no BPF_PROG_TYPE_CGROUP_DEVICE: devices are not restricted"]
-    return []
 
 
 def _enable_controllers(directory: str) -> None:

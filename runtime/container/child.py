@@ -32,6 +32,7 @@ class Child:
         "console",
         "entered",
         "error_fd",
+        "extra_fds",
         "last_capability",
         "root_fd",
         "trampoline_fd",
@@ -43,23 +44,37 @@ class Child:
         self.trampoline_fd = -1
         self.root_fd = -1
         self.console = -1
+        self.extra_fds = range(0)
         self.entered = False
         self.last_capability = last_capability
 
     def arrange_descriptors(
-        self, stdio: Sequence[int], preserve: Sequence[int], error: int, channel: int, trampoline: int
+        self,
+        stdio: Sequence[int],
+        preserve: Sequence[int],
+        error: int,
+        channel: int,
+        trampoline: int,
+        extra: Sequence[int] = (),
     ) -> None:
-        """0, 1, 2, then the preserved ones from 3 on, the error pipe, the channel, the trampoline; no others."""
-        wanted = [*stdio, *preserve, error, channel, trampoline]
+        """0, 1, 2, the preserved ones from 3 on, the error pipe, the channel, the trampoline, `extra`; no others.
+
+        A preserved -1 is a number that stays closed.
+        """
+        wanted = [*stdio, *preserve, error, channel, trampoline, *extra]
         count = len(wanted)
         # Out of the way first, so that no dup2 overwrites a source that is still to be used.
-        moved = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, count) for fd in wanted]
+        moved = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, count) if fd >= 0 else -1 for fd in wanted]
         for number, fd in enumerate(moved):
-            os.dup2(fd, number, inheritable=number <= 3 + len(preserve))
+            if fd >= 0:
+                os.dup2(fd, number, inheritable=number <= 3 + len(preserve))
+            else:
+                syscalls.close_range(number, number)
         syscalls.close_range(count)
         self.error_fd = 3 + len(preserve)
         self.channel_fd = self.error_fd + 1
         self.trampoline_fd = self.error_fd + 2
+        self.extra_fds = range(self.error_fd + 3, count)
 
     def run_steps(
         self, steps: Sequence[SetupStep], operations: Mapping[str, Callable[[Child, SetupStep], None]]

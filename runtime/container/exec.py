@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from runtime.cgroups.manager import join_opened
 from runtime.container import console, identity, sync
@@ -38,6 +38,21 @@ _NAMESPACES = (
     k.CLONE_NEWNS | k.CLONE_NEWPID | k.CLONE_NEWIPC | k.CLONE_NEWUTS | k.CLONE_NEWNET | k.CLONE_NEWCGROUP
 )
 _OPERATIONS = {**identity.OPERATIONS, "open console": console.open_console}
+
+
+class Manner(NamedTuple):
+    """What a caller may do its own way. `before_joining` runs in the intermediate, still among the host's mounts;
+    `keep` are descriptors the process gets as `Child.extra_fds`."""
+
+    namespaces: int
+    operations: Mapping[str, Callable[[Child, SetupStep], None]]
+    make_child: Callable[[int], Child] = Child
+    plan: Callable[[Process, bytes | None], tuple[SetupStep, ...]] | None = None
+    before_joining: Callable[[], None] | None = None
+    keep: tuple[int, ...] = ()
+
+
+_PLAIN = Manner(_NAMESPACES, _OPERATIONS)
 
 
 class ExecProcess:
@@ -104,6 +119,7 @@ def spawn_exec(
     stdio: tuple[int, int, int],
     seccomp_program: bytes | None,
     preserve_fds: Sequence[int] = (),
+    manner: Manner = _PLAIN,
 ) -> ExecProcess:
     """Run a process in the namespaces of a container's first process; returns when it has been exec'ed.
 
@@ -113,7 +129,7 @@ def spawn_exec(
     command
     not found, exit code 127; EACCES: 126), InvalidError, OSError. The caller is single-threaded.
     """
-    steps = _plan(process, seccomp_program)
+    steps = (manner.plan or _plan)(process, seccomp_program)
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC) if process.get("terminal") else -1
     near, far = make_channel()
     report, report_far = make_channel()
@@ -122,22 +138,25 @@ def spawn_exec(
     try:
         closing.append(trampoline := open_trampoline(3 + len(preserve_fds)))
         try:
-            closing += (procs := cgroup.open_procs())
+            closing.append(birth := cgroup.open_for_birth())
+            closing += (procs := cgroup.open_for_joining(born=birth >= 0))
         except FileNotFoundError as error:
             raise _gone(init_pid) from error
-        child = Child(last_capability())
+        child = manner.make_child(last_capability())
         middle, middle_fd = syscalls.clone3(0)
         if middle == 0:
             try:
                 settle()
-                pid, pidfd = _enter(init_pidfd, report_far.fileno())
+                pid, pidfd = _enter(init_pidfd, report_far.fileno(), manner, birth)
                 if pid:
                     sync.send_process(report_far.fileno(), pid, pidfd)
                     os._exit(0)
                 join_opened(procs)
                 descriptors = (null, null, null) if null >= 0 else stdio
-                child.arrange_descriptors(descriptors, preserve_fds, errors_far, far.fileno(), trampoline)
-                child.run_steps(steps, _OPERATIONS)
+                child.arrange_descriptors(
+                    descriptors, preserve_fds, errors_far, far.fileno(), trampoline, manner.keep
+                )
+                child.run_steps(steps, manner.operations)
                 child.report_created()
                 child.exec_program(process["args"], process.get("env", []))
             except BaseException as error:
@@ -169,11 +188,13 @@ def _plan(process: Process, seccomp: bytes | None) -> tuple[SetupStep, ...]:
         raise InvalidError(f"unknown name in the container's configuration: {error.args[0]}") from None
 
 
-def _enter(init_pidfd: int, report: int) -> tuple[int, int]:
+def _enter(init_pidfd: int, report: int, manner: Manner, birth: int) -> tuple[int, int]:
     """In the intermediate child: join, then fork into the pid namespace. (pid, pidfd), or (0, -1) in the process."""
     try:
-        namespaces.join_process(init_pidfd, _NAMESPACES)
-        return syscalls.clone3(k.CLONE_PARENT)
+        if manner.before_joining is not None:
+            manner.before_joining()
+        namespaces.join_process(init_pidfd, manner.namespaces)
+        return syscalls.clone3(k.CLONE_PARENT, cgroup_fd=birth)
     except BaseException as error:
         sync.send_failure(report, "enter the container's namespaces", error)
         os._exit(1)

@@ -89,7 +89,8 @@ def _become_user(child: Child, step: SetupStep) -> None:
     wanted: Identity = step.value
     capabilities.limit_bounding_set(wanted.bounding, child.last_capability)
     syscalls.prctl(k.PR_SET_KEEPCAPS, 1)
-    os.setgroups(list(wanted.groups))
+    if wanted.groups is not None:
+        os.setgroups(list(wanted.groups))
     os.setresgid(wanted.gid, wanted.gid, wanted.gid)
     os.setresuid(wanted.uid, wanted.uid, wanted.uid)
     syscalls.prctl(k.PR_SET_KEEPCAPS, 0)

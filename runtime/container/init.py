@@ -98,7 +98,7 @@ def _mount_cgroups(child: Child, step: SetupStep) -> None:
 
 def _make_device(child: Child, step: SetupStep) -> None:
     device = step.value
-    directory, _, name = step.target.rpartition("/")
+    directory, _, name = step.target.rstrip("/").rpartition("/")
     parent = paths.ensure_directory(child.root_fd, directory or "/")
     try:
         kind = _DEVICE_TYPES[device["type"]]
@@ -148,9 +148,7 @@ def _set_domain_name(child: Child, step: SetupStep) -> None:
 
 
 def _set_sysctl(child: Child, step: SetupStep) -> None:
-    # "net.ipv4.conf.eth0/1.x": sysctl(8) writes a dot inside a name as a slash.
-    path = "/proc/sys/" + step.target.translate({ord("."): "/", ord("/"): "."})
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    fd = os.open(paths.sysctl_path(step.target), os.O_WRONLY | os.O_CLOEXEC)
     try:
         os.write(fd, step.value.encode())
     finally:
@@ -158,7 +156,11 @@ def _set_sysctl(child: Child, step: SetupStep) -> None:
 
 
 def _make_working_directory(child: Child, step: SetupStep) -> None:
-    os.makedirs(step.target, exist_ok=True)
+    previous = os.umask(0o022)  # parents would get mode 0777
+    try:
+        os.makedirs(step.target, exist_ok=True)
+    finally:
+        os.umask(previous)
 
 
 def _make_read_only(child: Child, step: SetupStep) -> None:

@@ -57,7 +57,7 @@ class Identity(NamedTuple):
 
     uid: int
     gid: int
-    groups: tuple[int, ...]
+    groups: tuple[int, ...] | None  # None keeps the caller's
     bounding: int
     effective: int
     permitted: int

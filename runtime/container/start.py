@@ -146,7 +146,7 @@ def spawn_init(
                 settle()
                 descriptors = (null, null, null) if null >= 0 else stdio
                 child.arrange_descriptors(descriptors, preserve_fds, errors_far, far.fileno(), trampoline)
-                _join_cgroup(child, None if birth >= 0 else cgroup, flags)
+                _join_cgroup(child, cgroup, flags, born=birth >= 0)
                 child.run_steps(steps, init.OPERATIONS)
                 _run_program(child, process["args"], process.get("env", []), init_process)
             finally:
@@ -163,10 +163,9 @@ def spawn_init(
     return Init(pid, pidfd, near, errors, process["args"][0], of_parent)
 
 
-def _join_cgroup(child: Child, cgroup: Cgroup | None, flags: int) -> None:
+def _join_cgroup(child: Child, cgroup: Cgroup, flags: int, *, born: bool) -> None:
     try:
-        if cgroup is not None:
-            cgroup.add(0)
+        cgroup.join(born=born)
         if flags & k.CLONE_NEWCGROUP:
             # After joining: the namespace's root is the cgroup the process is in at this moment.
             syscalls.unshare(k.CLONE_NEWCGROUP)

@@ -25,6 +25,8 @@ from runtime.errors import StartError
 
 GO = b"g"
 _CREATED = b"created"
+_HOOKS = b"hooks"
+_LISTENER = b"listener"
 _LOOKUP = b"L"
 _MAX_MESSAGE_BYTES = 65536
 
@@ -68,6 +70,32 @@ def send_created(channel: int, console: int) -> None:
             socket.send_fds(connection, [_CREATED], [console])
         else:
             connection.send(_CREATED)
+
+
+def send_ready_for_hooks(channel: int) -> None:
+    """In the child: everything is mounted, the root not yet changed; the caller waits for the parent's word."""
+    os.write(channel, _HOOKS)
+
+
+def send_listener(channel: int, listener: int) -> None:
+    """In the child: hand over the descriptor of a seccomp listener."""
+    with socket.socket(fileno=os.dup(channel)) as connection:
+        socket.send_fds(connection, [_LISTENER], [listener])
+
+
+def receive_progress(channel: socket.socket) -> tuple[str, int]:
+    """In the parent of an OCI container's child: ("hooks", -1), ("listener", fd) or ("created", console or -1).
+
+    Raises StartError with the failed step.
+    """
+    message, descriptors, _, _ = socket.recv_fds(channel, _MAX_MESSAGE_BYTES, 1)
+    for descriptor in descriptors:
+        os.set_inheritable(descriptor, False)
+    if message in (_HOOKS, _LISTENER, _CREATED):
+        return message.decode(), descriptors[0] if descriptors else -1
+    for descriptor in descriptors:
+        os.close(descriptor)
+    raise failure_of(message) if message else _died()
 
 
 def send_process(channel: int, pid: int, pidfd: int) -> None:
@@ -125,11 +153,17 @@ def lookup_failure(number: int) -> bytes:
 def receive_exec(pipe: int, program: str) -> None:
     """In the parent: wait until the program runs (end of file on the error pipe). Raises StartError if it cannot."""
     message = os.read(pipe, 16)
-    if not message:
-        return
+    if message:
+        raise start_failure_of(message, program)
+
+
+def start_failure_of(message: bytes, program: str) -> StartError:
+    """What a child said instead of running the program: a failed step, or why it cannot be exec'ed."""
+    if message.startswith(b"{"):
+        return failure_of(message)
     number = struct.unpack("=i", message[:4])[0]
     by_lookup = message[4:] == _LOOKUP
-    raise StartError(
+    return StartError(
         f"cannot run {program!r}: {_EXEC_TEXTS.get(number) or os.strerror(number)}",
         step="exec",
         errno=number,

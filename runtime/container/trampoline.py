@@ -14,6 +14,8 @@ Convention:
     here.
                 Execve worked: the reader sees end-of-file. It failed: the reader gets errno (4 bytes, native
                 order), and the trampoline exits with 127.
+                Not open: it was run a second time, as the interpreter of a script that begins with
+                #!/proc/self/exe, and exits with 127 before that becomes an endless loop.
 
 Listing, x86-64                              Listing, aarch64
     mov  eax, 72         fcntl                   mov  x8, #25
@@ -21,6 +23,8 @@ Listing, x86-64                              Listing, aarch64
     mov  esi, 2          F_SETFD                 mov  x1, #2
     mov  edx, 1          FD_CLOEXEC              mov  x2, #1
     syscall                                      svc  #0
+    test eax, eax                                tbnz x0, #63, exit
+    js   exit
     mov  rcx, [rsp]      argc                    ldr  x9, [sp]
     mov  rdi, [rsp+8]    argv[0]                 ldr  x0, [sp, #8]
     lea  rsi, [rsp+16]   &argv[1]                add  x1, sp, #16
@@ -35,6 +39,7 @@ Listing, x86-64                              Listing, aarch64
     mov  edx, 4                                  mov  x2, #4
     mov  eax, 1          write                   mov  x8, #64
     syscall                                      svc  #0
+  exit:
     mov  edi, 127                                mov  x0, #127
     mov  eax, 231        exit_group              mov  x8, #94
     syscall                                      svc  #0
@@ -61,6 +66,8 @@ def _code_x86_64(error_fd: int) -> bytes:
             b"\xbe\x02\x00\x00\x00",  # mov esi, 2
             b"\xba\x01\x00\x00\x00",  # mov edx, 1
             b"\x0f\x05",  # syscall
+            b"\x85\xc0",  # test eax, eax
+            b"\x78\x31",  # js exit
             b"\x48\x8b\x0c\x24",  # mov rcx, [rsp]
             b"\x48\x8b\x7c\x24\x08",  # mov rdi, [rsp+8]
             b"\x48\x8d\x74\x24\x10",  # lea rsi, [rsp+16]
@@ -92,6 +99,7 @@ def _code_aarch64(error_fd: int) -> bytes:
         mov(1, 2),
         mov(2, 1),
         svc,
+        0xB7F80000 | 15 << 5,  # tbnz x0, #63, exit
         0xF94003E9,  # ldr x9, [sp]
         0xF94007E0,  # ldr x0, [sp, #8]
         0x910043E1,  # add x1, sp, #16

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from runtime.network import ipam
-from runtime.network.record import Endpoint
+from runtime.network.plan import NetworkRequest
+from runtime.network.record import Address, Endpoint
 from runtime.store.locks import FileLock
 from runtime.store.paths import Paths
 
@@ -34,8 +35,9 @@ class BuildNetwork:
         """A place for a step of this id. Raises EngineError where no network can be made."""
         row = self._row or self._make()
         record = row.record
-        prefix = ipam.parse_subnet(record.subnet)
-        gateway = ipam.parse_address(record.gateway)
+        pool = record.pools[0]
+        prefix = ipam.parse_subnet(pool.subnet)
+        gateway = ipam.parse_address(pool.gateway)
         self._given += 1
         address = prefix.network + 2 + self._given % 200
         if address == gateway:
@@ -46,9 +48,7 @@ class BuildNetwork:
             bridge=record.bridge,
             host_interface=self._paths.veth(step, 0),
             interface="eth0",
-            address=ipam.format_address(address),
-            prefix_length=int(record.subnet.rpartition("/")[2]),
-            gateway=record.gateway,
+            addresses=(Address(ipam.format_address(address), prefix.length, pool.gateway),),
             mac=ipam.mac_of(address),
             mtu=record.mtu,
         )
@@ -63,7 +63,7 @@ class BuildNetwork:
         name = f"{_PREFIX}{os.urandom(4).hex()}"
         self._lock = FileLock(self._lock_path(name))
         self._lock.acquire()
-        engine.networks.create(name)
+        engine.networks.create(NetworkRequest(name))
         found = engine.networks.find(name)
         assert found is not None
         self._row = found

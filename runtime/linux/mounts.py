@@ -23,6 +23,8 @@ _FLAG_WORDS: dict[str, tuple[int, int]] = {
     "sync": (k.MS_SYNCHRONOUS, 0),
     "async": (0, k.MS_SYNCHRONOUS),
     "dirsync": (k.MS_DIRSYNC, 0),
+    "mand": (k.MS_MANDLOCK, 0),
+    "nomand": (0, k.MS_MANDLOCK),
     "remount": (k.MS_REMOUNT, 0),
     "noatime": (k.MS_NOATIME, 0),
     "atime": (0, k.MS_NOATIME),
@@ -33,8 +35,11 @@ _FLAG_WORDS: dict[str, tuple[int, int]] = {
     "strictatime": (k.MS_STRICTATIME, 0),
     "nostrictatime": (0, k.MS_STRICTATIME),
     "lazytime": (k.MS_LAZYTIME, 0),
+    "nolazytime": (0, k.MS_LAZYTIME),
     "nosymfollow": (k.MS_NOSYMFOLLOW, 0),
+    "symfollow": (0, k.MS_NOSYMFOLLOW),
     "silent": (k.MS_SILENT, 0),
+    "loud": (0, k.MS_SILENT),
     "bind": (k.MS_BIND, 0),
     "rbind": (k.MS_BIND | k.MS_REC, 0),
 }
@@ -50,14 +55,30 @@ _PROPAGATION_WORDS: dict[str, int] = {
     "runbindable": k.MS_UNBINDABLE | k.MS_REC,
 }
 
-# Words that hold for a whole tree (config-linux.md: rro, rnosuid, …), as mount_setattr(2) bits.
+# Words that hold for a whole tree (config.md: Linux mount options), as mount_setattr(2) bits to set and to clear.
 _RECURSIVE_WORDS: dict[str, tuple[int, int]] = {
     "rro": (k.MOUNT_ATTR_RDONLY, 0),
     "rrw": (0, k.MOUNT_ATTR_RDONLY),
     "rnosuid": (k.MOUNT_ATTR_NOSUID, 0),
+    "rsuid": (0, k.MOUNT_ATTR_NOSUID),
     "rnodev": (k.MOUNT_ATTR_NODEV, 0),
+    "rdev": (0, k.MOUNT_ATTR_NODEV),
     "rnoexec": (k.MOUNT_ATTR_NOEXEC, 0),
+    "rexec": (0, k.MOUNT_ATTR_NOEXEC),
+    "rnodiratime": (k.MOUNT_ATTR_NODIRATIME, 0),
+    "rdiratime": (0, k.MOUNT_ATTR_NODIRATIME),
+    "rrelatime": (k.MOUNT_ATTR_RELATIME, k.MOUNT_ATTR__ATIME),
+    "rnorelatime": (0, k.MOUNT_ATTR__ATIME),
+    "rnoatime": (k.MOUNT_ATTR_NOATIME, k.MOUNT_ATTR__ATIME),
+    "ratime": (0, k.MOUNT_ATTR__ATIME),
+    "rstrictatime": (k.MOUNT_ATTR_STRICTATIME, k.MOUNT_ATTR__ATIME),
+    "rnostrictatime": (0, k.MOUNT_ATTR__ATIME),
+    "rnosymfollow": (k.MOUNT_ATTR_NOSYMFOLLOW, 0),
+    "rsymfollow": (0, k.MOUNT_ATTR_NOSYMFOLLOW),
 }
+
+# Words that ask the runtime, not the kernel, for something.
+EXTENSION_WORDS = frozenset(("tmpcopyup", "idmap", "ridmap", "copy-symlink", "src-nofollow", "dest-nofollow"))
 
 _MS_TO_ATTR = (
     (k.MS_RDONLY, k.MOUNT_ATTR_RDONLY),
@@ -78,12 +99,20 @@ class MountOptions(NamedTuple):
     tree_set: int = 0
     tree_clear: int = 0
     data: str = ""
+    extensions: frozenset[str] = frozenset()
+
+
+def option_words() -> tuple[str, ...]:
+    """Every word `parse_options` knows, for `features`."""
+    known = {*_FLAG_WORDS, *_PROPAGATION_WORDS, *_RECURSIVE_WORDS, *EXTENSION_WORDS}
+    return tuple(sorted(known - {"silent", "loud"}))
 
 
 def parse_options(words: list[str] | tuple[str, ...]) -> MountOptions:
     """mount(8) option words; what is no flag goes to `data`, as the file system's own option. Later words win."""
     flags = cleared = propagation = tree_set = tree_clear = 0
     data: list[str] = []
+    extensions: frozenset[str] = frozenset()
     for word in words:
         if word in _FLAG_WORDS:
             bits, off = _FLAG_WORDS[word]
@@ -94,10 +123,13 @@ def parse_options(words: list[str] | tuple[str, ...]) -> MountOptions:
         elif word in _RECURSIVE_WORDS:
             bits, off = _RECURSIVE_WORDS[word]
             tree_set = tree_set & ~off | bits
-            tree_clear = tree_clear & ~bits | off
+            # The whole field of access times is cleared when one of its values is set.
+            tree_clear = tree_clear & ~(bits & ~off) | off
+        elif word in EXTENSION_WORDS:
+            extensions |= {word}
         else:
             data.append(word)
-    return MountOptions(flags, cleared, propagation, tree_set, tree_clear, ",".join(data))
+    return MountOptions(flags, cleared, propagation, tree_set, tree_clear, ",".join(data), extensions)
 
 
 def attributes(flags: int) -> int:

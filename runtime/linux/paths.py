@@ -51,28 +51,47 @@ def read_in_root(root_fd: int, path: str, limit_bytes: int = 1 << 20) -> bytes:
         os.close(fd)
 
 
-def ensure_directory(root_fd: int, path: str, mode: int = 0o755) -> int:
-    """Open the directory `path` inside the root, created with its parents where missing. Raises OSError."""
+def ensure_directory(root_fd: int, path: str, mode: int = 0o755, *, _links: int = 40) -> int:
+    """Open the directory `path` inside the root, created with its parents where missing. Raises OSError.
+
+    A symbolic link that leads nowhere is followed too: what it names inside the root is created.
+    """
     try:
         return open_in_root(root_fd, path, O_PATH | os.O_DIRECTORY)
     except FileNotFoundError:
         pass
     current = os.dup(root_fd)
     walked = ""
+    parts = [part for part in path.split("/") if part not in ("", ".")]
     try:
-        for part in (p for p in path.split("/") if p not in ("", ".")):
-            walked += "/" + part
+        for place, part in enumerate(parts):
+            parent, walked = walked, f"{walked}/{part}"
             try:
                 following = open_in_root(root_fd, walked, O_PATH | os.O_DIRECTORY)
             except FileNotFoundError:
+                link = _read_link(current, part)
+                if link is not None:
+                    if _links == 0:
+                        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path) from None
+                    target = link if link.startswith("/") else f"{parent}/{link}"
+                    rest = "/".join([target, *parts[place + 1 :]])
+                    return ensure_directory(root_fd, rest, mode, _links=_links - 1)
                 _make_directory(current, part, mode)
                 following = open_in_root(root_fd, walked, O_PATH | os.O_DIRECTORY)
+            current, previous = following, current
+            os.close(previous)
+        result, current = current, -1
+        return result
+    finally:
+        if current >= 0:
             os.close(current)
-            current = following
-    except BaseException:
-        os.close(current)
-        raise
-    return current
+
+
+def _read_link(parent_fd: int, name: str) -> str | None:
+    try:
+        return os.readlink(name, dir_fd=parent_fd)
+    except OSError:
+        return None
 
 
 def ensure_file(root_fd: int, path: str, mode: int = 0o644) -> int:
@@ -97,6 +116,16 @@ def _make_directory(parent_fd: int, name: str, mode: int) -> None:
         os.mkdir(name, mode, dir_fd=parent_fd)
     except FileExistsError:
         pass
+
+
+def sysctl_path(name: str) -> str:
+    """The file of a sysctl by either of its spellings (sysctl(8)): kernel.msgmax, kernel/msgmax.
+
+    The first separator is the one that counts; the other then stands for itself: net.ipv4.conf.eth0/1.forwarding.
+    """
+    if "." in name.partition("/")[0]:
+        name = name.translate({ord("."): "/", ord("/"): "."})
+    return f"/proc/sys/{name}"
 
 
 def mount_path(fd: int) -> str:

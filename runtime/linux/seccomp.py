@@ -18,7 +18,6 @@ import errno
 import json
 import os
 import struct
-from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
 from runtime.errors import InvalidError, UnsupportedError
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
     from runtime.oci.spec import Seccomp, SeccompArg, SeccompRule
 
-_VERSION = 1  # of the compiler: a cached program of another version is not used
+_VERSION = 2  # of the compiler: a cached program of another version is not used
 
 _LOAD, _JUMP, _AND, _RETURN = 0x20, 0x05, 0x54, 0x06
 _JUMP_EQUAL, _JUMP_GREATER, _JUMP_AT_LEAST = 0x15, 0x25, 0x35
@@ -44,9 +43,19 @@ _ACTIONS = {
     "SCMP_ACT_KILL": 0,
     "SCMP_ACT_KILL_THREAD": 0,
     "SCMP_ACT_KILL_PROCESS": k.SECCOMP_RET_KILL_PROCESS,
-    "SCMP_ACT_TRAP": 0x00030000,
-    "SCMP_ACT_LOG": 0x7FFC0000,
+    "SCMP_ACT_TRAP": k.SECCOMP_RET_TRAP,
+    "SCMP_ACT_LOG": k.SECCOMP_RET_LOG,
+    "SCMP_ACT_TRACE": k.SECCOMP_RET_TRACE,
+    "SCMP_ACT_NOTIFY": k.SECCOMP_RET_USER_NOTIF,
 }
+_WITH_NUMBER = ("SCMP_ACT_ERRNO", "SCMP_ACT_TRACE")
+_FLAGS = {
+    "SECCOMP_FILTER_FLAG_TSYNC": k.SECCOMP_FILTER_FLAG_TSYNC,
+    "SECCOMP_FILTER_FLAG_LOG": k.SECCOMP_FILTER_FLAG_LOG,
+    "SECCOMP_FILTER_FLAG_SPEC_ALLOW": k.SECCOMP_FILTER_FLAG_SPEC_ALLOW,
+    "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV": k.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV,
+}
+OPERATORS = ("NE", "LT", "LE", "EQ", "GE", "GT", "MASKED_EQ")
 
 
 class _Insn(NamedTuple):
@@ -85,6 +94,8 @@ def load_program(profile: Seccomp | None, cache_directory: str) -> bytes | None:
 
 
 def _load(profile: Seccomp, cache_directory: str) -> bytes:
+    from hashlib import sha256  # a millisecond or two, which only a profile is worth
+
     machine = os.uname().machine
     key = json.dumps([_VERSION, machine, profile], sort_keys=True)
     path = f"{cache_directory}/seccomp-{sha256(key.encode()).hexdigest()[:32]}.bpf"
@@ -108,6 +119,12 @@ def _store(path: str, program: bytes) -> None:
         os.rename(temporary, path)
     except OSError:
         pass
+
+
+def unknown_names(profile: Seccomp) -> tuple[str, ...]:
+    """Names of calls that this machine does not have: `compile_profile` skips them."""
+    known = numbers_of(os.uname().machine)
+    return tuple(name for rule in profile.get("syscalls", ()) for name in rule["names"] if name not in known)
 
 
 def compile_profile(profile: Seccomp, machine: str) -> bytes:
@@ -135,7 +152,35 @@ def _action(name: str, number: int) -> int:
         raise UnsupportedError(
             f"seccomp action {name} is not supported", hint=f"known: {', '.join(_ACTIONS)}"
         )
-    return _ACTIONS[name] | (number & 0xFFFF if name == "SCMP_ACT_ERRNO" else 0)
+    return _ACTIONS[name] | (number & 0xFFFF if name in _WITH_NUMBER else 0)
+
+
+def action_names() -> tuple[str, ...]:
+    """Every action `compile_profile` knows, for `features`."""
+    return tuple(_ACTIONS)
+
+
+def flag_names() -> tuple[str, ...]:
+    """Every flag `filter_flags` knows, for `features`."""
+    return tuple(_FLAGS)
+
+
+def filter_flags(profile: Seccomp) -> int:
+    """The profile's flags as seccomp(2) wants them, with a listener if an action notifies one.
+
+    Raises UnsupportedError for a flag nobody knows.
+    """
+    flags = 0
+    for name in profile.get("flags", ()):
+        if name not in _FLAGS:
+            raise UnsupportedError(
+                f"seccomp flag {name} is not supported", hint=f"known: {', '.join(_FLAGS)}"
+            )
+        flags |= _FLAGS[name]
+    notifies = any(rule["action"] == "SCMP_ACT_NOTIFY" for rule in profile.get("syscalls", ()))
+    if notifies or profile.get("listenerPath"):
+        flags |= k.SECCOMP_FILTER_FLAG_NEW_LISTENER
+    return flags
 
 
 def _plan_segments(profile: Seccomp, numbers: dict[str, int]) -> list[_Segment]:
@@ -147,7 +192,7 @@ def _plan_segments(profile: Seccomp, numbers: dict[str, int]) -> list[_Segment]:
             if name not in numbers:
                 continue
             if rule.get("args"):
-                conditional.setdefault(numbers[name], []).append(rule)
+                conditional.setdefault(numbers[name], []).extend(_alternatives(rule))
             else:
                 actions[numbers[name]] = _action(rule["action"], rule.get("errnoRet", errno.EPERM))
     last = max(numbers.values())
@@ -158,8 +203,18 @@ def _plan_segments(profile: Seccomp, numbers: dict[str, int]) -> list[_Segment]:
         rules = () if number in actions else tuple(conditional.get(number, ()))
         if not segments or rules or segments[-1].rules or segments[-1].action != action:
             segments.append(_Segment(number, action, rules))
-    segments.append(_Segment(last + 1, _UNKNOWN))
+    # A profile that lets everything through but a few calls lets new calls through as well.
+    lenient = default in (k.SECCOMP_RET_ALLOW, k.SECCOMP_RET_LOG)
+    segments.append(_Segment(last + 1, default if lenient else _UNKNOWN))
     return segments
+
+
+def _alternatives(rule: SeccompRule) -> list[SeccompRule]:
+    """Conditions on different arguments must all hold; of several on the same argument, any (as runc has it)."""
+    args = rule.get("args", [])
+    if len({argument["index"] for argument in args}) == len(args):
+        return [rule]
+    return [{**rule, "args": [argument]} for argument in args]
 
 
 def _search(segments: Sequence[_Segment]) -> list[_Insn]:

@@ -31,14 +31,15 @@ MACHINE = os.uname().machine
 
 # Numbers of the calls glibc has no wrapper for (asm/unistd_64.h, asm-generic/unistd.h). From 424 on all
 # architectures share one numbering.
-_NUMBERS: dict[str, tuple[int, int, int, int, int, int]] = {
-    # pivot_root, capget, capset, seccomp, bpf, keyctl
-    "x86_64": (155, 125, 126, 317, 321, 250),
-    "aarch64": (41, 90, 91, 277, 280, 219),
+_NUMBERS: dict[str, tuple[int, ...]] = {
+    # pivot_root, capget, capset, seccomp, bpf, keyctl, ioprio_set, sched_setattr, set_mempolicy
+    "x86_64": (155, 125, 126, 317, 321, 250, 251, 314, 238),
+    "aarch64": (41, 90, 91, 277, 280, 219, 30, 274, 237),
 }
 if MACHINE not in _NUMBERS:
     raise ImportError(f"pycompose runs on x86_64 and aarch64, this is {MACHINE}")
-_PIVOT_ROOT, _CAPGET, _CAPSET, _SECCOMP, _BPF, _KEYCTL = _NUMBERS[MACHINE]
+_PIVOT_ROOT, _CAPGET, _CAPSET, _SECCOMP, _BPF, _KEYCTL, *_SCHEDULING = _NUMBERS[MACHINE]
+_IOPRIO_SET, _SCHED_SETATTR, _SET_MEMPOLICY = _SCHEDULING
 _PIDFD_SEND_SIGNAL, _OPEN_TREE, _MOVE_MOUNT, _CLONE3 = 424, 428, 429, 435
 _CLOSE_RANGE, _OPENAT2, _MOUNT_SETATTR = 436, 437, 442
 
@@ -181,12 +182,19 @@ class _SockFprog(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", _voidp))
 
 
-def seccomp_set_filter(program: bytes) -> None:
-    """seccomp(2) SECCOMP_SET_MODE_FILTER. `program` is an array of struct sock_filter (8 bytes each)."""
+def seccomp_set_filter(program: bytes, flags: int = 0) -> int:
+    """seccomp(2) SECCOMP_SET_MODE_FILTER. `program` is an array of struct sock_filter (8 bytes each).
+
+    `flags` are SECCOMP_FILTER_FLAG_* bits; returns the listener's descriptor with _NEW_LISTENER, else 0.
+    """
     buffer = ctypes.create_string_buffer(program, len(program))
     fprog = _SockFprog(len(program) // 8, ctypes.cast(buffer, _voidp))
-    if _syscall(_long(_SECCOMP), _long(k.SECCOMP_SET_MODE_FILTER), _long(0), ctypes.byref(fprog)) != 0:
+    result: int = _syscall(
+        _long(_SECCOMP), _long(k.SECCOMP_SET_MODE_FILTER), _ulong(flags), ctypes.byref(fprog)
+    )
+    if result < 0:
         raise _fail()
+    return result
 
 
 def openat2(dirfd: int, path: str, flags: int, mode: int = 0, resolve: int = 0) -> int:
@@ -203,10 +211,20 @@ def openat2(dirfd: int, path: str, flags: int, mode: int = 0, resolve: int = 0) 
 
 
 def mount_setattr(
-    dirfd: int, path: str, flags: int, *, attr_set: int = 0, attr_clr: int = 0, propagation: int = 0
+    dirfd: int,
+    path: str,
+    flags: int,
+    *,
+    attr_set: int = 0,
+    attr_clr: int = 0,
+    propagation: int = 0,
+    userns_fd: int = 0,
 ) -> None:
-    """mount_setattr(2). `flags` are AT_* bits, `attr_*` MOUNT_ATTR_* bits, `propagation` an MS_* bit."""
-    attributes = (ctypes.c_uint64 * 4)(attr_set, attr_clr, propagation, 0)
+    """mount_setattr(2). `flags` are AT_* bits, `attr_*` MOUNT_ATTR_* bits, `propagation` an MS_* bit.
+
+    `userns_fd` is the user namespace whose id maps MOUNT_ATTR_IDMAP applies.
+    """
+    attributes = (ctypes.c_uint64 * 4)(attr_set, attr_clr, propagation, userns_fd)
     raw = _charp(os.fsencode(path))
     if _syscall(
         _long(_MOUNT_SETATTR), _long(dirfd), raw, _ulong(flags), ctypes.byref(attributes), _ulong(32)
@@ -305,6 +323,34 @@ def keyctl_join_session_keyring(name: str | None = None) -> int:
     if serial < 0:
         raise _fail(name)
     return serial
+
+
+def fstatfs_type(fd: int) -> int:
+    """fstatfs(2): the magic number of the file system a descriptor lies on (linux/magic.h)."""
+    buffer = (ctypes.c_long * 32)()  # struct statfs; f_type is its first word
+    if _libc.fstatfs(fd, ctypes.byref(buffer)) != 0:
+        raise _fail()
+    return int(buffer[0])
+
+
+def ioprio_set(priority: int) -> None:
+    """ioprio_set(2) of the calling process; class << 13 | level."""
+    if _syscall(_long(_IOPRIO_SET), _long(k.IOPRIO_WHO_PROCESS), _long(0), _long(priority)) != 0:
+        raise _fail()
+
+
+def sched_setattr(attributes: bytes) -> None:
+    """sched_setattr(2) of the calling thread; `attributes` is a struct sched_attr."""
+    buffer = ctypes.create_string_buffer(attributes, len(attributes))
+    if _syscall(_long(_SCHED_SETATTR), _long(0), ctypes.byref(buffer), _ulong(0)) != 0:
+        raise _fail()
+
+
+def set_mempolicy(mode: int, nodes: int) -> None:
+    """set_mempolicy(2) of the calling thread; `nodes` is a bit mask of at most 1024 nodes."""
+    mask = (ctypes.c_uint64 * 16)(*((nodes >> 64 * word) & (1 << 64) - 1 for word in range(16)))
+    if _syscall(_long(_SET_MEMPOLICY), _long(mode), ctypes.byref(mask), _ulong(1024)) != 0:
+        raise _fail()
 
 
 def malloc_trim() -> None:

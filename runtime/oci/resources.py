@@ -2,13 +2,11 @@
 
 from runtime.errors import InvalidError
 from runtime.oci.container_spec import ResourceLimits
+from runtime.oci.devices import DENY_ALL, standard_device_rules
 from runtime.oci.spec import Cpu, DeviceRule, LinuxResources, Memory
 
 _DEFAULT_PERIOD_US = 100_000
 _MIN_MEMORY_BYTES = 6 << 20
-
-# Character devices every container may use: null, zero, full, random, urandom, tty, console, ptmx, pts/*.
-_ALLOWED = ((1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2), (136, -1))
 
 
 def plan_resources(limits: ResourceLimits, *, privileged: bool) -> LinuxResources:
@@ -28,18 +26,7 @@ def plan_resources(limits: ResourceLimits, *, privileged: bool) -> LinuxResource
 def _device_rules(privileged: bool) -> list[DeviceRule]:
     if privileged:
         return [{"allow": True, "access": "rwm"}]
-    rules: list[DeviceRule] = [
-        {"allow": False, "access": "rwm"},
-        # Making a node is harmless as long as it cannot be opened.
-        {"allow": True, "type": "c", "access": "m"},
-        {"allow": True, "type": "b", "access": "m"},
-    ]
-    for major, minor in _ALLOWED:
-        rule: DeviceRule = {"allow": True, "type": "c", "major": major, "access": "rwm"}
-        if minor >= 0:
-            rule["minor"] = minor
-        rules.append(rule)
-    return rules
+    return [DENY_ALL, *standard_device_rules()]
 
 
 def _memory(limits: ResourceLimits) -> Memory:

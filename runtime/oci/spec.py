@@ -1,12 +1,28 @@
 """The OCI runtime configuration (config.json) as types: runtime-spec 1.2, config.md and config-linux.md.
 
 A `Spec` *is* the JSON object, so a bundle written here is read by any OCI runtime and the other way round.
-Only what Linux containers use; keys keep the specification's spelling. Pure; types only.
+Only what Linux containers use; keys keep the specification's spelling. What our own engine never asks for is in
+`spec_extra`, which a start does not load. Pure; types only.
 """
 
-from typing import Any, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
-OCI_VERSION = "1.2.0"
+from runtime.oci.version import OCI_VERSION as OCI_VERSION
+
+if TYPE_CHECKING:
+    from runtime.oci.spec_extra import (
+        BlockIO,
+        CpuAffinity,
+        HugepageLimit,
+        IdMapping,
+        IoPriority,
+        MemoryPolicy,
+        Network,
+        Personality,
+        Rdma,
+        Scheduler,
+        TimeOffset,
+    )
 
 
 class User(TypedDict):
@@ -58,6 +74,9 @@ class Process(TypedDict):
     oomScoreAdj: NotRequired[int]
     apparmorProfile: NotRequired[str]
     selinuxLabel: NotRequired[str]
+    scheduler: NotRequired["Scheduler"]
+    ioPriority: NotRequired["IoPriority"]
+    execCPUAffinity: NotRequired["CpuAffinity"]
 
 
 class Root(TypedDict):
@@ -68,12 +87,14 @@ class Root(TypedDict):
 
 
 class Mount(TypedDict):
-    """config.md: mounts. `options` are mount(8) words."""
+    """config.md: mounts. `options` are mount(8) words; mappings make it an idmapped mount."""
 
     destination: str
     type: NotRequired[str]
     source: NotRequired[str]
     options: NotRequired[list[str]]
+    uidMappings: NotRequired["list[IdMapping]"]
+    gidMappings: NotRequired["list[IdMapping]"]
 
 
 class Hook(TypedDict):
@@ -121,7 +142,11 @@ class Memory(TypedDict, total=False):
     reservation: int
     swap: int
     swappiness: int
+    kernel: int
+    kernelTCP: int
     disableOOMKiller: bool
+    useHierarchy: bool
+    checkBeforeUpdate: bool
 
 
 class Cpu(TypedDict, total=False):
@@ -129,7 +154,10 @@ class Cpu(TypedDict, total=False):
 
     shares: int
     quota: int
+    burst: int
     period: int
+    realtimeRuntime: int
+    realtimePeriod: int
     cpus: str
     mems: str
     idle: int
@@ -148,6 +176,10 @@ class LinuxResources(TypedDict, total=False):
     memory: Memory
     cpu: Cpu
     pids: Pids
+    blockIO: "BlockIO"
+    hugepageLimits: "list[HugepageLimit]"
+    network: "Network"
+    rdma: "dict[str, Rdma]"
     unified: dict[str, str]
 
 
@@ -175,6 +207,9 @@ class Seccomp(TypedDict):
     defaultAction: str
     defaultErrnoRet: NotRequired[int]
     architectures: NotRequired[list[str]]
+    flags: NotRequired[list[str]]
+    listenerPath: NotRequired[str]
+    listenerMetadata: NotRequired[str]
     syscalls: NotRequired[list[SeccompRule]]
 
 
@@ -182,6 +217,9 @@ class Linux(TypedDict, total=False):
     """config-linux.md."""
 
     namespaces: list[Namespace]
+    uidMappings: "list[IdMapping]"
+    gidMappings: "list[IdMapping]"
+    timeOffsets: "dict[str, TimeOffset]"
     devices: list[Device]
     cgroupsPath: str
     resources: LinuxResources
@@ -190,6 +228,11 @@ class Linux(TypedDict, total=False):
     rootfsPropagation: str
     maskedPaths: list[str]
     readonlyPaths: list[str]
+    mountLabel: str
+    personality: "Personality"
+    memoryPolicy: "MemoryPolicy"
+    intelRdt: dict[str, Any]
+    netDevices: dict[str, dict[str, str]]
 
 
 class Spec(TypedDict):

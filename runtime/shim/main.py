@@ -75,7 +75,7 @@ def _detach(task: ShimTask, kept: list[int]) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     shims = open_cgroup(f"{task.paths.cgroup_parent}/shim")
     shims.create({})
-    shims.add(0)
+    shims.join()
 
 
 def _supervise(task: ShimTask, report: socket.socket, lock: int) -> None:

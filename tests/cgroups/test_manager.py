@@ -54,6 +54,50 @@ TABLE: list[tuple[LinuxResources, dict[str, str], dict[str, str]]] = [
         {},
     ),
     ({"unified": {"memory.high": "5"}}, {}, {"memory.high": "5"}),
+    (
+        {"blockIO": {"weight": 505}},
+        {"blkio/blkio.weight": "505"},
+        {"io.weight": "default 5000"},
+    ),
+    (
+        {"blockIO": {"weightDevice": [{"major": 8, "minor": 0, "weight": 10}]}},
+        {"blkio/blkio.weight_device": "8:0 10"},
+        {"io.weight": "8:0 1"},
+    ),
+    (
+        {"blockIO": {"throttleReadBpsDevice": [{"major": 8, "minor": 16, "rate": 4096}]}},
+        {"blkio/blkio.throttle.read_bps_device": "8:16 4096"},
+        {"io.max": "8:16 rbps=4096"},
+    ),
+    (
+        {"hugepageLimits": [{"pageSize": "2MB", "limit": 4 * MIB}]},
+        {"hugetlb/hugetlb.2MB.limit_in_bytes": str(4 * MIB)},
+        {"hugetlb.2MB.max": str(4 * MIB)},
+    ),
+    (
+        {"network": {"classID": 7, "priorities": [{"name": "lo", "priority": 5}]}},
+        {"net_cls/net_cls.classid": "7", "net_prio/net_prio.ifpriomap": "lo 5"},
+        {},
+    ),
+    (
+        {"rdma": {"mlx5_1": {"hcaHandles": 3, "hcaObjects": 10}}},
+        {"rdma/rdma.max": "mlx5_1 hca_handle=3 hca_object=10"},
+        {"rdma.max": "mlx5_1 hca_handle=3 hca_object=10"},
+    ),
+    (
+        {"cpu": {"realtimePeriod": 1000000, "realtimeRuntime": 500000}},
+        {"cpu/cpu.rt_period_us": "1000000", "cpu/cpu.rt_runtime_us": "500000"},
+        {},
+    ),
+    ({"cpu": {"burst": 1000}}, {"cpu/cpu.cfs_burst_us": "1000"}, {"cpu.max.burst": "1000"}),
+    (
+        {"memory": {"kernel": 32 * MIB, "kernelTCP": 16 * MIB}},
+        {
+            "memory/memory.kmem.limit_in_bytes": str(32 * MIB),
+            "memory/memory.kmem.tcp.limit_in_bytes": str(16 * MIB),
+        },
+        {},
+    ),
 ]
 ALL_FILES_V1 = {file for _, v1, _ in TABLE for file in v1}
 ALL_FILES_V2 = {file for _, _, v2 in TABLE for file in v2}
@@ -61,7 +105,9 @@ ALL_FILES_V2 = {file for _, _, v2 in TABLE for file in v2}
 
 def fake(tmp_path: Path, mode: str, *, lacking: str = "") -> Cgroup:
     """A cgroup whose directories exist with empty files, as the kernel would make them."""
-    controllers = ("memory", "cpu", "cpuset", "pids", "devices", "freezer")
+    controllers = (
+        "memory", "cpu", "cpuset", "pids", "devices", "freezer", "blkio", "hugetlb", "net_cls", "net_prio", "rdma",
+    )  # fmt: skip
     hierarchies = []
     if mode != V2:
         hierarchies = [Hierarchy(1, str(tmp_path / name), (name,)) for name in controllers]
@@ -70,7 +116,8 @@ def fake(tmp_path: Path, mode: str, *, lacking: str = "") -> Cgroup:
         hierarchies.append(Hierarchy(2, str(tmp_path / "unified")))
     for hierarchy in hierarchies:
         os.makedirs(f"{hierarchy.mount_point}/a/b")
-        Path(f"{hierarchy.mount_point}/a/b/cgroup.procs").touch()
+        for name in ("cgroup.procs", "tasks") if hierarchy.version == 1 else ("cgroup.procs",):
+            Path(f"{hierarchy.mount_point}/a/b/{name}").touch()
     for file in ALL_FILES_V1 if mode != V2 else ():
         controller, _, name = file.partition("/")
         if name != lacking:
@@ -88,8 +135,9 @@ def test_resources_become_files(tmp_path: Path, mode: str, row: int) -> None:
     if mode == V2 and "devices" in resources:
         pytest.skip("a program in place of files, see test_devices")
     cgroup = fake(tmp_path, mode)
-    assert cgroup.create(resources) == []
     expected = v2 if mode == V2 else v1
+    # What a version has no file for is told, not forgotten.
+    assert bool(cgroup.create(resources)) == (not expected and "unified" not in resources)
     for file, text in expected.items():
         path = (
             tmp_path
@@ -129,9 +177,27 @@ def test_no_cgroups_at_all() -> None:
 @pytest.mark.parametrize("mode", [V1, HYBRID, V2])
 def test_joining_writes_every_hierarchy(tmp_path: Path, mode: str) -> None:
     cgroup = fake(tmp_path, mode)
-    cgroup.add(0)
+    cgroup.join()
     for hierarchy in cgroup.layout.hierarchies:
-        assert Path(f"{hierarchy.mount_point}/a/b/cgroup.procs").read_text() == "0"
+        file = "tasks" if hierarchy.version == 1 else "cgroup.procs"
+        assert Path(f"{hierarchy.mount_point}/a/b/{file}").read_text() == "0"
+
+
+@pytest.mark.parametrize("mode", [V1, HYBRID, V2])
+def test_who_is_born_in_v2_joins_the_others_only(tmp_path: Path, mode: str) -> None:
+    cgroup = fake(tmp_path, mode)
+    birth = cgroup.open_for_birth()
+    assert (birth >= 0) == (mode != V1)
+    for fd in cgroup.open_for_joining(born=birth >= 0):
+        os.write(fd, b"0")
+        os.close(fd)
+    if birth >= 0:
+        os.close(birth)
+    for hierarchy in cgroup.layout.hierarchies:
+        if hierarchy.version == 2:
+            assert Path(f"{hierarchy.mount_point}/a/b/cgroup.procs").read_text() == ""
+        else:
+            assert Path(f"{hierarchy.mount_point}/a/b/tasks").read_text() == "0"
 
 
 @pytest.mark.parametrize(
@@ -238,7 +304,7 @@ def test_an_oom_kill_is_counted(real: Cgroup) -> None:
     pid = os.fork()
     if pid == 0:
         try:
-            real.add(0)
+            real.join()
             bytearray(64 * MIB)
         finally:
             os._exit(0)

@@ -17,20 +17,22 @@ _LISTINGS = {
         """
         .intel_syntax noprefix
         mov eax, 72; mov edi, FD; mov esi, 2; mov edx, 1; syscall
+        test eax, eax; js exit
         mov rcx, [rsp]; mov rdi, [rsp+8]; lea rsi, [rsp+16]; lea rdx, [rsp+rcx*8+16]
         mov eax, 59; syscall
         neg eax; push rax; mov edi, FD; mov rsi, rsp; mov edx, 4; mov eax, 1; syscall
-        mov edi, 127; mov eax, 231; syscall
+        exit: mov edi, 127; mov eax, 231; syscall
         """,
     ),
     "aarch64": (
         ("aarch64-linux-gnu-as", "aarch64-linux-gnu-objcopy"),
         """
         mov x8, #25; mov x0, #FD; mov x1, #2; mov x2, #1; svc #0
+        tbnz x0, #63, exit
         ldr x9, [sp]; ldr x0, [sp, #8]; add x1, sp, #16; add x2, sp, x9, lsl #3; add x2, x2, #16
         mov x8, #221; svc #0
         neg w0, w0; str x0, [sp, #-16]!; mov x0, #FD; mov x1, sp; mov x2, #4; mov x8, #64; svc #0
-        mov x0, #127; mov x8, #94; svc #0
+        exit: mov x0, #127; mov x8, #94; svc #0
         """,
     ),
 }

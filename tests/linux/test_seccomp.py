@@ -10,7 +10,7 @@ import pytest
 
 from runtime.errors import UnsupportedError
 from runtime.linux import constants as k
-from runtime.linux.seccomp import compile_profile, load_program
+from runtime.linux.seccomp import compile_profile, filter_flags, load_program
 from runtime.linux.syscall_numbers import numbers_of
 from runtime.oci.capabilities import DEFAULT, NAMES
 from runtime.oci.seccomp_profile import default_profile
@@ -143,10 +143,42 @@ def test_comparisons_are_of_64_bits(op: str, true_for: set[int]) -> None:
 
 
 def test_an_unknown_action_is_refused() -> None:
-    with pytest.raises(UnsupportedError, match="SCMP_ACT_NOTIFY"):
-        compile_profile({"defaultAction": "SCMP_ACT_NOTIFY"}, "x86_64")
+    with pytest.raises(UnsupportedError, match="SCMP_ACT_WISH"):
+        compile_profile({"defaultAction": "SCMP_ACT_WISH"}, "x86_64")
     with pytest.raises(UnsupportedError, match="riscv64"):
         compile_profile({"defaultAction": "SCMP_ACT_ALLOW"}, "riscv64")
+
+
+def test_a_lenient_profile_lets_new_calls_through_and_a_strict_one_says_enosys() -> None:
+    for default, expected in (
+        ("SCMP_ACT_ALLOW", ALLOW),
+        ("SCMP_ACT_LOG", 0x7FFC0000),
+        ("SCMP_ACT_ERRNO", 0x50026),
+    ):
+        program = compile_profile({"defaultAction": default}, "x86_64")
+        assert interpret(program, 100_000, ARCH["x86_64"], (0, 0, 0))[0] == expected
+
+
+def test_conditions_on_the_same_argument_are_alternatives() -> None:
+    args = [{"index": 0, "value": value, "op": "SCMP_CMP_EQ"} for value in (3, 5)]
+    rule = {"names": ["read"], "action": "SCMP_ACT_ALLOW", "args": args}
+    program = compile_profile({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [rule]}, "x86_64")
+    answers = [interpret(program, 0, ARCH["x86_64"], (first, 0, 0))[0] == ALLOW for first in (3, 4, 5)]
+    assert answers == [True, False, True]
+
+
+def test_actions_with_a_number_and_flags() -> None:
+    rules = [
+        {"names": ["read"], "action": "SCMP_ACT_TRACE", "errnoRet": 7},
+        {"names": ["write"], "action": "SCMP_ACT_NOTIFY"},
+    ]
+    profile = {"defaultAction": "SCMP_ACT_ALLOW", "flags": ["SECCOMP_FILTER_FLAG_LOG"], "syscalls": rules}
+    program = compile_profile(profile, "x86_64")
+    assert interpret(program, 0, ARCH["x86_64"], (0, 0, 0))[0] == 0x7FF00007
+    assert interpret(program, 1, ARCH["x86_64"], (0, 0, 0))[0] == 0x7FC00000
+    assert filter_flags(profile) == 0x02 | 0x08
+    with pytest.raises(UnsupportedError, match="SECCOMP_FILTER_FLAG_WISH"):
+        filter_flags({"defaultAction": "SCMP_ACT_ALLOW", "flags": ["SECCOMP_FILTER_FLAG_WISH"]})
 
 
 def test_programs_are_kept_as_files(tmp_path: Path) -> None:

@@ -15,24 +15,24 @@ def test_minimal_project(load):
     result = load(WEB)
     assert result.tree == {
         "name": "demo",
-        "services": {
-            "web": {"command": None, "entrypoint": None, "image": "alpine", "networks": {"default": None}}
-        },
-        "networks": {"default": {"name": "demo_default", "ipam": {}}},
+        "services": {"web": {"image": "alpine", "networks": {"default": None}}},
+        "networks": {"default": {"name": "demo_default"}},
     }
     assert result.project.services["web"].image == "alpine"
     assert result.warnings == ()
 
 
 def test_inputs_name_files_read_and_files_missing(load, tmp_path):
-    inputs = dict(load(WEB).inputs)
+    inputs = dict(load(WEB).sources.inputs)
     assert inputs[str(tmp_path / "demo/compose.yaml")] is True
     assert inputs[str(tmp_path / "demo/.env")] is False
     assert inputs[str(tmp_path / "demo/compose.override.yml")] is False
 
 
 def test_variables_lists_what_was_consulted(load):
-    assert {"A", "COMPOSE_FILE", "COMPOSE_PROFILES"} <= set(load(WEB + "    user: ${A:-b}\n").variables)
+    assert {"A", "COMPOSE_FILE", "COMPOSE_PROFILES"} <= set(
+        load(WEB + "    user: ${A:-b}\n").sources.variables
+    )
 
 
 def test_no_file(load):
@@ -144,10 +144,10 @@ def test_reset_and_override(load):
     [
         ("runtime: crun", "runtime"),
         ("logging: {driver: none}", "logging"),
-        ("network_mode: 'container:x'", "network_mode"),
+        ("networks: {default: {driver_opts: {a: b}}}", "networks.default.driver_opts.a"),
         ("security_opt: ['apparmor=x']", "security_opt[0]"),
         ("deploy: {placement: {constraints: [a]}}", "deploy.placement"),
-        ("networks: {default: {mac_address: '02:00:00:00:00:01'}}", "networks.default.mac_address"),
+        ("volumes: [{type: image, source: x, target: /x}]", "volumes[0].type"),
     ],
 )
 def test_not_honoured_attribute_is_announced(load, tmp_path, attribute, path):

@@ -23,6 +23,8 @@ def plan_memory(resources: LinuxResources) -> Files:
         ("swap", "memory.memsw.limit_in_bytes"),
         ("reservation", "memory.soft_limit_in_bytes"),
         ("swappiness", "memory.swappiness"),
+        ("kernel", "memory.kmem.limit_in_bytes"),
+        ("kernelTCP", "memory.kmem.tcp.limit_in_bytes"),
     ):
         if key in memory:
             files.append((file, str(memory[key])))  # type: ignore[literal-required]
@@ -39,6 +41,9 @@ def plan_cpu(resources: LinuxResources) -> Files:
         ("shares", "cpu.shares"),
         ("period", "cpu.cfs_period_us"),
         ("quota", "cpu.cfs_quota_us"),
+        ("burst", "cpu.cfs_burst_us"),
+        ("realtimePeriod", "cpu.rt_period_us"),
+        ("realtimeRuntime", "cpu.rt_runtime_us"),
         ("idle", "cpu.idle"),
     ):
         if key in cpu:
@@ -86,10 +91,73 @@ def _number(value: int) -> str:
     return "*" if value < 0 else str(value)
 
 
+def plan_blkio(resources: LinuxResources) -> Files:
+    """blkio-controller.rst. Weights under both names they have had; rates in bytes or operations per second."""
+    block = resources.get("blockIO", {})
+    files: Files = []
+    if block.get("weight"):
+        files += [("blkio.bfq.weight", str(block["weight"])), ("blkio.weight", str(block["weight"]))]
+    if block.get("leafWeight"):
+        files.append(("blkio.leaf_weight", str(block["leafWeight"])))
+    for device in block.get("weightDevice", ()):
+        number = f"{device['major']}:{device['minor']}"
+        if device.get("weight"):
+            files.append(("blkio.weight_device", f"{number} {device['weight']}"))
+        if device.get("leafWeight"):
+            files.append(("blkio.leaf_weight_device", f"{number} {device['leafWeight']}"))
+    for key, file in (
+        ("throttleReadBpsDevice", "blkio.throttle.read_bps_device"),
+        ("throttleWriteBpsDevice", "blkio.throttle.write_bps_device"),
+        ("throttleReadIOPSDevice", "blkio.throttle.read_iops_device"),
+        ("throttleWriteIOPSDevice", "blkio.throttle.write_iops_device"),
+    ):
+        for limit in block.get(key, ()):  # type: ignore[attr-defined]
+            files.append((file, f"{limit['major']}:{limit['minor']} {limit['rate']}"))
+    return files
+
+
+def plan_hugetlb(resources: LinuxResources) -> Files:
+    """hugetlb.rst. Bytes per page size."""
+    return [
+        (f"hugetlb.{limit['pageSize']}.limit_in_bytes", str(limit["limit"]))
+        for limit in resources.get("hugepageLimits", ())
+    ]
+
+
+def plan_net_cls(resources: LinuxResources) -> Files:
+    """net_cls.rst."""
+    network = resources.get("network", {})
+    return [("net_cls.classid", str(network["classID"]))] if "classID" in network else []
+
+
+def plan_net_prio(resources: LinuxResources) -> Files:
+    """net_prio.rst."""
+    priorities = resources.get("network", {}).get("priorities", ())
+    return [("net_prio.ifpriomap", f"{entry['name']} {entry['priority']}") for entry in priorities]
+
+
+def plan_rdma(resources: LinuxResources) -> Files:
+    """rdma.rst; the same file in v2."""
+    files: Files = []
+    for device, limits in resources.get("rdma", {}).items():
+        words = [device]
+        if "hcaHandles" in limits:
+            words.append(f"hca_handle={limits['hcaHandles']}")
+        if "hcaObjects" in limits:
+            words.append(f"hca_object={limits['hcaObjects']}")
+        files.append(("rdma.max", " ".join(words)))
+    return files
+
+
 PLANS = {
     "memory": plan_memory,
     "cpu": plan_cpu,
     "cpuset": plan_cpuset,
     "pids": plan_pids,
     "devices": plan_devices,
+    "blkio": plan_blkio,
+    "hugetlb": plan_hugetlb,
+    "net_cls": plan_net_cls,
+    "net_prio": plan_net_prio,
+    "rdma": plan_rdma,
 }

@@ -1,0 +1,51 @@
+"""A bundle: a folder with a config.json and the root filesystem it names (bundle.md)."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+from runtime.errors import InvalidError, NotFoundError
+from runtime.oci.validate import check_process, check_spec
+
+if TYPE_CHECKING:
+    from runtime.oci.spec import Process, Spec
+
+CONFIG = "config.json"
+
+
+def load_bundle(bundle: str, config: str = "") -> Spec:
+    """The checked configuration; paths relative to the bundle are absolute in it.
+
+    `config` names another file than config.json, relative to the current directory or the bundle.
+    Raises NotFoundError, InvalidError, UnsupportedError.
+    """
+    path = os.path.join(bundle, config or CONFIG)
+    if config and not os.path.exists(path) and os.path.exists(config):
+        path = config
+    spec = check_spec(_load(path))
+    spec["root"]["path"] = root = os.path.realpath(os.path.join(bundle, spec["root"]["path"]))
+    if not os.path.isdir(root):
+        raise NotFoundError(f"root filesystem {root} is not a directory", hint="root.path of config.json")
+    for mount in spec.get("mounts", ()):
+        source, words = mount.get("source", ""), mount.get("options", [])
+        binds = mount.get("type") == "bind" or "bind" in words or "rbind" in words
+        if binds and not source.startswith("/"):
+            mount["source"] = os.path.join(bundle, source)
+    return spec
+
+
+def load_process(path: str) -> Process:
+    """A process.json, as `exec --process` takes it. Raises NotFoundError, InvalidError."""
+    return check_process(_load(path))
+
+
+def _load(path: str) -> object:
+    try:
+        with open(path, "rb") as file:
+            return json.loads(file.read())
+    except FileNotFoundError:
+        raise NotFoundError(f"no file {path}", hint="a bundle is a folder with a config.json") from None
+    except ValueError as error:
+        raise InvalidError(f"{path} is not valid JSON: {error}") from None

@@ -1,0 +1,28 @@
+"""The devices every container may use, as rules of the device cgroup. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from runtime.oci.spec import DeviceRule
+
+# Character devices: null, zero, full, random, urandom, tty, console, ptmx, pts/*.
+_ALLOWED = ((1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2), (136, -1))
+
+DENY_ALL: DeviceRule = {"allow": False, "access": "rwm"}
+
+
+def standard_device_rules() -> list[DeviceRule]:
+    """What is allowed after `DENY_ALL`."""
+    rules: list[DeviceRule] = [
+        # Making a node is harmless as long as it cannot be opened.
+        {"allow": True, "type": "c", "access": "m"},
+        {"allow": True, "type": "b", "access": "m"},
+    ]
+    for major, minor in _ALLOWED:
+        rule: DeviceRule = {"allow": True, "type": "c", "major": major, "access": "rwm"}
+        if minor >= 0:
+            rule["minor"] = minor
+        rules.append(rule)
+    return rules

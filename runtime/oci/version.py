@@ -1,0 +1,3 @@
+"""The version of the runtime specification that is followed."""
+
+OCI_VERSION = "1.2.0"
