@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from runtime.engine.networks import NetworkRow
     from runtime.engine.stopping import Stopping
     from runtime.engine.subscription import Subscription
+    from runtime.engine.usage import Usage, host_memory_bytes, read_container_usage
     from runtime.errors import (
         ConflictError,
         EngineError,
@@ -63,6 +64,9 @@ _HOMES = {
     "NetworkRow": "runtime.engine.networks",
     "Stopping": "runtime.engine.stopping",
     "Subscription": "runtime.engine.subscription",
+    "Usage": "runtime.engine.usage",
+    "host_memory_bytes": "runtime.engine.usage",
+    "read_container_usage": "runtime.engine.usage",
     "ConflictError": "runtime.errors",
     "EngineError": "runtime.errors",
     "ImageError": "runtime.errors",
@@ -134,7 +138,10 @@ __all__ = [
     "NetworkRequest",
     "NetworkRow",
     "ProcessRow",
+    "Usage",
+    "host_memory_bytes",
     "list_processes",
+    "read_container_usage",
     "Pool",
     "check_free",
     "from_json",
