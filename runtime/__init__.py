@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         StateError,
         UnsupportedError,
     )
+    from runtime.image.registry.pinning import pin_image
     from runtime.network.plan import NetworkRequest
     from runtime.network.ports import check_free
     from runtime.network.record import Pool
@@ -73,6 +74,7 @@ _HOMES = {
     "NetworkRequest": "runtime.network.plan",
     "Pool": "runtime.network.record",
     "check_free": "runtime.network.ports",
+    "pin_image": "runtime.image.registry.pinning",
     "ContainerSpec": "runtime.oci.container_spec",
     "Healthcheck": "runtime.oci.container_spec",
     "MountRequest": "runtime.oci.container_spec",
@@ -134,6 +136,7 @@ __all__ = [
     "check_free",
     "from_json",
     "parse_signal",
+    "pin_image",
     "read_json",
     "run_attached",
     "run_detached",
