@@ -68,8 +68,6 @@ def plan_birth(spec: Spec) -> Birth:
             for fd in joined.values():
                 os.close(fd)
             raise InvalidError(f"cannot join the {kind} namespace {path}: {error.strerror}") from None
-    if "mount" not in joined:
-        new |= k.CLONE_NEWNS  # without one of its own the container's mounts would be the host's
     offsets = "".join(
         f"{clock} {offset.get('secs', 0)} {offset.get('nanosecs', 0)}\n"
         for clock, offset in spec["linux"].get("timeOffsets", {}).items()

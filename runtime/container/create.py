@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from runtime.cgroups.manager import join_opened
 from runtime.container import birth, oci_steps, sync
 from runtime.container.child import make_channel, settle
+from runtime.container.delete import unmount_below
 from runtime.container.hooks import run_container_hooks, run_hooks
 from runtime.container.oci_cgroup import CGROUPFS, OwnCgroup
 from runtime.container.oci_child import OciChild
@@ -92,6 +93,8 @@ def create_container(spec: Spec, container_id: str, options: Options, *, waiting
             _kill(created.pidfd)
         if own is not None:
             own.take_back()
+        if all(namespace["type"] != "mount" for namespace in spec["linux"]["namespaces"]):
+            unmount_below(spec["root"]["path"])
         directory.remove()
         raise
 

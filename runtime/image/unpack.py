@@ -165,7 +165,8 @@ class _Unpacker:
             source = archive.extractfile(member)
             if source is not None:
                 try:
-                    _copy(source, file, holes=member.issparse())
+                    # Without its buffer, which would copy everything once more.
+                    _copy(getattr(source, "raw", source), file, holes=member.issparse())
                 except (tarfile.TarError, EOFError) as error:
                     raise ImageError(f"the archive ends within {member.name!r}") from error
             file.flush()
