@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         StateError,
         UnsupportedError,
     )
+    from runtime.image.registry.pinning import pin_image
     from runtime.linux.processes import ProcessRow, list_processes
     from runtime.network.plan import NetworkRequest
     from runtime.network.ports import check_free
@@ -80,6 +81,7 @@ _HOMES = {
     "NetworkRequest": "runtime.network.plan",
     "Pool": "runtime.network.record",
     "check_free": "runtime.network.ports",
+    "pin_image": "runtime.image.registry.pinning",
     "ContainerSpec": "runtime.oci.container_spec",
     "Healthcheck": "runtime.oci.container_spec",
     "MountRequest": "runtime.oci.container_spec",
@@ -146,6 +148,7 @@ __all__ = [
     "check_free",
     "from_json",
     "parse_signal",
+    "pin_image",
     "read_json",
     "run_attached",
     "run_detached",
