@@ -2,6 +2,7 @@
 
 ComposeError                    message, origin (file:line:column) and hint
 ├── LoadError                   one or more Problems in the files or the environment
+│   └── NoFileError             there is no Compose file
 ├── SelectionError              a service, profile or option that the project does not have
 └── ExecutionError              a plan that could not be carried out to its end
 """
@@ -49,6 +50,10 @@ class LoadError(ComposeError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("\n".join(problem.message for problem in problems))
         self.problems = tuple(problems)
+
+
+class NoFileError(LoadError):
+    """No Compose file was named, and none is in the working directory or above it."""
 
 
 class SelectionError(ComposeError):

@@ -3,28 +3,33 @@
 One function per group of attributes. What the engine does not honour is announced by `load.support`.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 from composer import graph
 from composer.config_hash import config_hash, service_fields
-from composer.load.origins import Marks, Path
+from composer.load.origins import Marks
 from composer.load.result import LoadResult
-from composer.model.parts import Mount, Port
-from composer.model.project import Network, Project, Volume
+from composer.model.parts import Mount
+from composer.model.project import Project, Volume
 from composer.model.service import Service
-from composer.plan.desired import Dependency, Desired, DesiredNetwork, DesiredService, DesiredVolume
+from composer.plan.desired import Dependency, Desired, DesiredService, DesiredVolume
+from composer.translate_build import image_name, translate_build
+from composer.translate_networks import (
+    desired_networks,
+    place_of,
+    translate_attachments,
+    translate_links,
+    translate_network_mode,
+    translate_ports,
+)
 from composer.values import parse_nano_cpus, parse_size_bytes
 from composer.version import VERSION
 from runtime import (
     ContainerSpec,
     Healthcheck,
     MountRequest,
-    NetworkAttachment,
-    PortRequest,
     ResourceLimits,
     RestartPolicy,
     Ulimit,
+    build_to_json,
 )
 from runtime import to_json as spec_to_json
 
@@ -39,22 +44,17 @@ def translate_project(result: LoadResult) -> Desired:
     services = tuple(
         _desired_service(result, project.services[name], level) for name, level in levels.items()
     )
-    used_networks = {key for service in project.services.values() for key in service.networks}
     used_volumes = {m.source for s in project.services.values() for m in s.volumes if m.type == "volume"}
     return Desired(
         project=project.name,
         working_dir=project.working_dir,
         config_files=project.config_files,
         services=services,
-        networks=tuple(
-            _desired_network(key, network, project.name, result.marks)
-            for key, network in project.networks.items()
-            if key in used_networks
-        ),
+        networks=desired_networks(project, result.marks, everything=result.all_resources),
         volumes=tuple(
             _desired_volume(key, volume, project.name, result.marks)
             for key, volume in project.volumes.items()
-            if key in used_volumes
+            if key in used_volumes or result.all_resources
         ),
         inactive=project.inactive,
         all_volumes=tuple(volume.name for volume in project.volumes.values() if not volume.external),
@@ -67,6 +67,7 @@ def _desired_service(result: LoadResult, service: Service, level: int) -> Desire
     fields = service_fields(result.canonical["services"][service.name])
     restart = translate_restart(service)
     spec = translate_service(service, project)
+    build = translate_build(service, project)
     used = {
         "networks": {key: project.networks[key].name for key in service.networks if key in project.networks},
         "volumes": {m.source: _volume_name(project, m.source) for m in service.volumes if m.type == "volume"},
@@ -74,7 +75,7 @@ def _desired_service(result: LoadResult, service: Service, level: int) -> Desire
     return DesiredService(
         name=service.name,
         scale=service.replicas,
-        image=service.image,
+        image=spec.image,
         spec={key: value for key, value in spec_to_json(spec).items() if key != "name"},
         config_hash=config_hash([fields, used]),
         level=level,
@@ -85,49 +86,14 @@ def _desired_service(result: LoadResult, service: Service, level: int) -> Desire
         ),
         container_name=service.container_name,
         pull_policy=service.pull_policy,
-        has_build=service.build is not None,
+        platform=service.platform,
+        build=build_to_json(build) if build is not None else {},
         attach=service.attach,
         job=restart.name == "no",
-        origin=_place(result.marks, ("services", service.name)),
+        origin=place_of(result.marks, ("services", service.name)),
         fields=fields,
-        origins={p: _place(result.marks, ("services", service.name, *p.split(".", 1))) for p in fields},
+        origins={p: place_of(result.marks, ("services", service.name, *p.split(".", 1))) for p in fields},
     )
-
-
-def _place(marks: Marks, path: Path) -> str:
-    origin = marks.at(path)
-    return str(origin) if origin else ""
-
-
-def _network_labels(project: str, key: str, labels: Mapping[str, str]) -> dict[str, str]:
-    return {
-        **labels,
-        "com.docker.compose.network": key,
-        "com.docker.compose.project": project,
-        "com.docker.compose.version": VERSION,
-    }
-
-
-def _desired_network(key: str, network: Network, project: str, marks: Marks) -> DesiredNetwork:
-    pools: list[dict[str, Any]] = []
-    for pool in network.ipam.config if network.ipam else ():
-        values = {"subnet": pool.subnet, "gateway": pool.gateway, "ip_range": pool.ip_range}
-        entry: dict[str, Any] = {name: value for name, value in values.items() if value}
-        pools.append({**entry, "aux_addresses": dict(pool.aux_addresses)} if pool.aux_addresses else entry)
-    desired = DesiredNetwork(
-        key=key,
-        name=network.name,
-        external=network.external,
-        driver=network.driver,
-        internal=network.internal,
-        attachable=network.attachable,
-        enable_ipv6=bool(network.enable_ipv6),
-        subnets=tuple(pools),
-        driver_opts=dict(network.driver_opts),
-    )
-    fingerprint = config_hash([*desired, dict(network.labels)])
-    labels = _network_labels(project, key, network.labels)
-    return desired._replace(labels=labels, config_hash=fingerprint, origin=_place(marks, ("networks", key)))
 
 
 def _desired_volume(key: str, volume: Volume, project: str, marks: Marks) -> DesiredVolume:
@@ -145,14 +111,14 @@ def _desired_volume(key: str, volume: Volume, project: str, marks: Marks) -> Des
         "com.docker.compose.version": VERSION,
         "com.docker.compose.volume": key,
     }
-    return desired._replace(labels=labels, config_hash=fingerprint, origin=_place(marks, ("volumes", key)))
+    return desired._replace(labels=labels, config_hash=fingerprint, origin=place_of(marks, ("volumes", key)))
 
 
 def translate_service(service: Service, project: Project) -> ContainerSpec:
     """The container of a service, without name and number."""
     return ContainerSpec(
         name="",
-        image=service.image,
+        image=image_name(service, project),
         labels={**service.labels, **_labels(service, project)},
         command=service.command,
         entrypoint=service.entrypoint,
@@ -176,9 +142,10 @@ def translate_service(service: Service, project: Project) -> ContainerSpec:
         shm_size_bytes=service.shm_size,
         resources=translate_resources(service),
         mounts=_mounts(service, project),
-        network_mode=_network_mode(service),
-        networks=_networks(service, project),
-        ports=tuple(_port(port) for port in service.ports),
+        network_mode=translate_network_mode(service, project),
+        networks=translate_attachments(service, project),
+        links=translate_links(service),
+        ports=translate_ports(service, project),
         expose=service.expose,
         extra_hosts=tuple(_host(entry) for entry in service.extra_hosts),
         dns=service.dns,
@@ -192,11 +159,6 @@ def translate_service(service: Service, project: Project) -> ContainerSpec:
         if service.stop_grace_period is None
         else service.stop_grace_period,
     )
-
-
-def _network_mode(service: Service) -> str:
-    """A namespace that cannot be shared yet is an isolated one; `load.support` says so."""
-    return service.network_mode if service.network_mode in ("", "host") else "none"
 
 
 def _labels(service: Service, project: Project) -> dict[str, str]:
@@ -285,32 +247,6 @@ def _tmpfs(text: str) -> MountRequest:
         elif key != "rw":
             options.append(word)
     return request._replace(options=tuple(options))
-
-
-def _networks(service: Service, project: Project) -> tuple[NetworkAttachment, ...]:
-    joined = []
-    for key, use in service.networks.items():
-        attachment = NetworkAttachment(project.networks[key].name, (service.name,))
-        if use is not None:
-            attachment = attachment._replace(
-                aliases=tuple(dict.fromkeys((service.name, *use.aliases))),
-                ipv4_address=use.ipv4_address,
-                priority=use.priority,
-                gw_priority=use.gw_priority,
-            )
-        joined.append(attachment)
-    return tuple(sorted(joined, key=lambda attachment: -attachment.priority))
-
-
-def _port(port: Port) -> PortRequest:
-    first, dash, last = port.published.partition("-")
-    return PortRequest(
-        container_port=port.target,
-        protocol=port.protocol,
-        host_ip=port.host_ip,
-        host_port=int(first or 0),
-        host_port_end=int(last) if dash else 0,
-    )
 
 
 def _host(entry: str) -> tuple[str, str]:

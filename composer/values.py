@@ -33,6 +33,8 @@ def parse_duration_ns(text: str) -> int:
     sign, body = (-1, text[1:]) if text.startswith("-") else (1, text.removeprefix("+"))
     if body == "0":
         return 0
+    if len(body) > 100:
+        raise ValueError("the duration has more than 100 characters")
     total, position = Decimal(0), 0
     while position < len(body):
         part = _DURATION_PART.match(body, position)
@@ -87,9 +89,14 @@ def parse_size_bytes(text: str) -> int:
     number, suffix = text[: cut + 1].removesuffix(" "), text[cut + 1 :].lower()
     if not _FLOAT.fullmatch(number):
         raise ValueError(f"{text!r} is not a size")
-    value = Decimal(number)
+    try:
+        value = Decimal(number)
+    except InvalidOperation:
+        raise ValueError(f"{text!r} is not a size") from None
     if value < 0:
         raise ValueError(f"the size {text!r} is negative")
+    if value > _INT64_MAX:
+        raise ValueError(f"the size {text!r} is too large")
     if suffix not in ("", "b"):
         power = _SIZE_POWER.get(suffix[0])
         if power is None or suffix[1:] not in ("", "b", "ib"):
@@ -144,7 +151,7 @@ def parse_int(text: str) -> int:
     """A decimal integer of at most 64 bits, without spaces or underscores. Raises ValueError."""
     if not re.fullmatch(r"[+-]?\d+", text):
         raise ValueError(f"{text!r} is not a whole number")
-    value = int(text)
+    value = int(text) if len(text) < 100 else 2**64
     if not -(2**63) <= value <= _INT64_MAX:
         raise ValueError(f"{text!r} does not fit in 64 bits")
     return value

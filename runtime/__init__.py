@@ -3,11 +3,14 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from runtime.build.request import LOCAL_IMAGE, BuildRequest, BuildSecret, build_from_json, build_to_json
     from runtime.container.kill import parse_signal
     from runtime.engine.containers import Container
     from runtime.engine.engine import Engine
     from runtime.engine.execution import ExecRequest, run_attached, run_detached
     from runtime.engine.following import LogEvent, LogFollower
+    from runtime.engine.job import Job
+    from runtime.engine.networks import NetworkRow
     from runtime.engine.stopping import Stopping
     from runtime.engine.subscription import Subscription
     from runtime.errors import (
@@ -20,7 +23,10 @@ if TYPE_CHECKING:
         StateError,
         UnsupportedError,
     )
+    from runtime.linux.processes import ProcessRow, list_processes
+    from runtime.network.plan import NetworkRequest
     from runtime.network.ports import check_free
+    from runtime.network.record import Pool
     from runtime.oci.container_spec import (
         ContainerSpec,
         Healthcheck,
@@ -41,6 +47,12 @@ if TYPE_CHECKING:
     from runtime.store.paths import Paths
 
 _HOMES = {
+    "LOCAL_IMAGE": "runtime.build.request",
+    "BuildRequest": "runtime.build.request",
+    "BuildSecret": "runtime.build.request",
+    "build_from_json": "runtime.build.request",
+    "build_to_json": "runtime.build.request",
+    "Job": "runtime.engine.job",
     "Container": "runtime.engine.containers",
     "Engine": "runtime.engine.engine",
     "ExecRequest": "runtime.engine.execution",
@@ -48,6 +60,7 @@ _HOMES = {
     "run_detached": "runtime.engine.execution",
     "LogEvent": "runtime.engine.following",
     "LogFollower": "runtime.engine.following",
+    "NetworkRow": "runtime.engine.networks",
     "Stopping": "runtime.engine.stopping",
     "Subscription": "runtime.engine.subscription",
     "ConflictError": "runtime.errors",
@@ -58,6 +71,10 @@ _HOMES = {
     "StartError": "runtime.errors",
     "StateError": "runtime.errors",
     "UnsupportedError": "runtime.errors",
+    "ProcessRow": "runtime.linux.processes",
+    "list_processes": "runtime.linux.processes",
+    "NetworkRequest": "runtime.network.plan",
+    "Pool": "runtime.network.record",
     "check_free": "runtime.network.ports",
     "ContainerSpec": "runtime.oci.container_spec",
     "Healthcheck": "runtime.oci.container_spec",
@@ -80,6 +97,12 @@ _HOMES = {
 }
 
 __all__ = [
+    "BuildRequest",
+    "BuildSecret",
+    "Job",
+    "LOCAL_IMAGE",
+    "build_from_json",
+    "build_to_json",
     "ConflictError",
     "Container",
     "ContainerSpec",
@@ -108,6 +131,11 @@ __all__ = [
     "Subscription",
     "Ulimit",
     "UnsupportedError",
+    "NetworkRequest",
+    "NetworkRow",
+    "ProcessRow",
+    "list_processes",
+    "Pool",
     "check_free",
     "from_json",
     "parse_signal",

@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +15,11 @@ import pytest
 from runtime import Engine, Paths
 from tests.leaks import Snapshot
 from tests.project import Project
+from tests.registry import Registry
+
+# A suite that a shell runs in the background ignores SIGINT, and so would the commands it tests.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -93,3 +100,20 @@ def project(tmp_path: Path, paths: Paths, busybox_root: Path, leak_check: None) 
     opened = Engine(paths.data, paths.state)
     _clean_up(opened)
     opened.close()
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A plain registry for all tests; they choose names of their own."""
+    server = Registry(tmp_path_factory.mktemp("registry"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def busybox_tar(tmp_path_factory: pytest.TempPathFactory, busybox_root: Path) -> Path:
+    """The root filesystem of `busybox_root` as a tar."""
+    path = tmp_path_factory.mktemp("archive") / "busybox.tar"
+    with tarfile.open(path, "w") as tar:
+        tar.add(busybox_root, arcname=".")
+    return path

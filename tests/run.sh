@@ -13,3 +13,4 @@ lint-imports
 python -m pytest tests "$@"
 examples/hello/run.sh
 examples/limits/run.sh
+SHOP_EXTRAS=dev examples/shop/run.sh

@@ -13,7 +13,7 @@ HEAVY = (
 
 
 @pytest.mark.parametrize(
-    "command", ["up", "down", "ps", "logs", "exec", "start", "stop", "restart", "kill", "version"]
+    "command", ["up", "down", "ps", "logs", "exec", "start", "stop", "restart", "kill", "config", "version"]
 )
 def test_a_hot_command_imports_nothing_heavy(command: str) -> None:
     program = (

@@ -160,7 +160,7 @@ def test_round_trip_through_json(desire):
 
 def test_build_without_image(desire):
     service = desire("services: {a: {build: .}}").services[0]
-    assert (service.image, service.has_build) == ("", True)
+    assert (service.image, bool(service.build)) == ("demo-a", True)
 
 
 SAME = [

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from composer.cli.app_networks import network_app
 from composer.cli.context import Context, GlobalOptions
 from composer.version import VERSION
 
@@ -22,6 +23,7 @@ app = typer.Typer(
 )
 image_app = typer.Typer(help="Images in the local store.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(image_app, name="image")
+app.add_typer(network_app, name="network")
 
 Services = Annotated[list[str] | None, typer.Argument(metavar="[SERVICE...]", help="Only these services.")]
 Timeout = Annotated[
@@ -59,6 +61,12 @@ def _global_options(
     ] = None,
     ansi: Annotated[str, typer.Option("--ansi", help="Colours: auto, always or never.")] = "auto",
     parallel: Annotated[int, typer.Option("--parallel", help="Most containers to work on at once.")] = 0,
+    compatibility: Annotated[
+        bool, typer.Option("--compatibility", help="Join names with `_` as Docker Compose 1 did.")
+    ] = False,
+    all_resources: Annotated[
+        bool, typer.Option("--all-resources", help="Networks, volumes, … that no service uses too.")
+    ] = False,
     dry_run: DryRun = False,
     root: Annotated[
         str, typer.Option("--root", help="Folder of images, volumes and containers [env: PYCOMPOSE_ROOT].")
@@ -78,6 +86,8 @@ def _global_options(
         profile=tuple(profile or ()),
         ansi=ansi,
         parallel=parallel,
+        compatibility=compatibility,
+        all_resources=all_resources,
         dry_run=dry_run,
         root=root,
         state=state,
@@ -135,6 +145,12 @@ def up(
         bool, typer.Option("--no-log-prefix", help="No names before log lines.")
     ] = False,
     timestamps: Annotated[bool, typer.Option("--timestamps", help="Show when lines were printed.")] = False,
+    build: Annotated[bool, typer.Option("--build", help="Build images before starting.")] = False,
+    no_build: Annotated[bool, typer.Option("--no-build", help="Build nothing.")] = False,
+    pull: Annotated[
+        str, typer.Option("--pull", help="When to pull images: always, missing, never or build.")
+    ] = "",
+    quiet_pull: Annotated[bool, typer.Option("--quiet-pull", help="No progress of pulls.")] = False,
     dry_run: DryRun = False,
 ) -> None:
     """Make and start containers."""
@@ -149,6 +165,10 @@ def down(
         bool, typer.Option("--volumes", "-v", help="Remove named volumes of the file and anonymous ones too.")
     ] = False,
     remove_orphans: RemoveOrphans = False,
+    rmi: Annotated[
+        str,
+        typer.Option("--rmi", help="Remove images too: all, or local (built, without a name of their own)."),
+    ] = "",
     timeout: Timeout = None,
     dry_run: DryRun = False,
 ) -> None:
@@ -237,6 +257,18 @@ def restart(
 
 
 @app.command()
+def port(
+    context: typer.Context,
+    service: Annotated[str, typer.Argument(metavar="SERVICE")],
+    private_port: Annotated[str, typer.Argument(metavar="PRIVATE_PORT")],
+    protocol: Annotated[str, typer.Option("--protocol", help="tcp, udp or sctp.")] = "tcp",
+    number: Annotated[int, typer.Option("--index", help="The container's number.")] = 0,
+) -> None:
+    """Print the host's address that leads to a port of a container."""
+    _run(context, "port", locals())
+
+
+@app.command()
 def kill(
     context: typer.Context,
     services: Services = None,
@@ -251,13 +283,29 @@ def kill(
 def config(
     context: typer.Context,
     services: Services = None,
-    format: Annotated[str, typer.Option("--format", help="yaml or json.")] = "yaml",
+    format: Annotated[str, typer.Option("--format", help="yaml (default) or json.")] = "",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only check.")] = False,
     list_services: Annotated[bool, typer.Option("--services", help="Names of services.")] = False,
     list_volumes: Annotated[bool, typer.Option("--volumes", help="Names of volumes.")] = False,
     list_networks: Annotated[bool, typer.Option("--networks", help="Names of networks.")] = False,
     list_images: Annotated[bool, typer.Option("--images", help="Images.")] = False,
     list_profiles: Annotated[bool, typer.Option("--profiles", help="Names of profiles.")] = False,
+    list_models: Annotated[bool, typer.Option("--models", help="Models.")] = False,
+    list_hashes: Annotated[
+        str, typer.Option("--hash", metavar="SERVICE[,SERVICE]", help="Hashes of services; `*` = all.")
+    ] = "",
+    list_environment: Annotated[
+        bool, typer.Option("--environment", help="Variables that references are replaced from.")
+    ] = False,
+    list_variables: Annotated[
+        bool, typer.Option("--variables", help="Variables that the files name, with their defaults.")
+    ] = False,
+    explain: Annotated[
+        str, typer.Option("--explain", metavar="PATH", help="Where a value comes from: services.web.image")
+    ] = "",
+    origins: Annotated[
+        bool, typer.Option("--origins", help="Say at every line which file and line it comes from.")
+    ] = False,
     no_interpolate: Annotated[
         bool, typer.Option("--no-interpolate", help="Leave variables as they are.")
     ] = False,
@@ -271,10 +319,27 @@ def config(
     no_consistency: Annotated[
         bool, typer.Option("--no-consistency", help="Do not check references.")
     ] = False,
+    resolve_image_digests: Annotated[
+        bool, typer.Option("--resolve-image-digests", help="Print images with the digest of their tag.")
+    ] = False,
+    lock_image_digests: Annotated[
+        bool, typer.Option("--lock-image-digests", help="Print an override file with the images' digests.")
+    ] = False,
     output: Annotated[str, typer.Option("--output", "-o", help="Write to this file.")] = "",
 ) -> None:
     """Check the file and print it in its canonical form."""
     _run(context, "config", locals())
+
+
+@app.command()
+def graph(
+    context: typer.Context,
+    services: Services = None,
+    format: Annotated[str, typer.Option("--format", help="tree, dot, mermaid, svg or json.")] = "tree",
+    output: Annotated[str, typer.Option("--output", "-o", help="Write to this file.")] = "",
+) -> None:
+    """Draw which service depends on which."""
+    _run(context, "graph", locals())
 
 
 @app.command()
@@ -287,45 +352,6 @@ def version(
     _run(context, "version", locals())
 
 
-def _run_image(context: typer.Context, action: str, **parameters: Any) -> None:
-    module = importlib.import_module("composer.cli.image")
-    with Context(context.obj) as opened:
-        raise typer.Exit(getattr(module, action)(opened, **parameters))
-
-
-@image_app.command("import")
-def image_import(
-    context: typer.Context,
-    archive: Annotated[
-        str, typer.Argument(metavar="TAR", help="Root filesystem as a tar file; `-` = stdin.")
-    ],
-    name: Annotated[str, typer.Argument(metavar="NAME[:TAG]")],
-) -> None:
-    """Make an image from a tar of a root filesystem."""
-    _run_image(context, "import_archive", archive=archive, name=name)
-
-
-@image_app.command("ls")
-def image_list(
-    context: typer.Context,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only ids.")] = False,
-    format: Annotated[str, typer.Option("--format", help="table or json.")] = "table",
-) -> None:
-    """List images."""
-    _run_image(context, "list_images", quiet=quiet, format=format)
-
-
-@image_app.command("rm")
-def image_remove(
-    context: typer.Context, names: Annotated[list[str], typer.Argument(metavar="NAME...")]
-) -> None:
-    """Remove images that no container uses."""
-    _run_image(context, "remove", names=tuple(names))
-
-
-@image_app.command("inspect")
-def image_inspect(
-    context: typer.Context, names: Annotated[list[str], typer.Argument(metavar="NAME...")]
-) -> None:
-    """Print all that is known of images, as JSON."""
-    _run_image(context, "inspect", names=tuple(names))
+# More commands, in files of their own; importing these adds them to `app`.
+importlib.import_module("composer.cli.app_images")
+importlib.import_module("composer.cli.app_lifecycle")

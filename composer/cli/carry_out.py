@@ -1,14 +1,15 @@
 """From a planner to its result: lock, observe, plan, then print or execute."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from composer.cli.context import Context
 from composer.execute.executor import Executor
 from composer.execute.observe import observe
 from composer.output.errors import print_warning
 from composer.output.progress import Progress
-from composer.plan.action import Plan
-from composer.plan.desired import Desired
+from composer.plan.action import Plan, PlanBuilder
+from composer.plan.desired import Desired, DesiredService
+from composer.plan.images import ImageOptions, plan_images
 from composer.plan.observed import ObservedState
 from composer.plan.render import render_plan
 
@@ -41,11 +42,12 @@ def carry_out(
         _print_warnings(context, plan)
         if check is not None:
             check(plan)
+        progress = Progress(context.err)
         executor = Executor(
             engine,
             desired,
             lock,
-            notify=Progress(context.err),
+            notify=progress,
             parallel=context.parallel,
             keep_going=keep_going,
             deadline=deadline,
@@ -53,11 +55,49 @@ def carry_out(
         try:
             executor.run(plan)
         finally:
+            progress.close()
             for warning in dict.fromkeys((*executor.warnings, *engine.networks.warnings)):
                 print_warning(context.err, warning)
     finally:
         lock.release()
     return plan
+
+
+def obtain_images(
+    context: Context,
+    desired: Desired,
+    services: Sequence[DesiredService],
+    options: ImageOptions,
+    *,
+    quiet: bool = False,
+) -> None:
+    """Pull and build what `services` need, without the project's lock: it may take minutes. Raises ExecutionError."""
+    builder = PlanBuilder(desired.project)
+    plan_images(builder, services, observe(context.engine, desired), options)
+    carry_out_images(context, desired, builder.plan(), quiet=quiet)
+
+
+def carry_out_images(
+    context: Context,
+    desired: Desired,
+    plan: Plan,
+    *,
+    quiet: bool = False,
+    plain: bool = False,
+    keep_going: bool = False,
+) -> None:
+    """Execute a plan of pulls and builds."""
+    if not plan.actions:
+        return
+    progress = Progress(context.err, quiet=quiet, plain=plain)
+    lock = context.engine.project_lock(desired.project)
+    executor = Executor(
+        context.engine, desired, lock, notify=progress, parallel=context.parallel, keep_going=keep_going
+    )
+    try:
+        executor.run(plan)
+    finally:
+        progress.close()
 
 
 def _print_warnings(context: Context, plan: Plan) -> None:

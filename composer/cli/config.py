@@ -1,78 +1,116 @@
-"""`config`: print the project in its canonical form. Needs neither root nor an engine."""
+"""`config`: print the project in its canonical form, or a part of what is known of it. Needs neither root nor engine.
+
+What was printed is kept beside what it was made of, so that the next `config` of an unchanged project loads nothing.
+"""
 
 import sys
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from composer.cli import load_cache
 from composer.cli.context import Context
 from composer.errors import ComposeError
+from composer.load.options import LoadOptions
 from composer.output.errors import print_warning
 
 
 class Arguments(NamedTuple):
     services: tuple[str, ...] = ()
-    format: str = "yaml"
+    format: str = ""
     quiet: bool = False
     list_services: bool = False
     list_volumes: bool = False
     list_networks: bool = False
     list_images: bool = False
     list_profiles: bool = False
+    list_models: bool = False
+    list_hashes: str = ""
+    list_environment: bool = False
+    list_variables: bool = False
+    explain: str = ""
+    origins: bool = False
     no_interpolate: bool = False
     no_normalize: bool = False
     no_path_resolution: bool = False
     no_env_resolution: bool = False
     no_consistency: bool = False
+    resolve_image_digests: bool = False
+    lock_image_digests: bool = False
     output: str = ""
+
+
+class Rendered(NamedTuple):
+    """What a load gave for one command line."""
+
+    text: str
+    warnings: tuple[str, ...]
+    inputs: tuple[str, ...]
+    variables: tuple[str, ...]
 
 
 def run(context: Context, arguments: Arguments) -> int:
     """Carry out `config`; the exit code."""
-    if arguments.format not in ("yaml", "json"):
-        raise ComposeError(f"--format {arguments.format!r} is not one of yaml, json")
-    from composer.load.pipeline import load_project
-    from composer.output.config_text import render_config
-
-    options = context.load_options(arguments.services)._replace(
-        interpolate=not arguments.no_interpolate,
-        normalize=not arguments.no_normalize,
-        resolve_paths=not arguments.no_path_resolution,
-        resolve_env=not arguments.no_env_resolution,
-        consistency=not arguments.no_consistency,
-    )
-    result = load_project(options)
-    for warning in result.warnings:
+    _check(arguments)
+    options = _load_options(context, arguments)
+    text, warnings = _text(context, options, arguments)
+    for warning in warnings:
         print_warning(context.err, warning)
     if arguments.quiet:
         return 0
-    listed = _listed(arguments, result.tree)
-    text = (
-        "".join(f"{line}\n" for line in listed)
-        if listed is not None
-        else render_config(result.tree, format=arguments.format)
-    )
     if arguments.output:
         with open(arguments.output, "w", encoding="utf-8") as stream:
             stream.write(text)
     else:
-        sys.stdout.write(text if text.endswith("\n") or not text else f"{text}\n")
+        sys.stdout.write(text)
     return 0
 
 
-def _listed(arguments: Arguments, tree: Mapping[str, Any]) -> list[str] | None:
-    """What --services, --volumes, … print; None if the whole model is wanted."""
-    services = tree.get("services") or {}
-    if arguments.list_services:
-        return sorted(services)
-    if arguments.list_volumes:
-        return sorted(tree.get("volumes") or {})
-    if arguments.list_networks:
-        return sorted(tree.get("networks") or {})
-    if arguments.list_images:
-        return [
-            service.get("image") or f"{tree.get('name', '')}-{name}"
-            for name, service in sorted(services.items())
-        ]
-    if arguments.list_profiles:
-        return sorted({profile for service in services.values() for profile in service.get("profiles") or ()})
-    return None
+def _check(arguments: Arguments) -> None:
+    if arguments.format not in ("", "yaml", "json"):
+        raise ComposeError(f"--format {arguments.format!r} is not one of yaml, json")
+    if arguments.origins and arguments.format == "json":
+        raise ComposeError("JSON has no comments", hint="use --origins with YAML")
+    for wanted, option in (
+        (arguments.resolve_image_digests, "--resolve-image-digests"),
+        (arguments.lock_image_digests, "--lock-image-digests"),
+    ):
+        if wanted:
+            raise ComposeError(
+                f"{option} asks a registry, which this release cannot do",
+                hint="write IMAGE@DIGEST in the file",
+            )
+
+
+def _load_options(context: Context, arguments: Arguments) -> LoadOptions:
+    # Lists of names are about the whole project, as in the reference.
+    whole = (
+        arguments.list_services
+        or arguments.list_volumes
+        or arguments.list_networks
+        or arguments.list_models
+        or bool(arguments.list_hashes)
+    )
+    return context.load_options(() if whole else arguments.services)._replace(
+        interpolate=not arguments.no_interpolate and not arguments.list_variables,
+        # In its compatibility mode the reference prints the model as it is before this step.
+        normalize=not arguments.no_normalize and not context.compatibility,
+        resolve_paths=not arguments.no_path_resolution,
+        resolve_env=not arguments.no_env_resolution,
+        consistency=not arguments.no_consistency,
+    )
+
+
+def _text(context: Context, options: LoadOptions, arguments: Arguments) -> tuple[str, tuple[str, ...]]:
+    # The whole environment is printed, not only what was consulted: nothing to keep.
+    folder = "" if arguments.list_environment else context.cache_folder
+    separator = "_" if context.compatibility else "-"
+    path = load_cache.entry(folder, "config", options, separator, *arguments._replace(output=""))
+    known = load_cache.look_up(path, options)
+    if known is not None and isinstance(known.get("text"), str) and isinstance(known.get("warnings"), list):
+        return known["text"], tuple(known["warnings"])
+    started_ns = load_cache.now_ns()
+    from composer.cli.config_render import render
+
+    made = render(options, arguments, separator)
+    content = {"text": made.text, "warnings": made.warnings}
+    load_cache.keep(path, options, started_ns, made.inputs, made.variables, content)
+    return made.text, made.warnings

@@ -2,14 +2,20 @@
 
 import os
 import sys
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from composer.errors import ComposeError
+from composer.errors import ComposeError, NoFileError
 from composer.load.options import LoadOptions
 from composer.output.errors import print_warning
 from composer.output.terminal import Terminal
 from composer.plan.desired import Desired
-from runtime import Engine
+from runtime import Paths
+
+if TYPE_CHECKING:
+    from runtime import Engine
+
+
+_MAX_STDIN = 32 * 2**20  # more than is accepted of a file
 
 
 class GlobalOptions(NamedTuple):
@@ -22,6 +28,8 @@ class GlobalOptions(NamedTuple):
     profile: tuple[str, ...] = ()
     ansi: str = "auto"
     parallel: int = 0
+    compatibility: bool = False
+    all_resources: bool = False
     dry_run: bool = False
     root: str = ""
     state: str = ""
@@ -40,11 +48,29 @@ class Context:
         self._stdin_text: str | None = None
 
     @property
-    def engine(self) -> Engine:
+    def engine(self) -> "Engine":
         """The engine of the chosen root. Raises StateError where it cannot be used."""
         if self._engine is None:
+            from runtime import Engine
+
             self._engine = Engine(self.options.root, self.options.state)
         return self._engine
+
+    @property
+    def compatibility(self) -> bool:
+        """Whether names are joined with `_`, as Docker Compose 1 did (--compatibility, COMPOSE_COMPATIBILITY)."""
+        named = os.environ.get("COMPOSE_COMPATIBILITY", "").lower() in ("1", "t", "true")
+        return self.options.compatibility or named
+
+    @property
+    def cache_folder(self) -> str:
+        """Where loaded projects are kept, without an engine; for other users than root their own cache."""
+        root = self.options.root or os.environ.get("PYCOMPOSE_ROOT", "")
+        if root or os.geteuid() == 0:
+            return Paths(os.path.realpath(root)).cache if root else Paths().cache
+        home = os.environ.get("HOME", "")
+        own = os.environ.get("XDG_CACHE_HOME") or (f"{home}/.cache" if home else "")
+        return f"{own}/pycompose" if own.startswith("/") else ""
 
     @property
     def parallel(self) -> int:
@@ -62,9 +88,9 @@ class Context:
         """What to load for this command line."""
         options = self.options
         if "-" in options.file and self._stdin_text is None:
-            self._stdin_text = sys.stdin.read()
+            self._stdin_text = _standard_input()
         return LoadOptions(
-            cwd=os.getcwd(),
+            cwd=_working_directory(),
             environ=dict(os.environ),
             files=options.file,
             project_name=options.project_name,
@@ -73,6 +99,7 @@ class Context:
             profiles=options.profile,
             services=services,
             stdin_text=self._stdin_text,
+            all_resources=options.all_resources,
         )
 
     def desired(self, services: tuple[str, ...] = ()) -> Desired:
@@ -86,12 +113,33 @@ class Context:
             desired = self._load(services)
         for warning in desired.warnings:
             print_warning(self.err, warning)
-        return desired
+        return desired._replace(separator="_") if self.compatibility else desired
+
+    def existing(self, services: tuple[str, ...] = ()) -> Desired:
+        """The project for a command that acts on what exists: by its file, or where there is none, by its name.
+
+        Raises LoadError, ComposeError.
+        """
+        try:
+            return self.desired(services)
+        except NoFileError:
+            name = self.options.project_name or os.environ.get("COMPOSE_PROJECT_NAME", "")
+            if not name:
+                raise
+            from composer.execute.recover import recover_desired
+
+            return recover_desired(self.engine, name)
 
     def _load(self, services: tuple[str, ...]) -> Desired:
         from composer.cli.desired import load_desired
 
         return load_desired(self.load_options(services), self.engine.paths.cache)
+
+    def confirm(self, question: str) -> bool:
+        """Ask on stderr; False unless the answer is yes."""
+        self.err.stream.write(question)
+        self.err.stream.flush()
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
 
     def close(self) -> None:
         if self._engine is not None:
@@ -103,3 +151,23 @@ class Context:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _standard_input() -> str:
+    try:
+        return sys.stdin.buffer.read(_MAX_STDIN).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ComposeError(
+            f"standard input is not UTF-8 text: {error.reason} at byte {error.start}"
+        ) from None
+
+
+def _working_directory() -> str:
+    """As the shell names it, so that a project below a symbolic link is called after the link."""
+    named = os.environ.get("PWD", "")
+    try:
+        if named.startswith("/") and os.path.samefile(named, "."):
+            return named
+    except OSError:
+        pass
+    return os.getcwd()

@@ -33,7 +33,7 @@ def run(context: Context, arguments: Arguments) -> int:
         raise ComposeError(
             "exec needs a service and a command", hint="pycompose exec SERVICE COMMAND [ARG...]"
         )
-    desired = context.desired((arguments.service,))
+    desired = context.existing((arguments.service,))
     check_services(desired, (arguments.service,))
     container = _choose(context.engine.containers.list(desired.project), arguments)
     request = ExecRequest(
@@ -61,7 +61,7 @@ def _choose(containers: list[Container], arguments: Arguments) -> Container:
         container
         for container in containers
         if container.service == arguments.service
-        and container.status == "running"
+        and container.status in ("running", "paused")
         and (not arguments.number or container.number == arguments.number)
     ]
     if not running:

@@ -17,7 +17,7 @@ class Arguments(NamedTuple):
 def run(context: Context, arguments: Arguments) -> int:
     """Carry out `kill`; the exit code."""
     number = parse_signal(arguments.signal)
-    desired = context.desired(arguments.services)
+    desired = context.existing(arguments.services)
     carry_out(
         context,
         desired,

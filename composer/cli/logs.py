@@ -29,7 +29,7 @@ def run(context: Context, arguments: Arguments) -> int:
     """Carry out `logs`; the exit code."""
     tail = _parse_tail(arguments.tail)
     since_ns, until_ns = parse_time(arguments.since), parse_time(arguments.until)
-    desired = context.desired(arguments.services)
+    desired = context.existing(arguments.services)
     check_services(desired, arguments.services)
     containers = [
         container

@@ -29,7 +29,7 @@ def run(context: Context, arguments: Arguments) -> int:
     if arguments.format not in ("table", "json"):
         raise ComposeError(f"--format {arguments.format!r} is not one of table, json")
     statuses = _wanted_statuses(arguments)
-    desired = context.desired()
+    desired = context.existing()
     check_services(desired, arguments.services)
     containers = [
         container
@@ -106,6 +106,8 @@ def describe_status(container: Container) -> str:
         return f"Restarting ({live.exit_code}) {describe_duration(now - live.started_ns)} ago"
     if not live.started_ns:
         return "Created"
+    if container.status == "paused":
+        return f"Up {describe_duration(now - live.started_ns)} (Paused)"
     health = {"": "", "starting": " (health: starting)"}.get(live.health, f" ({live.health})")
     return f"Up {describe_duration(now - live.started_ns)}{health}"
 
@@ -115,12 +117,16 @@ def describe_ports(container: Container) -> str:
     spec = container.spec
     published = container.live.ports if container.live else ()
     texts = [
-        f"{port.host_ip or '0.0.0.0'}:{port.host_port}->{port.container_port}/{port.protocol}"
+        f"{_bracketed(port.host_ip)}:{port.host_port}->{port.container_port}/{port.protocol}"
         for port in published
     ]
     bound = {f"{port.container_port}/{port.protocol}" for port in published}
     texts += [port for port in (_with_protocol(port) for port in spec.expose) if port not in bound]
     return ", ".join(dict.fromkeys(texts))
+
+
+def _bracketed(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
 
 
 def _with_protocol(port: str) -> str:
@@ -149,7 +155,7 @@ def _as_json(container: Container, addresses: dict[str, str]) -> dict[str, Any]:
         "Project": container.project,
         "Publishers": [
             {
-                "URL": port.host_ip or "0.0.0.0",
+                "URL": port.host_ip,
                 "TargetPort": port.container_port,
                 "PublishedPort": port.host_port,
                 "Protocol": port.protocol,

@@ -14,6 +14,6 @@ class Arguments(NamedTuple):
 
 def run(context: Context, arguments: Arguments) -> int:
     """Carry out `start`; the exit code."""
-    desired = context.desired(arguments.services)
+    desired = context.existing(arguments.services)
     carry_out(context, desired, lambda wanted, observed: plan_start(wanted, observed, arguments.services))
     return 0

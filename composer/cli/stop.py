@@ -15,7 +15,7 @@ class Arguments(NamedTuple):
 
 def run(context: Context, arguments: Arguments) -> int:
     """Carry out `stop`; the exit code."""
-    desired = context.desired(arguments.services)
+    desired = context.existing(arguments.services)
     grace = grace_ns(arguments.timeout)
     carry_out(
         context,

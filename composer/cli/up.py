@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from composer.cli.carry_out import carry_out, grace_ns
+from composer.cli.carry_out import carry_out, grace_ns, obtain_images
 from composer.cli.context import Context
 from composer.errors import ComposeError
 from composer.execute.observe import observe
@@ -16,10 +16,13 @@ from composer.output.errors import print_error
 from composer.output.logs import LogPrinter, short_name
 from composer.plan.action import Kind, Plan
 from composer.plan.desired import Desired
+from composer.plan.images import ImageOptions
 from composer.plan.lifecycle import plan_stop
 from composer.plan.selection import select_services
 from composer.plan.up import UpOptions, plan_up
 from runtime import Container, EngineError, LogEvent, LogFollower, check_free, from_json
+
+PULL_POLICIES = ("always", "missing", "never", "build")
 
 
 class Arguments(NamedTuple):
@@ -37,6 +40,10 @@ class Arguments(NamedTuple):
     timeout: int | None = None
     no_log_prefix: bool = False
     timestamps: bool = False
+    build: bool = False
+    no_build: bool = False
+    pull: str = ""
+    quiet_pull: bool = False
     dry_run: bool = False
 
 
@@ -46,6 +53,7 @@ def run(context: Context, arguments: Arguments) -> int:
         raise ComposeError("--force-recreate and --no-recreate exclude each other")
     begun_ns = time.time_ns()
     desired = context.desired(arguments.services)
+    images = image_options(arguments.pull, build=arguments.build, no_build=arguments.no_build)
     options = UpOptions(
         services=arguments.services,
         no_deps=arguments.no_deps,
@@ -56,8 +64,14 @@ def run(context: Context, arguments: Arguments) -> int:
         no_start=arguments.no_start,
         wait=arguments.wait,
         scale=parse_scale(arguments.scale, desired),
+        images=images,
         grace_ns=grace_ns(arguments.timeout),
     )
+    if not context.options.dry_run:
+        selected = select_services(desired, options.services, no_deps=options.no_deps)
+        used = [item for item in selected if options.scale.get(item.name, item.scale) > 0]
+        obtain_images(context, desired, used, images, quiet=arguments.quiet_pull)
+        options = options._replace(images=images._replace(ready=True))
     deadline = None
     if arguments.wait and arguments.wait_timeout:
         deadline = time.monotonic() + arguments.wait_timeout
@@ -74,6 +88,15 @@ def run(context: Context, arguments: Arguments) -> int:
     if arguments.detach or arguments.wait or arguments.no_start:
         return 0
     return _Attached(context, desired, arguments, plan, begun_ns).run()
+
+
+def image_options(pull: str, *, build: bool, no_build: bool) -> ImageOptions:
+    """--pull, --build and --no-build. Raises ComposeError."""
+    if build and no_build:
+        raise ComposeError("--build and --no-build exclude each other")
+    if pull and pull not in (*PULL_POLICIES, "if_not_present"):
+        raise ComposeError(f"--pull {pull!r} is not one of {', '.join(PULL_POLICIES)}")
+    return ImageOptions(pull, build, no_build)
 
 
 def parse_scale(words: tuple[str, ...], desired: Desired) -> dict[str, int]:

@@ -6,17 +6,29 @@ decides nothing: it walks the plan. The project's lock is given back while there
 
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from composer.errors import ComposeError, ExecutionError
 from composer.execute.wait import Waiter
 from composer.plan.action import Action, Kind, Plan
 from composer.plan.desired import Desired
-from runtime import Engine, EngineError, FileLock, Launch, Stopping, from_json
+from runtime import (
+    Engine,
+    EngineError,
+    FileLock,
+    Job,
+    Launch,
+    NetworkRequest,
+    Pool,
+    Stopping,
+    build_from_json,
+    from_json,
+)
 
 DEFAULT_PARALLEL = 16
+_WITHOUT_LOCK = (Kind.WAIT, Kind.PULL, Kind.BUILD, Kind.PUSH)
 
 
 class Phase(StrEnum):
@@ -25,14 +37,20 @@ class Phase(StrEnum):
     BEGUN = "begun"
     DONE = "done"
     FAILED = "failed"
+    NEWS = "news"
+    SKIPPED = "skipped"
 
 
 class Event(NamedTuple):
-    """News for whoever shows progress. `error` only with FAILED."""
+    """News for whoever shows progress. `error` with FAILED, and with SKIPPED where there was one.
+
+    `news` is what a pull or a build tells of itself, with NEWS.
+    """
 
     phase: Phase
     action: Action
     error: str = ""
+    news: Mapping[str, Any] = {}
 
 
 class Failure(NamedTuple):
@@ -73,6 +91,7 @@ class Executor:
         self._launches: dict[int, tuple[Action, Launch]] = {}
         self._stops: dict[int, tuple[Action, Stopping]] = {}
         self._waits: dict[int, tuple[Action, Waiter]] = {}
+        self._jobs: dict[int, tuple[Action, Job]] = {}
         self.failures: list[Failure] = []
         self.warnings: list[str] = []
 
@@ -92,12 +111,14 @@ class Executor:
         finally:
             for _, waiter in self._waits.values():
                 waiter.close()
+            for _, job in self._jobs.values():
+                job.cancel()
         if self.failures:
             raise ExecutionError(self.failures[0].message, hint=self.failures[0].hint)
 
     @property
     def _busy(self) -> bool:
-        return bool(self._launches or self._stops or self._waits)
+        return bool(self._launches or self._stops or self._waits or self._jobs)
 
     def _any_ready(self) -> bool:
         return any(self._is_ready(action) for action in self._pending.values())
@@ -116,7 +137,7 @@ class Executor:
                 if self.failures and not self._keep_going:
                     self._pending.clear()
                     break
-                under_way = len(self._launches) + len(self._stops) + len(starts)
+                under_way = len(self._launches) + len(self._stops) + len(self._jobs) + len(starts)
                 if not self._is_ready(action) or (
                     under_way >= self._parallel and action.kind is not Kind.WAIT
                 ):
@@ -148,7 +169,7 @@ class Executor:
             self._lock.acquire()
 
     def _begin(self, action: Action) -> None:
-        if action.kind is not Kind.WAIT:
+        if action.kind not in _WITHOUT_LOCK:
             self._ensure_lock()
         self._notify(Event(Phase.BEGUN, action))
         try:
@@ -172,6 +193,16 @@ class Executor:
         elif action.kind is Kind.WAIT:
             ids = [self._ids[name] for name in action.containers if name in self._ids]
             self._watch(action, Waiter(self._engine, action, ids))
+        elif action.kind is Kind.PULL:
+            self._follow(action, self._engine.images.begin_pull(action.name, action.platform))
+        elif action.kind is Kind.PUSH:
+            self._follow(action, self._engine.images.begin_push(action.name))
+        elif action.kind is Kind.BUILD:
+            if action.if_missing and self._engine.images.find(action.name):
+                self._done.add(action.id)
+                self._notify(Event(Phase.SKIPPED, action))
+            else:
+                self._follow(action, self._engine.begin_build(build_from_json(action.spec)))
         else:
             return False
         return True
@@ -201,25 +232,61 @@ class Executor:
             )
         elif action.kind is Kind.REMOVE:
             containers.remove(action.container_id, volumes=action.anonymous_volumes)
+        elif action.kind is Kind.REMOVE_IMAGE:
+            self._engine.images.remove(action.name)
+        elif action.kind in (Kind.PAUSE, Kind.UNPAUSE):
+            containers.pause(containers.get(action.container_id), paused=action.kind is Kind.PAUSE)
         elif action.kind is Kind.KILL:
             containers.signal(containers.get(action.container_id), action.number)
 
     def _create_network(self, name: str) -> None:
         network = self._networks[name]
-        first = network.subnets[0] if network.subnets else {}
+        aux: dict[str, str] = {}
+        for pool in network.subnets:
+            aux.update(pool.get("aux_addresses", {}))
         self._engine.networks.create(
-            name,
-            project=self._project,
-            config_hash=network.config_hash,
-            driver=network.driver,
-            internal=network.internal,
-            subnet=first.get("subnet", ""),
-            gateway=first.get("gateway", ""),
-            ip_range=first.get("ip_range", ""),
-            aux_addresses=first.get("aux_addresses"),
-            options=network.driver_opts,
-            labels=network.labels,
+            NetworkRequest(
+                name,
+                project=self._project,
+                config_hash=network.config_hash,
+                driver=network.driver,
+                internal=network.internal,
+                ipv4=network.enable_ipv4,
+                ipv6=network.enable_ipv6,
+                pools=tuple(
+                    Pool(pool.get("subnet", ""), pool.get("gateway", ""), pool.get("ip_range", ""))
+                    for pool in network.subnets
+                ),
+                aux=aux,
+                options=network.driver_opts,
+                labels=network.labels,
+            )
         )
+
+    # ---- pulls and builds
+
+    def _follow(self, action: Action, job: Job) -> None:
+        self._jobs[job.fileno()] = (action, job)
+        self._poll.register(job.fileno(), select.POLLIN)
+
+    def _read_job(self, descriptor: int) -> None:
+        action, job = self._jobs[descriptor]
+        for news in job.read():
+            self._notify(Event(Phase.NEWS, action, news=news))
+        if not job.done:
+            return
+        del self._jobs[descriptor]
+        self._poll.unregister(descriptor)
+        try:
+            job.finish()
+        except EngineError as error:
+            if action.optional:
+                self._done.add(action.id)
+                self._notify(Event(Phase.SKIPPED, action, str(error)))
+            else:
+                self._fail(action, error)
+        else:
+            self._succeed(action)
 
     # ---- waiting
 
@@ -239,6 +306,8 @@ class Executor:
                 self._finish_launch(descriptor)
             elif descriptor in self._stops:
                 self._finish_stop(descriptor)
+            elif descriptor in self._jobs:
+                self._read_job(descriptor)
             elif descriptor in self._waits:
                 self._handle_wait(descriptor)
         now = time.monotonic()

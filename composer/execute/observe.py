@@ -1,8 +1,9 @@
 """Reads what is there into an ObservedState."""
 
+import time
 from collections.abc import Iterable
 
-from composer.plan.desired import Desired
+from composer.plan.desired import Desired, DesiredService
 from composer.plan.observed import ObservedContainer, ObservedState
 from runtime import Container, Engine
 
@@ -37,9 +38,16 @@ def observe(engine: Engine, desired: Desired) -> ObservedState:
         networks={name: network.config_hash for name, network in networks.items()},
         project_networks=tuple(name for name, item in networks.items() if item.project == desired.project),
         volumes={volume.name: volume.config_hash for volume in engine.volumes.list() if not volume.anonymous},
-        images=_images(engine, (service.image for service in desired.services)),
+        images=_images(engine, desired.services),
+        pulled_ns={
+            service.image: engine.images.pulled_ns(service.image)
+            for service in desired.services
+            if service.pull_policy in ("daily", "weekly") or service.pull_policy.startswith("every_")
+        },
+        now_ns=time.time_ns(),
     )
 
 
-def _images(engine: Engine, references: Iterable[str]) -> dict[str, str]:
-    return {reference: engine.images.find(reference) for reference in dict.fromkeys(references) if reference}
+def _images(engine: Engine, services: Iterable[DesiredService]) -> dict[str, str]:
+    wanted = dict.fromkeys((service.image, service.platform) for service in services if service.image)
+    return {image: engine.images.find(image, platform) for image, platform in wanted}

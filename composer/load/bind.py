@@ -54,7 +54,7 @@ def _record(kind: type, value: Mapping[str, Any], name: str = "") -> Any:
     }
     if "extensions" in hints:
         arguments["extensions"] = _extensions(value)
-    if "name" in hints and "name" not in arguments and name:
+    if "name" in hints and not arguments.get("name") and name:
         arguments["name"] = name
     return kind(**arguments)
 

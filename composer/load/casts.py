@@ -49,6 +49,7 @@ _BOOL = words(
     " services.*.volumes.*.read_only services.*.volumes.*.bind.create_host_path"
     " services.*.volumes.*.volume.nocopy services.*.build.no_cache services.*.build.privileged"
     " services.*.build.pull services.*.post_start.*.privileged services.*.pre_stop.*.privileged"
+    " services.*.pre_start.*.privileged services.*.pre_start.*.per_replica"
     " networks.*.external networks.*.internal networks.*.attachable networks.*.enable_ipv4 networks.*.enable_ipv6"
     " volumes.*.external secrets.*.external configs.*.external"
 )

@@ -6,7 +6,7 @@ from typing import Any
 from composer import graph
 from composer.load.normalize import implied_dependencies
 from composer.load.origins import Marks, Path, Report
-from composer.load.ports import is_port_range
+from composer.load.ports import is_address, is_port_range
 
 _REFERENCES = (("networks", "network"), ("models", "model"))
 
@@ -43,8 +43,13 @@ def _one_source(
 
 def _mounts_and_ports(service: dict[str, Any], path: Path, marks: Marks, report: Report) -> None:
     for index, port in enumerate(service.get("ports") or ()):
-        if not port.get("target") and port.get("target") != 0:
+        if "target" not in port:
             report.add("the port lacks the key 'target'", (*path, "ports", index), marks)
+        if "host_ip" in port and "$" not in port["host_ip"] and not is_address(port["host_ip"]):
+            where = (*path, "ports", index, "host_ip")
+            report.add(
+                f"{port['host_ip']!r} is not an IP address", where, marks, "leave it out for every address"
+            )
         published = port.get("published") or ""
         if "$" not in published and not is_port_range(published):
             where = (*path, "ports", index, "published")
@@ -58,18 +63,13 @@ def _mounts_and_ports(service: dict[str, Any], path: Path, marks: Marks, report:
         where = (*path, "volumes", index)
         if not mount.get("target"):
             report.add("the mount lacks the key 'target'", where, marks)
-        if mount.get("type") == "bind" and not mount.get("source"):
+        if mount.get("type") == "bind" and "source" not in mount:
             report.add("a bind mount needs the key 'source'", where, marks)
     build = service.get("build")
     if not isinstance(build, dict):
         return
     if build.get("dockerfile") and build.get("dockerfile_inline"):
         report.add("'dockerfile' and 'dockerfile_inline' exclude each other", (*path, "build"), marks)
-    platform, platforms = service.get("platform"), build.get("platforms")
-    if platform and platforms and platform not in platforms:
-        report.add(
-            f"the platform {platform!r} is not among those built", (*path, "build", "platforms"), marks
-        )
 
 
 def _devices(service: dict[str, Any], path: Path, marks: Marks, report: Report) -> None:
@@ -95,6 +95,10 @@ def check_consistency(tree: dict[str, Any], active: Iterable[str], marks: Marks,
             report.add("the service has neither an image nor a build", where, marks, hint)
         if service.get("network_mode") and service.get("networks"):
             report.add("network_mode and networks exclude each other", (*path, "network_mode"), marks)
+        platform, platforms = service.get("platform"), (service.get("build") or {}).get("platforms")
+        if platform and platforms and platform not in platforms:
+            where = (*path, "build", "platforms")
+            report.add(f"the platform {platform!r} is not among those built", where, marks)
         _references(tree, service, path, marks, report)
         _dependencies(tree, chosen, service, path, marks, report)
         _limits(service, path, marks, report)

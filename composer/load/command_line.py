@@ -4,6 +4,7 @@ A backslash takes the next character as it is (not in single quotes); there is n
 ends the command, and `left_out` lets the caller say so.
 """
 
+_MAX_LENGTH = 2 * 2**20  # execve(2) takes no more
 _OPERATORS = ";&|<>"
 
 
@@ -22,8 +23,10 @@ def left_out(line: str) -> str:
 
 
 def _split(line: str) -> tuple[list[str], int]:
+    if len(line) > _MAX_LENGTH:
+        raise ValueError(f"the command line has more than {_MAX_LENGTH} characters")
     words: list[str] = []
-    word: str | None = None
+    word: list[str] | None = None
     state = ""  # the quote that is open: ' " ` or $ for $(…)
     position = 0
     while position < len(line):
@@ -33,30 +36,32 @@ def _split(line: str) -> tuple[list[str], int]:
         if character == "\\" and state != "'":
             if not following:
                 raise _open(line)
-            word, step = (word or "") + following, 2
+            word, step = word or [], 2
+            word.append(following)
         elif character.isspace() and not state:
             if word is not None:
-                words.append(word)
+                words.append("".join(word))
             word = None
         elif character in "'\"" and state in ("", character):
-            state, word = "" if state else character, word or ""
+            state, word = "" if state else character, word or []
         elif not state and character in _OPERATORS:
             break
         else:
-            state = _bracket(character, state, word or "", line)
-            word = (word or "") + character
+            word = word or []
+            state = _bracket(character, state, word[-1] if word else "", line)
+            word.append(character)
         position += step
     if state:
         raise _open(line)
-    return (words if word is None else [*words, word]), position
+    return (words if word is None else [*words, "".join(word)]), position
 
 
-def _bracket(character: str, state: str, word: str, line: str) -> str:
+def _bracket(character: str, state: str, before: str, line: str) -> str:
     """The state after a character that is part of a word: backquotes and $(…) hold spaces together."""
     if character == "`" and state in ("", "`"):
         return "" if state else "`"
     if state in ("", "$"):
-        if character == "(" and (state or not word.endswith("$")):
+        if character == "(" and (state or before != "$"):
             raise ValueError(f"the command line {line!r} has a bracket that needs quotes")
         if character == "(":
             return "$"

@@ -4,7 +4,7 @@ import os
 import re
 from typing import NamedTuple
 
-from composer.errors import LoadError, Problem
+from composer.errors import LoadError, NoFileError, Problem
 from composer.load.options import LoadOptions
 from composer.load.source import (
     DEFAULT_NAMES,
@@ -48,6 +48,7 @@ def discover(options: LoadOptions, source: Source) -> Inputs:
     if working_dir != start:
         values = _dotenv_layers(options, source, working_dir, values)
         variables = Variables(source, (values,))
+    variables.fix("PWD", options.cwd)  # the reference sets it, whatever the shell says
     return Inputs(files, working_dir, variables, _profiles(options, variables))
 
 
@@ -65,10 +66,11 @@ def _from_variable(value: str | None, separator: str | None) -> list[str]:
 
 
 def _profiles(options: LoadOptions, variables: Variables) -> tuple[str, ...]:
+    """The active profiles. Without any, the profile without a name is active, as in the reference."""
     if options.profiles:
         return tuple(dict.fromkeys(options.profiles))
     named = (variables.get("COMPOSE_PROFILES") or "").split(",")
-    return tuple(dict.fromkeys(p.strip() for p in named if p.strip()))
+    return tuple(dict.fromkeys(p.strip() for p in named))
 
 
 def _dotenv_layers(
@@ -101,11 +103,14 @@ def _search(start: str, source: Source) -> tuple[str, ...]:
             break
         directory = parent
     hint = f"create compose.yaml in {start}, or name a file with -f"
-    raise LoadError([Problem("no configuration file provided: not found", None, "", hint)])
+    raise NoFileError([Problem("no configuration file provided: not found", None, "", hint)])
 
 
-def project_name(options: LoadOptions, inputs: Inputs, declared: str) -> str:
-    """The project's name: -p, COMPOSE_PROJECT_NAME, the file's `name`, the directory. Raises LoadError."""
+def project_name(options: LoadOptions, inputs: Inputs, declared: str | None) -> str:
+    """The project's name: -p, COMPOSE_PROJECT_NAME, the file's `name`, the directory. Raises LoadError.
+
+    `declared` is None where the files have no `name`.
+    """
     for name, where in (
         (options.project_name, "-p"),
         (inputs.variables.get("COMPOSE_PROJECT_NAME") or "", "COMPOSE_PROJECT_NAME"),
@@ -115,10 +120,9 @@ def project_name(options: LoadOptions, inputs: Inputs, declared: str) -> str:
                 hint = "use lower-case letters, digits, '-' and '_', starting with a letter or digit"
                 raise LoadError([Problem(f"invalid project name {name!r} from {where}", None, "name", hint)])
             return name
-    for name in (declared, os.path.basename(inputs.working_dir)):
-        normal = normalize_name(name)
-        if normal:
-            return normal
+    normal = normalize_name(os.path.basename(inputs.working_dir) if declared is None else declared)
+    if normal:
+        return normal
     hint = "name the project with `name:` in the file or with -p"
     raise LoadError([Problem("the project name must not be empty", None, "name", hint)])
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from typing import NamedTuple
 
 from composer.load.template import TemplateError, substitute
 
@@ -20,6 +21,9 @@ _ESCAPES = {
 }
 
 
+_MAX_LENGTH = 32 * 2**20  # of all values: each may name the one before
+
+
 class DotenvError(ValueError):
     """A line that cannot be read; `line` starts at 1."""
 
@@ -28,7 +32,14 @@ class DotenvError(ValueError):
         self.line = line
 
 
-def parse_dotenv(text: str, lookup: Callable[[str], str | None]) -> dict[str, str]:
+class Pairs(NamedTuple):
+    """What a file gives: values by name, and the line of each."""
+
+    values: dict[str, str]
+    lines: dict[str, int]
+
+
+def parse_dotenv(text: str, lookup: Callable[[str], str | None]) -> Pairs:
     """Variables of a dotenv file, in order; the last of equal keys wins.
 
     `lookup` answers for variables from outside, which win over the file's own in references. A key without `=` is
@@ -37,9 +48,9 @@ def parse_dotenv(text: str, lookup: Callable[[str], str | None]) -> dict[str, st
     return _Reader(text.removeprefix("\ufeff").replace("\r\n", "\n"), lookup).read()
 
 
-def parse_raw(text: str) -> dict[str, str | None]:
-    """env_file with `format: raw`: KEY=VALUE per line, taken as it stands; None for a bare key."""
-    values: dict[str, str | None] = {}
+def parse_raw(text: str, lookup: Callable[[str], str | None]) -> Pairs:
+    """env_file with `format: raw`: KEY=VALUE per line, taken as it stands; a bare key is taken from outside."""
+    found = Pairs({}, {})
     for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
         line = line.lstrip()
         if not line or line.startswith("#"):
@@ -47,8 +58,12 @@ def parse_raw(text: str) -> dict[str, str | None]:
         key, equals, value = line.partition("=")
         if not key or any(c.isspace() for c in key):
             raise DotenvError(f"{key!r} is not the name of a variable", number)
-        values[key] = value if equals else None
-    return values
+        taken = value if equals else lookup(key)
+        if taken is not None:
+            found.values[key], found.lines[key] = taken, number
+        elif key in found.values:
+            del found.values[key]
+    return found
 
 
 class _Reader:
@@ -57,14 +72,20 @@ class _Reader:
         self.position = 0
         self.outside = lookup
         self.values: dict[str, str] = {}
+        self.lines: dict[str, int] = {}
+        self._length = 0
+        self._counted = (0, 1)  # a position and its line
 
     def line(self, position: int) -> int:
-        return self.text.count("\n", 0, position) + 1
+        """Positions mostly grow: what has been counted is not counted again."""
+        start, line = self._counted if position >= self._counted[0] else (0, 1)
+        self._counted = (position, line + self.text.count("\n", start, position))
+        return self._counted[1]
 
-    def read(self) -> dict[str, str]:
+    def read(self) -> Pairs:
         while self._skip_to_statement():
             self._statement()
-        return self.values
+        return Pairs(self.values, self.lines)
 
     def _skip_to_statement(self) -> bool:
         text, size = self.text, len(self.text)
@@ -98,7 +119,7 @@ class _Reader:
             self.position = end
             value = self.outside(key.group())
             if value is not None:
-                self.values[key.group()] = value
+                self._set(key.group(), value, start)
             return
         if self.text[position] not in "=:":
             if position > key.end():
@@ -115,14 +136,22 @@ class _Reader:
             closing = self._closing_quote(quote, position + 1)
             raw = self.text[position + 1 : closing]
             self.position = self._after_quote(closing + 1)
-            self.values[key] = raw if quote == "'" else self._expand(_unescape(raw), position)
+            value = raw if quote == "'" else self._expand(_unescape(raw), position)
+            self._set(key, value, position)
             return
         raw = self.text[position:end]
         comment = re.search(r"(^|\s)#", raw)
         if comment:
             raw = raw[: comment.start()]
         self.position = end
-        self.values[key] = self._expand(raw.rstrip(), position)
+        self._set(key, self._expand(raw.rstrip(), position), position)
+
+    def _set(self, key: str, value: str, position: int) -> None:
+        self._length += len(value)
+        if self._length > _MAX_LENGTH:
+            raise DotenvError(f"the values have more than {_MAX_LENGTH} characters", self.line(position))
+        self.values[key] = value
+        self.lines[key] = self.line(position)
 
     def _closing_quote(self, quote: str, position: int) -> int:
         index = position

@@ -41,6 +41,11 @@ _KEEP: RuleTable[bool] = RuleTable(
             " services.*.volumes.*.bind services.*.volumes.*.volume services.*.volumes.*.tmpfs"
             " services.*.volumes.*.image networks.*.enable_ipv4 networks.*.enable_ipv6 services.*.ports.*.target"
             " services.*.post_start.*.command services.*.pre_stop.*.command"
+            " services.*.pre_start.*.command"
+            " services.*.build.context services.*.build.dockerfile"
+            " configs.*.content"
+            " services.*.ulimits.*.soft services.*.ulimits.*.hard"
+            " services.*.build.ulimits.*.soft services.*.build.ulimits.*.hard"
         ),
         True,
     )
@@ -64,15 +69,15 @@ def emit(
     out: dict[str, Any] = {"name": tree["name"], "services": {}}
     for name in names:
         service = {k: v for k, v in tree["services"][name].items() if k not in _DROP}
-        shown = {"command": None, "entrypoint": None, **_plain(service, ("services", name), double_dollars)}
-        out["services"][name] = shown
-    for section in NAMED_SECTIONS:  # models are printed where they are used only, as the reference does
+        out["services"][name] = _plain(service, ("services", name), double_dollars)
+    for section in (*NAMED_SECTIONS, "models"):
         keys = used[section]
         items = tree.get(section) or {}
         chosen = {key: item for key, item in items.items() if all_resources or key in keys}
         if chosen:
             out[section] = {
-                key: _resource(section, key, item, double_dollars) for key, item in chosen.items()
+                key: _resource(tree["name"], section, key, item, double_dollars)
+                for key, item in chosen.items()
             }
     for key, item in tree.items():
         if key.startswith("x-"):
@@ -80,12 +85,10 @@ def emit(
     return out
 
 
-def _resource(section: str, key: str, item: Any, double: bool) -> dict[str, Any]:
+def _resource(project: str, section: str, key: str, item: Any, double: bool) -> dict[str, Any]:
     shown: dict[str, Any] = _plain(item or {}, (section, key), double)
-    if section == "networks":
-        ipam = dict(shown.get("ipam") or {})
-        ipam.pop("options", None)
-        shown["ipam"] = ipam
+    if section == "models" and shown.get("name") == f"{project}_{key}":
+        del shown["name"]
     return shown
 
 
@@ -106,7 +109,7 @@ def _plain(value: Any, path: Path, double: bool) -> Any:
         inner = (*path, key)
         shown = _plain(item, inner, double)
         if user or not _empty(shown) or (_KEEP.find(inner) and item is not None):
-            out[_text(key, double)] = shown
+            out[key] = shown
     if path[-1] == "ssh" and "build" in path:
         return [key if item is None else f"{key}={item}" for key, item in out.items()]
     return out
@@ -122,14 +125,17 @@ def _text(value: Any, double: bool) -> Any:
     if isinstance(value, list):
         return [_text(item, double) for item in value]
     if isinstance(value, dict):
-        return {_text(key, double): _text(item, double) for key, item in value.items()}
+        return {key: _text(item, double) for key, item in value.items()}
     return value
 
 
 def raw_tree(tree: Mapping[str, Any]) -> dict[str, Any]:
     """The tree for `config --no-interpolate`: long forms, every resource, values as written."""
+    for key, model in (tree.get("models") or {}).items():
+        if model.get("name") == f"{tree['name']}_{key}":
+            del model["name"]
     order = ("name", "services", "networks", "volumes", "secrets", "configs", "models")
     return {
         **{key: tree[key] for key in order if tree.get(key) is not None},
-        **{k: v for k, v in tree.items() if k not in order},
+        **{k: v for k, v in tree.items() if k not in order and k != "version"},
     }

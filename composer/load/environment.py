@@ -4,44 +4,62 @@ from typing import Any
 
 from composer.errors import LoadError, Origin, Problem
 from composer.load.origins import Marks
-from composer.load.source import Source, Variables, load_dotenv, load_raw_env
+from composer.load.source import EnvFile, Source, Variables, load_env_file
 
 
 def apply_files(service: dict[str, Any], marks: Marks, source: Source, variables: Variables) -> None:
     """Changes the service in place; env_file and label_file are gone afterwards. Raises LoadError."""
     if "env_file" in service:
-        files = service.pop("env_file")
-        merged: dict[str, Any] = {}
-        for index, entry in enumerate(files or ()):
-            origin = marks.at(("env_file", index))
-            merged.update(_env_file(entry, merged, origin, source, variables))
-        own = service.get("environment") or {}
+        merged: dict[str, str] = {}
+        files = []
+        for index, entry in enumerate(service.pop("env_file") or ()):
+            files.append(_env_file(entry, merged, marks.at(("env_file", index)), source, variables))
+            merged.update(files[-1].values)
+        _note_places(files, marks, "environment")
         if merged or "environment" in service:
-            service["environment"] = {**merged, **own}
+            service["environment"] = {**merged, **(service.get("environment") or {})}
     if "label_file" in service:
-        labels: dict[str, Any] = {}
+        labels: dict[str, str] = {}
+        files = []
         for index, path in enumerate(service.pop("label_file") or ()):
-            if not source.exists(path):
-                origin = marks.at(("label_file", index))
-                raise LoadError([source.problem(Problem(f"the label file {path}: not found", origin))])
-            labels.update(load_dotenv(source, path, variables, "the label file"))
+            files.append(_label_file(path, marks.at(("label_file", index)), source, variables))
+            labels.update(files[-1].values)
+        _note_places(files, marks, "labels")
         service["labels"] = {**labels, **(service.get("labels") or {})}
+
+
+def _note_places(files: list[EnvFile], marks: Marks, attribute: str) -> None:
+    """The lines of files come before the place in the Compose file, if the variable has one."""
+    section = marks.children.setdefault(attribute, Marks())
+    places: dict[str, list[Origin]] = {}
+    for file in files:
+        for key, origin in file.origins.items():
+            places.setdefault(key, []).append(origin)
+    for key, (*before, last) in places.items():
+        own = section.children.get(key)
+        earlier = Marks(last, {}, tuple(before))
+        section.children[key] = own.after(earlier) if own else earlier
+
+
+def _label_file(path: str, origin: Origin | None, source: Source, variables: Variables) -> EnvFile:
+    if not source.exists(path):
+        raise LoadError([source.problem(Problem(f"the label file {path}: not found", origin))])
+    return load_env_file(source, path, variables, what="the label file")
 
 
 def _env_file(
     entry: dict[str, Any], known: dict[str, str], origin: Origin | None, source: Source, variables: Variables
-) -> dict[str, str]:
+) -> EnvFile:
     path = entry["path"]
     if not source.exists(path):
         if not entry.get("required", True):
-            return {}
+            return EnvFile({}, {})
         hint = "create it, or write {path: …, required: false}"
         raise LoadError([source.problem(Problem(f"the env file {path}: not found", origin, "", hint))])
     style = entry.get("format") or ""
-    if style == "raw":
-        return load_raw_env(source, path, variables)
-    if style:
+    if style not in ("", "raw"):
         raise LoadError(
             [source.problem(Problem(f"{style!r} is not a format of env files", origin, "", "use raw"))]
         )
-    return load_dotenv(source, path, variables.within(known))
+    lookup = variables if style else variables.within(known)
+    return load_env_file(source, path, lookup, raw=style == "raw")

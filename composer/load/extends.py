@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from composer.load.scope import Scope
 
 Chain = tuple[tuple[str, str], ...]
+_MAX_CHAIN = 150
 
 
 def apply(scope: "Scope", document: Document, path: str, earlier: Document, report: Report) -> Document:
@@ -23,7 +24,7 @@ def apply(scope: "Scope", document: Document, path: str, earlier: Document, repo
     if not services or not any(isinstance(s, dict) and "extends" in s for s in services.values()):
         return document
     worker = _Extender(scope, document, path, earlier, report)
-    marks = Marks(document.marks.origin, dict(document.marks.children))
+    marks = document.marks.holding(dict(document.marks.children))
     section = Marks(marks.child("services").origin, {})
     out = {}
     for name in services:
@@ -53,6 +54,9 @@ class _Extender:
         marks = self.document.marks.child("services").child(name)
         if not isinstance(service, dict) or service.get("extends") is None:
             return service, marks
+        if len(chain) > _MAX_CHAIN:
+            message = f"more than {_MAX_CHAIN} services extend each other"
+            raise LoadError([self._problem(message, (*where, "extends"))])
         if (self.file, name) in chain:
             steps = " -> ".join(
                 f"{step} ({os.path.basename(file)})" for file, step in (*chain, (self.file, name))
@@ -108,6 +112,23 @@ class _Extender:
     def _of_other_file(
         self, path: str, file: str, target: str, where: Path, chain: Chain, origin: Any
     ) -> Pair | None:
+        known = self.scope.shared.extenders
+        key = (path, self.scope.variables)
+        if key not in known:
+            known[key] = self._open(path, origin)
+        other: _Extender = known[key]
+        services = other.document.value.get("services")
+        if isinstance(services, dict) and target in services and services[target] is None:
+            return None, Marks(origin)
+        if not isinstance(services, dict) or not isinstance(services.get(target), dict):
+            message = f"the service {target!r} to extend is not defined in {file}"
+            self.report.add(message, where, self.document.marks)
+            return None
+        value, marks = other.resolve(target, chain)
+        return self._finished(value, marks, target, other.scope)
+
+    def _open(self, path: str, origin: Any) -> "_Extender":
+        """The other file, read once however many services extend it."""
         inner = self.scope.inner(os.path.dirname(path), self.scope.variables, self.file)
         document = Document({}, Marks())
         for part in inner.parse(path, "the file to extend from", origin):
@@ -116,16 +137,7 @@ class _Extender:
                 merged = merge_documents(apply_resets(document, part.resets), own, self.report)
                 document = merged._replace(resets=(*document.resets, *part.resets))
         self.scope.stop(self.report)
-        services = document.value.get("services")
-        if isinstance(services, dict) and target in services and services[target] is None:
-            return None, Marks(origin)
-        if not isinstance(services, dict) or not isinstance(services.get(target), dict):
-            message = f"the service {target!r} to extend is not defined in {file}"
-            self.report.add(message, where, self.document.marks)
-            return None
-        other = _Extender(inner, document, path, Document({}, Marks()), self.report)
-        value, marks = other.resolve(target, chain)
-        return self._finished(value, marks, target, inner)
+        return _Extender(inner, document, path, Document({}, Marks()), self.report)
 
     def _finished(self, value: Any, marks: Marks, target: str, inner: "Scope") -> Pair:
         """In long forms with absolute paths, as they are relative to the other file."""
@@ -133,7 +145,7 @@ class _Extender:
             {"services": {target: value}}, Marks(None, {"services": Marks(None, {target: marks})})
         )
         try:
-            wrapped = canonicalize(wrapped, self.report)
+            wrapped = canonicalize(wrapped, self.report, raw=not self.scope.shared.interpolate)
             enforce(wrapped)
         except (TypeError, AttributeError):  # kinds the schema will refuse after the merge
             return value, marks

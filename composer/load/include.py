@@ -92,7 +92,7 @@ def _environment(scope: "Scope", entry: dict[str, Any], directory: str) -> dict[
 
 def _import(scope: "Scope", document: Document, included: Document, report: Report) -> Document:
     value = dict(document.value)
-    marks = Marks(document.marks.origin, dict(document.marks.children))
+    marks = document.marks.holding(dict(document.marks.children))
     for section in SECTIONS:
         items = included.value.get(section)
         if not isinstance(items, dict) or not items:
@@ -100,7 +100,7 @@ def _import(scope: "Scope", document: Document, included: Document, report: Repo
         if not isinstance(value.get(section) or {}, dict):
             continue  # the schema says so
         known = dict(value.get(section) or {})
-        inner = Marks(marks.child(section).origin, dict(marks.child(section).children))
+        inner = marks.child(section).holding(dict(marks.child(section).children))
         for name, item in items.items():
             if name in known and not _same(scope, section, name, known[name], item):
                 at = included.marks.at((section, name))

@@ -4,6 +4,7 @@ After `parse_kinds` the tree holds durations in nanoseconds, sizes in bytes, mod
 `format_kind` gives the text that `config` prints.
 """
 
+import re
 from typing import Any
 
 from composer.load.canonical import COMMANDS
@@ -74,14 +75,15 @@ def parse_kind(kind: str, value: Any) -> int:
     if kind == NUMBER and isinstance(value, str):
         raise ValueError(f"a number is expected, not the text {value!r}")
     if not isinstance(value, str):
+        if not abs(value) < 2**63:
+            raise ValueError(f"the number {value} does not fit in 64 bits")
         return int(value)
     if kind == SIZE:
         return parse_size_bytes(value)
     if kind == MODE:
-        try:
-            return int(value, 8)
-        except ValueError:
-            raise ValueError(f"{value!r} is not an octal file mode such as 0440") from None
+        if not re.fullmatch("[0-7]{1,12}", value):
+            raise ValueError(f"{value!r} is not an octal file mode such as 0440")
+        return int(value, 8)
     return parse_int(value)
 
 
@@ -90,7 +92,8 @@ def format_kind(kind: str, value: int) -> Any:
     if kind == DURATION:
         return format_duration_ns(value)
     if kind == SIZE:
-        return str(value) if value else None
+        # -1 (no limit) is only accepted as a number.
+        return value if value < 0 else str(value) if value else None
     if kind == MODE:
-        return f"{value:04o}"
+        return f"0{value:o}"
     return value

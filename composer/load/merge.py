@@ -22,7 +22,14 @@ def merge_documents(base: Document, over: Document, report: Report) -> Document:
 
 
 def merge(base: Pair, over: Pair, path: Path, report: Report) -> Pair:
-    """One value laid over another at `path`."""
+    """One value laid over another at `path`; the marks remember both places."""
+    value, marks = _merge(base, over, path, report)
+    if base[0] is not None and marks is not base[1] and path:
+        marks = marks.after(base[1])
+    return value, marks
+
+
+def _merge(base: Pair, over: Pair, path: Path, report: Report) -> Pair:
     rule = RULES.find(path)
     if rule is not None:
         return rule(base, over, path, report)
@@ -56,14 +63,14 @@ def _merge_mappings(base: Pair, over: Pair, path: Path, report: Report) -> Pair:
         if key in value:
             pair = merge((value[key], base[1].child(key)), pair, (*path, key), report)
         value[key], children[key] = pair
-    return value, Marks(over[1].origin, children)
+    return value, over[1].holding(children)
 
 
 def _append(base: Pair, over: Pair) -> Pair:
     children = dict(base[1].children)
     for index in range(len(over[0])):
         children[len(base[0]) + index] = over[1].child(index)
-    return base[0] + over[0], Marks(base[1].origin, children)
+    return base[0] + over[0], base[1].holding(children)
 
 
 def as_mapping(pair: Pair) -> Pair:
@@ -77,7 +84,7 @@ def as_mapping(pair: Pair) -> Pair:
         key, equals, text = item.partition("=")
         out[key] = text if equals else None
         children[key] = marks.child(index)
-    return out, Marks(marks.origin, children)
+    return out, marks.holding(children)
 
 
 def as_keys(pair: Pair) -> Pair:
@@ -86,7 +93,7 @@ def as_keys(pair: Pair) -> Pair:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         return pair
     children: dict[str | int, Marks] = {item: marks.child(index) for index, item in enumerate(value)}
-    return dict.fromkeys(value), Marks(marks.origin, children)
+    return dict.fromkeys(value), marks.holding(children)
 
 
 def as_list(pair: Pair) -> Pair:
@@ -94,7 +101,7 @@ def as_list(pair: Pair) -> Pair:
     value, marks = pair
     if value is None:
         return [], marks
-    return pair if isinstance(value, list) else ([value], Marks(marks.origin, {0: Marks(marks.origin)}))
+    return pair if isinstance(value, list) else ([value], marks.holding({0: Marks(marks.origin)}))
 
 
 def _depends(pair: Pair) -> Pair:
@@ -114,13 +121,13 @@ def _hosts(pair: Pair) -> Pair:
         for address in addresses if isinstance(addresses, list) else [addresses]:
             children[len(out)] = marks.child(name)
             out.append(f"{name}={format_scalar(address)}")
-    return out, Marks(marks.origin, children)
+    return out, marks.holding(children)
 
 
 def _build(pair: Pair) -> Pair:
     value, marks = pair
     return (
-        ({"context": value}, Marks(marks.origin, {"context": Marks(marks.origin)}))
+        ({"context": value}, marks.holding({"context": Marks(marks.origin)}))
         if isinstance(value, str)
         else pair
     )
@@ -165,22 +172,23 @@ def _ipam_config(base: Pair, over: Pair, path: Path, report: Report) -> Pair:
     if not isinstance(base[0], list) or not isinstance(over[0], list):
         return over if over[0] is not None else base
     out, children = list(base[0]), dict(base[1].children)
-    subnets = {item.get("subnet"): i for i, item in enumerate(out) if isinstance(item, dict)}
+    subnets = {repr(item.get("subnet")): i for i, item in enumerate(out) if isinstance(item, dict)}
     for index, item in enumerate(over[0]):
-        found = subnets.get(item.get("subnet")) if isinstance(item, dict) else None
+        found = subnets.get(repr(item.get("subnet"))) if isinstance(item, dict) else None
         if found is None:
             children[len(out)] = over[1].child(index)
             out.append(item)
             continue
         old = (out[found], base[1].child(found))
         out[found], children[found] = _merge_mappings(old, (item, over[1].child(index)), path, report)
-    return out, Marks(base[1].origin, children)
+    return out, base[1].holding(children)
 
 
 KEYED = words(
     "services.*.annotations services.*.build.additional_contexts services.*.build.args services.*.build.labels"
     " services.*.deploy.labels services.*.environment services.*.labels services.*.sysctls services.*.build.ssh"
     " services.*.volumes.*.volume.labels services.*.post_start.*.environment services.*.pre_stop.*.environment"
+    " services.*.pre_start.*.environment"
     " services.*.develop.watch.*.exec.environment networks.*.labels volumes.*.labels secrets.*.labels"
     " configs.*.labels"
 )

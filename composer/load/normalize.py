@@ -29,8 +29,7 @@ def normalize(tree: dict[str, Any], marks: Marks) -> None:
         for key, item in items.items():
             if item is None:
                 item = items[key] = {}
-            if not item.get("name"):
-                item["name"] = key if item.get("external") else f"{tree['name']}_{key}"
+            item.setdefault("name", key if item.get("external") else f"{tree['name']}_{key}")
     for key, item in (tree.get("models") or {}).items():
         if not item.get("name"):
             item["name"] = f"{tree['name']}_{key}"
@@ -40,8 +39,11 @@ def set_defaults(tree: dict[str, Any]) -> None:
     """Values that attributes have when a part of them is left out."""
     for service in (tree.get("services") or {}).values():
         build = service.get("build")
-        if isinstance(build, dict) and not build.get("context"):
-            build["context"] = "."
+        if isinstance(build, dict):
+            build.setdefault("context", ".")
+        for secret in service.get("secrets") or ():
+            if not secret.get("target") and secret.get("source"):
+                secret["target"] = f"/run/secrets/{secret['source']}"
         for device in service.get("gpus") or ():
             if not device.get("count") and not device.get("device_ids"):
                 device["count"] = -1
@@ -51,8 +53,6 @@ def set_defaults(tree: dict[str, Any]) -> None:
         for key in _DEVICE_LISTS:
             for entry in _path(service, "blkio_config", key) or ():
                 entry.setdefault("path", "")
-        for rule in _path(service, "develop", "watch") or ():
-            rule.setdefault("exec", {"command": None})
 
 
 def _path(value: Any, *keys: str) -> Any:
@@ -63,9 +63,9 @@ def _path(value: Any, *keys: str) -> Any:
 
 def _service(service: dict[str, Any], marks: Marks) -> None:
     build = service.get("build")
-    if isinstance(build, dict) and not build.get("dockerfile") and not build.get("dockerfile_inline"):
-        build["dockerfile"] = "Dockerfile"
-    alone = service.get("network_mode") or service.get("provider")
+    if isinstance(build, dict) and "dockerfile_inline" not in build:
+        build.setdefault("dockerfile", "Dockerfile")
+    alone = "network_mode" in service or service.get("provider")
     if not alone and not service.get("networks"):
         service["networks"] = {DEFAULT: None}
     depends = dict(service.get("depends_on") or {})
@@ -77,9 +77,6 @@ def _service(service: dict[str, Any], marks: Marks) -> None:
             where.children.setdefault(other, Marks(marks.at((attribute,))))
     if depends:
         service["depends_on"] = depends
-    for secret in service.get("secrets") or ():
-        if not secret.get("target"):
-            secret["target"] = f"/run/secrets/{secret['source']}"
     if service.get("pull_policy") == "if_not_present":
         service["pull_policy"] = "missing"
 

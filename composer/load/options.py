@@ -24,3 +24,4 @@ class LoadOptions(NamedTuple):
     resolve_paths: bool = True
     resolve_env: bool = True
     consistency: bool = True
+    all_resources: bool = False  # networks, volumes, … that no active service uses as well

@@ -13,15 +13,36 @@ Path = tuple[str | int, ...]
 
 
 class Marks:
-    """One node of the side table: its own origin and its children by key or index."""
+    """One node of the side table: its own origin and its children by key or index.
 
-    __slots__ = ("children", "origin")
+    `before` are the places whose value this one replaced or was merged with, in their order.
+    """
+
+    __slots__ = ("before", "children", "origin")
 
     def __init__(
-        self, origin: Origin | None = None, children: dict[str | int, "Marks"] | None = None
+        self,
+        origin: Origin | None = None,
+        children: dict[str | int, "Marks"] | None = None,
+        before: tuple[Origin, ...] = (),
     ) -> None:
         self.origin = origin
         self.children: dict[str | int, Marks] = {} if children is None else children
+        self.before = before
+
+    @property
+    def places(self) -> tuple[Origin, ...]:
+        """Every place that had a part in the value, the winner last."""
+        return self.before if self.origin is None else (*self.before, self.origin)
+
+    def holding(self, children: dict[str | int, "Marks"]) -> "Marks":
+        """The same place with other children."""
+        return Marks(self.origin, children, self.before)
+
+    def after(self, earlier: "Marks") -> "Marks":
+        """The same, with the places of what it replaces or is merged with."""
+        known = tuple(place for place in earlier.places if place not in self.places)
+        return Marks(self.origin, self.children, (*known, *self.before))
 
     def at(self, path: Path) -> Origin | None:
         """Origin of the value at `path` or of its nearest ancestor that has one."""
@@ -39,7 +60,7 @@ class Marks:
 
     def copy(self) -> "Marks":
         """A deep copy, safe to rearrange."""
-        return Marks(self.origin, {key: child.copy() for key, child in self.children.items()})
+        return self.holding({key: child.copy() for key, child in self.children.items()})
 
     def rekey(self, pairs: Iterable[tuple[str | int, str | int]]) -> None:
         """Give children new keys: `pairs` of (new, old). Children not named are dropped."""
@@ -68,7 +89,12 @@ class Report:
     """Collects problems while a file is examined, so that all of them are told at once."""
 
     def __init__(self) -> None:
-        self.problems: list[Problem] = []
+        self._problems: dict[Problem, None] = {}
+
+    @property
+    def problems(self) -> list[Problem]:
+        """All of them, each once, in their order."""
+        return list(self._problems)
 
     def add(self, message: str, path: Path = (), marks: Marks | None = None, hint: str = "") -> None:
         """One problem at `path`; its origin is looked up in `marks`."""
@@ -76,9 +102,7 @@ class Report:
 
     def add_at(self, message: str, path: Path, origin: Origin | None, hint: str = "") -> None:
         """One problem at `path` whose origin is known."""
-        problem = Problem(message, origin, dotted(path), hint)
-        if problem not in self.problems:
-            self.problems.append(problem)
+        self._problems[Problem(message, origin, dotted(path), hint)] = None
 
 
 def dotted(path: Path) -> str:

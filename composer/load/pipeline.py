@@ -4,13 +4,11 @@ discover -> per file: interpolate, include, extends, merge, schema, canonical, u
          -> defaults, checks, paths -> numbers -> normalise -> select -> consistency -> env files -> Project
 """
 
-import json
 from collections.abc import Mapping
-from importlib.resources import files as package_files
 from typing import Any
 
 from composer.errors import Origin
-from composer.load.bind import bind_project
+from composer.load.advice import advise
 from composer.load.check import check_consistency, check_values
 from composer.load.discovery import Inputs, discover, project_name
 from composer.load.emit import emit, raw_tree
@@ -18,23 +16,33 @@ from composer.load.environment import apply_files
 from composer.load.kinds import parse_kinds
 from composer.load.normalize import normalize, set_defaults
 from composer.load.options import LoadOptions
-from composer.load.origins import Document, Marks, Report
+from composer.load.origins import Document, Report
+from composer.load.quick_check import compile_check
 from composer.load.resolve import resolve_environment, resolve_paths
-from composer.load.result import LoadResult
+from composer.load.result import LoadResult, Selected, Sources
 from composer.load.scope import Scope, Shared
 from composer.load.select import active_services, with_dependencies
 from composer.load.source import STDIN, Source
 from composer.load.support import unsupported
 from composer.load.template import TemplateError, substitute
-from composer.model.project import Project
+from schemas import compose_schema
 
 
 def load_project(options: LoadOptions) -> LoadResult:
     """From files and environment to a Project. Raises LoadError with all problems found, SelectionError."""
     source = Source(options)
     inputs = discover(options, source)
+    schema = compose_schema()
     shared = Shared(
-        source, _schema(), source.variable("HOME") or "/", options.interpolate, options.resolve_paths, {}
+        source,
+        schema,
+        compile_check(schema),
+        source.variable("HOME") or "/",
+        options.interpolate,
+        options.resolve_paths,
+        {},
+        [],
+        {},
     )
     scope = Scope(shared, inputs.working_dir, inputs.variables)
     parsed = {path: scope.parse(path) for path in dict.fromkeys(inputs.files)}
@@ -45,7 +53,8 @@ def load_project(options: LoadOptions) -> LoadResult:
     document.value.setdefault("services", {})
     report = Report()
     set_defaults(document.value)
-    check_values(document.value, document.marks, report)
+    if options.interpolate:
+        check_values(document.value, document.marks, report)
     scope.stop(report)
     if options.resolve_paths:
         resolve_paths(document.value, inputs.working_dir, shared.home)
@@ -61,76 +70,70 @@ def _finish(options: LoadOptions, inputs: Inputs, document: Document, scope: Sco
     scope.stop(report)
     if options.resolve_env:
         resolve_environment(tree, inputs.variables.get)
-    _drop_unset_arguments(tree)
     if options.normalize:
+        _drop_unset_arguments(tree)
         normalize(tree, marks)
     active = active_services(tree["services"], inputs.profiles, options.services)
     if options.consistency:
         check_consistency(tree, active, marks, report)
         scope.stop(report)
     source = scope.shared.source
-    warnings = [*_unset_warnings(scope), *unsupported(document.value, active, marks)]
+    warnings = [
+        *_unset_warnings(scope),
+        *advise(tree, active, marks),
+        *unsupported(document.value, active, marks),
+    ]
     for name in active:
         apply_files(tree["services"][name], marks.child("services").child(name), source, inputs.variables)
     shown = with_dependencies(tree["services"], options.services) if options.services else active
-    printed = emit(tree, [name for name in shown if name in active], double_dollars=True, all_resources=False)
-    project = bind_project(tree, active, inputs.working_dir, _config_files(inputs))
-    return _result(project, printed, tuple(warnings), source, tree, marks)
+    printed = emit(
+        tree,
+        [name for name in shown if name in active],
+        double_dollars=True,
+        all_resources=options.all_resources,
+    )
+    selected = Selected(active, inputs.working_dir, _config_files(inputs))
+    sources = _sources(inputs, source)
+    return LoadResult(printed, tree, marks, selected, sources, warnings, all_resources=options.all_resources)
 
 
 def _uninterpolated(options: LoadOptions, inputs: Inputs, document: Document, scope: Scope) -> LoadResult:
-    """For `config --no-interpolate`: a tree to print; the project has no services, as their values are unknown."""
+    """For `config --no-interpolate`: a tree to print; no service is active, as its values are unknown."""
     tree = document.value
     if options.normalize:
         normalize(tree, document.marks)
-    project = Project(
-        tree["name"], inputs.working_dir, _config_files(inputs), inactive=tuple(tree["services"])
+    selected = Selected((), inputs.working_dir, _config_files(inputs))
+    sources = _sources(inputs, scope.shared.source)
+    return LoadResult(raw_tree(tree), tree, document.marks, selected, sources, ())
+
+
+def _sources(inputs: Inputs, source: Source) -> Sources:
+    return Sources(
+        tuple(sorted(source.inputs.items())),
+        tuple(sorted(source.consulted)),
+        inputs.variables.all(),
+        source.texts,
     )
-    return _result(project, raw_tree(tree), (), scope.shared.source, tree, document.marks)
-
-
-def _result(
-    project: Project,
-    printed: Mapping[str, Any],
-    warnings: tuple[str, ...],
-    source: Source,
-    tree: Mapping[str, Any],
-    marks: Marks,
-) -> LoadResult:
-    return LoadResult(
-        project=project,
-        tree=printed,
-        warnings=warnings,
-        inputs=tuple(sorted(source.inputs.items())),
-        variables=tuple(sorted(source.consulted)),
-        canonical=tree,
-        marks=marks,
-    )
-
-
-def _schema() -> Mapping[str, Any]:
-    schema: Mapping[str, Any] = json.loads((package_files("schemas") / "compose.json").read_text("utf-8"))
-    return schema
 
 
 def _config_files(inputs: Inputs) -> tuple[str, ...]:
     return tuple(path for path in inputs.files if path != STDIN)
 
 
-def _declared_name(options: LoadOptions, inputs: Inputs, parsed: Mapping[str, list[Document]]) -> str:
+def _declared_name(options: LoadOptions, inputs: Inputs, parsed: Mapping[str, list[Document]]) -> str | None:
     """`name:` of the last file that has one, interpolated."""
-    declared = ""
+    declared: str | None = None
     for documents in parsed.values():
         for document in documents:
             value = document.value.get("name") if isinstance(document.value, dict) else None
             if isinstance(value, str) and value:
                 declared = value
+    if declared is None or not options.interpolate:
+        return declared
     try:
-        return (
-            substitute(declared, inputs.variables.get, lambda name: None) if options.interpolate else declared
-        )
+        return substitute(declared, inputs.variables.get, lambda name: None)
     except TemplateError:
-        return ""  # told with the file's other problems
+        return None  # told with the file's other problems
 
 
 def _unset_warnings(scope: Scope) -> list[str]:

@@ -31,10 +31,10 @@ def _without(value: object, marks: Marks, path: Path) -> tuple[object, Marks]:
             children.pop(key, None)
         else:
             rest[key], children[key] = _without(value[key], marks.child(key), path[1:])
-        return rest, Marks(marks.origin, children)
+        return rest, marks.holding(children)
     if isinstance(value, list) and isinstance(key, int) and key < len(value) and len(path) > 1:
         items = list(value)
         children = dict(marks.children)
         items[key], children[key] = _without(value[key], marks.child(key), path[1:])
-        return items, Marks(marks.origin, children)
+        return items, marks.holding(children)
     return value, marks

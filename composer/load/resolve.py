@@ -28,8 +28,8 @@ def _walk(value: Any, path: tuple[str | int, ...], directory: str, home: str) ->
         if rule is not None and isinstance(item, str):
             value[key] = rule(item, directory, home)
         elif isinstance(item, dict) and _MOUNTS.find(inner):
-            if item.get("type") == "bind" and isinstance(item.get("source"), str) and item["source"]:
-                item["source"] = host_path(item["source"], directory, home)
+            if item.get("type") == "bind" and isinstance(item.get("source"), str):
+                item["source"] = host_path(item["source"] or ".", directory, home)
         elif isinstance(item, dict) and _VOLUMES.find(inner):
             _local_volume(item, directory, home)
         elif isinstance(item, dict | list):
@@ -37,20 +37,21 @@ def _walk(value: Any, path: tuple[str | int, ...], directory: str, home: str) ->
 
 
 def _local_volume(volume: dict[str, Any], directory: str, home: str) -> None:
+    """The device of a bind mount: only where driver and options say exactly that, as in the reference."""
     options = volume.get("driver_opts")
-    if volume.get("driver", "local") != "local" or not isinstance(options, dict):
+    if volume.get("driver") != "local" or not isinstance(options, dict):
         return
     device = options.get("device")
-    if "bind" in str(options.get("o", "")).split(",") and isinstance(device, str) and device:
-        options["device"] = host_path(device, directory, home)
+    if options.get("o") == "bind" and isinstance(device, str):
+        options["device"] = host_path(device or ".", directory, home)
 
 
 def host_path(path: str, directory: str, home: str) -> str:
-    """`path` absolute and cleaned; Windows paths stay."""
-    if _WINDOWS.match(path):
+    """A relative path and one that starts with `~` made absolute and cleaned; every other stays as it is."""
+    if not path or path.startswith("/") or _WINDOWS.match(path):
         return path
-    if path == "~" or path.startswith("~/"):
-        path = home + path[1:]
+    if path.startswith("~"):
+        path = f"{home}/{path[1:]}"
     return os.path.normpath(os.path.join(directory, path)).replace("//", "/", 1)
 
 
@@ -67,6 +68,7 @@ _RULES: RuleTable[Resolver] = RuleTable(
         "services.*.build": _context,
         "services.*.build.context": _context,
         "services.*.build.additional_contexts.*": _additional,
+        "services.*.build.ssh.*": host_path,
         "services.*.env_file.*.path": host_path,
         "services.*.label_file.*": host_path,
         "services.*.develop.watch.*.path": host_path,

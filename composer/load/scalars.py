@@ -19,6 +19,7 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _DATE = re.compile(
     r"\d{4}-\d{1,2}-\d{1,2}([Tt\s]\s*\d{1,2}:\d{1,2}:\d{1,2}(\.\d*)?\s*(Z|[-+]\d{1,2}(:?\d{2})?)?)?"
 )
+_MAX_DIGITS = 4000  # Python refuses to read longer ones
 _BASES = (("0b", 2, "01"), ("0o", 8, "01234567"), ("0x", 16, "0123456789abcdefABCDEF"))
 
 
@@ -49,7 +50,7 @@ def _parse_int(text: str) -> int | None:
     for prefix, base, digits in _BASES:
         if body.startswith(prefix) and len(body) > 2 and all(c in digits for c in body[2:]):
             return sign * int(body[2:], base)
-    if not body.isascii() or not body.isdigit():
+    if not body.isascii() or not body.isdigit() or len(body) > _MAX_DIGITS:
         return None
     if len(body) > 1 and body[0] == "0":
         return sign * int(body, 8) if all(c in "01234567" for c in body) else None

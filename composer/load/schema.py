@@ -7,7 +7,9 @@ misspelt key.
 import datetime
 import difflib
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from jsonschema import validators
@@ -15,6 +17,7 @@ from jsonschema.exceptions import ValidationError
 
 from composer.load.origins import Document, Marks, Path, Report
 
+_MAX_ERRORS = 200  # of one document; nobody reads more
 _KINDS = {
     "string": "text",
     "number": "a number",
@@ -28,9 +31,23 @@ _KINDS = {
 
 def validate(document: Document, schema: Mapping[str, Any], report: Report) -> None:
     """Adds one problem per mistake, each at its line. `schema` is draft 7 and not itself checked."""
-    validator = validators.validator_for(schema, default=validators.Draft7Validator)(schema)
-    for error in sorted(validator.iter_errors(document.value), key=lambda e: _order(e, document.marks)):
+    errors = list(islice(_Validator(schema).iter_errors(document.value), _MAX_ERRORS))
+    for error in sorted(errors, key=lambda e: _order(e, document.marks)):
         _explain(error, schema, document.marks, report)
+
+
+def is_valid(value: Any, schema: Mapping[str, Any]) -> bool:
+    """Whether a value has no mistake at all."""
+    return bool(_Validator(schema).is_valid(value))
+
+
+def _unique_items(validator: Any, wanted: bool, value: Any, schema: Any) -> Iterator[ValidationError]:
+    """The library's own compares every pair of items."""
+    if wanted and isinstance(value, list) and len({repr(item) for item in value}) < len(value):
+        yield ValidationError("the list names an item twice")
+
+
+_Validator = validators.extend(validators.Draft7Validator, {"uniqueItems": _unique_items})  # type: ignore[no-untyped-call]
 
 
 def _order(error: ValidationError, marks: Marks) -> tuple[str, int, int]:
@@ -135,8 +152,8 @@ def _sentence(error: ValidationError) -> str:
         missing = [key for key in rule if key not in value]
         return "the key " + ", ".join(map(repr, missing)) + " is missing"
     if error.validator == "uniqueItems":
-        double = next((str(item) for i, item in enumerate(value) if item in value[:i]), "")
-        return f"the list names {double!r} twice"
+        counts = Counter(map(str, value))
+        return f"the list names {counts.most_common(1)[0][0]!r} twice"
     if error.validator in ("minimum", "maximum"):
         return f"{value} is {'less' if error.validator == 'minimum' else 'more'} than {rule}"
     if error.validator == "pattern":

@@ -13,11 +13,14 @@ from composer.load.canonical import canonicalize
 from composer.load.interpolate import Interpolator
 from composer.load.merge import merge_documents
 from composer.load.origins import Document, Marks, Path, Report
+from composer.load.quick_check import Check
 from composer.load.reset import apply_resets
-from composer.load.schema import validate
 from composer.load.source import STDIN, Source, Variables
 from composer.load.unique import enforce
 from composer.load.yaml_text import parse_documents
+
+_MAX_SCOPES = 2000  # files that include others twice would double their number at every level
+_MAX_DEPTH = 40
 
 
 class Shared(NamedTuple):
@@ -25,10 +28,13 @@ class Shared(NamedTuple):
 
     source: Source
     schema: Mapping[str, Any]
+    is_valid: Check
     home: str
     interpolate: bool
     resolve_paths: bool
     unset: dict[str, Origin | None]  # variable -> first place where it became blank
+    scopes: list[str]  # directories of all scopes made so far
+    extenders: dict[Any, Any]  # (file, variables) -> what extends has read of it
 
 
 class Scope:
@@ -41,6 +47,11 @@ class Scope:
         self.directory = directory
         self.variables = variables
         self.chain = chain  # files that include this scope, from outside in
+        shared.scopes.append(directory)
+        if len(shared.scopes) > _MAX_SCOPES or len(chain) > _MAX_DEPTH:
+            where = Origin(chain[-1]) if chain else None
+            message = f"more than {_MAX_SCOPES} files are included, or files include each other too deep"
+            raise LoadError([Problem(message, where)])
 
     def parse(self, path: str, what: str = "the file", origin: Origin | None = None) -> list[Document]:
         """Documents of one file, not yet interpolated. Raises LoadError."""
@@ -76,9 +87,12 @@ class Scope:
         own = include.apply(self, own, path, report)
         own = extends.apply(self, own, path, merged, report)
         merged = merge_documents(apply_resets(merged, document.resets), own, report)
-        validate(merged, self.shared.schema, report)
+        if not self.shared.is_valid(merged.value):
+            from composer.load.schema import validate  # costs more than a whole load
+
+            validate(merged, self.shared.schema, report)
         self.stop(report)
-        merged = canonicalize(merged, report)
+        merged = canonicalize(merged, report, raw=not self.shared.interpolate)
         self.stop(report)
         enforce(merged)
         return merged

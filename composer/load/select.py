@@ -1,6 +1,5 @@
 """Which services a run is about: active profiles, names on the command line, and what these use. Pure."""
 
-import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -19,6 +18,8 @@ def active_services(
     active = set(profiles)
     for name in named:
         if name not in services:
+            import difflib
+
             close = difflib.get_close_matches(name, list(services), n=1)
             hint = f"did you mean {close[0]!r}?" if close else "services: " + ", ".join(services)
             raise SelectionError(f"no such service: {name}", hint=hint)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from composer.errors import LoadError, Origin, Problem
 from composer.load.dotenv import DotenvError, parse_dotenv, parse_raw
@@ -16,6 +17,7 @@ OVERRIDE_NAMES = (
     "docker-compose.override.yaml",
 )
 
+MAX_BYTES = 16 * 2**20  # of one file; that of 10,000 services has 4 MB
 _SNIPPET_COLUMNS = 100  # a longer line is cut around the caret
 
 
@@ -29,14 +31,20 @@ class Source:
         self.inputs: dict[str, bool] = {}
         self.consulted: set[str] = set()
         self.texts: dict[str, str] = {}
+        self._lines: dict[str, list[str]] = {}
 
     def variable(self, name: str) -> str | None:
         """An environment variable, or None."""
         self.consulted.add(name)
         return self._environ.get(name)
 
+    def environment(self) -> Mapping[str, str]:
+        """The whole environment; asking for it does not count as consulting it."""
+        return self._environ
+
     def exists(self, path: str) -> bool:
         """Whether a file is there. Remembered as an input."""
+        path = os.path.join(self.cwd, path)
         found = os.path.exists(path)
         self.inputs[path] = found
         return found
@@ -45,13 +53,16 @@ class Source:
         """A file's text. Raises LoadError naming `what` it is and where it was asked for."""
         if path == STDIN:
             self.texts[path] = self._stdin or ""
+            if len(self.texts[path]) > MAX_BYTES:
+                raise LoadError([Problem(f"standard input has more than {MAX_BYTES // 2**20} MB")])
             return self.texts[path]
+        path = os.path.join(self.cwd, path)
         if path in self.texts:
             return self.texts[path]
         self.inputs[path] = True
         try:
             with open(path, "rb") as file:
-                data = file.read()
+                data = file.read(MAX_BYTES + 1)
         except ValueError:
             raise LoadError(
                 [self.problem(Problem(f"{what} {path!r}: no file can have this name", origin))]
@@ -64,6 +75,9 @@ class Source:
                 else (error.strerror or "unreadable").lower()
             )
             raise LoadError([self.problem(Problem(f"{what} {path}: {reason}", origin))]) from None
+        if len(data) > MAX_BYTES:
+            message = f"{what} {path} has more than {MAX_BYTES // 2**20} MB"
+            raise LoadError([self.problem(Problem(message, origin))])
         try:
             self.texts[path] = data.decode("utf-8")
         except UnicodeDecodeError as error:
@@ -77,7 +91,9 @@ class Source:
         origin = problem.origin
         if origin is None or not origin.line or origin.file not in self.texts or problem.snippet:
             return problem
-        lines = self.texts[origin.file].split("\n")
+        if origin.file not in self._lines:
+            self._lines[origin.file] = self.texts[origin.file].split("\n")
+        lines = self._lines[origin.file]
         if origin.line > len(lines):
             return problem
         line = lines[origin.line - 1].rstrip("\r")
@@ -105,6 +121,13 @@ class Variables:
             return value
         return next((layer[name] for layer in self._layers if name in layer), None)
 
+    def all(self) -> dict[str, str]:
+        """Every variable with its value."""
+        values: dict[str, str] = {}
+        for layer in reversed(self._layers):
+            values.update(layer)
+        return {**values, **self._source.environment(), **self._fixed}
+
     def within(self, layer: Mapping[str, str]) -> "Variables":
         """The same with one more layer, behind the others."""
         inner = Variables(self._source, (*self._layers, layer))
@@ -112,25 +135,30 @@ class Variables:
         return inner
 
 
+class EnvFile(NamedTuple):
+    """Values of one file and where each is written."""
+
+    values: dict[str, str]
+    origins: dict[str, Origin]
+
+
+def load_env_file(
+    source: Source, path: str, variables: Variables, *, raw: bool = False, what: str = "the env file"
+) -> EnvFile:
+    """What a dotenv file gives, or a `raw` one. Raises LoadError if it is missing or malformed."""
+    text = source.read(path, what)
+    try:
+        found = (parse_raw if raw else parse_dotenv)(text, variables.get)
+    except DotenvError as error:
+        raise LoadError([source.problem(Problem(str(error), Origin(path, error.line, 1)))]) from None
+    return EnvFile(found.values, {key: Origin(path, line, 1) for key, line in found.lines.items()})
+
+
 def load_dotenv(
     source: Source, path: str, variables: Variables, what: str = "the env file"
 ) -> dict[str, str]:
     """Values of one dotenv file. Raises LoadError if it is missing or malformed."""
-    text = source.read(path, what)
-    try:
-        return parse_dotenv(text, variables.get)
-    except DotenvError as error:
-        raise LoadError([source.problem(Problem(str(error), Origin(path, error.line, 1)))]) from None
-
-
-def load_raw_env(source: Source, path: str, variables: Variables) -> dict[str, str]:
-    """Values of an env_file of format raw; bare keys are taken from `variables`."""
-    try:
-        pairs = parse_raw(source.read(path, "the env file"))
-    except DotenvError as error:
-        raise LoadError([source.problem(Problem(str(error), Origin(path, error.line, 1)))]) from None
-    values = {key: variables.get(key) if value is None else value for key, value in pairs.items()}
-    return {key: value for key, value in values.items() if value is not None}
+    return load_env_file(source, path, variables, what=what).values
 
 
 def absolute(path: str, base: str) -> str:

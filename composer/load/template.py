@@ -1,9 +1,12 @@
 """Variables in text: $NAME, ${NAME}, ${NAME:-default} and their kin (Compose spec 12-interpolation). Pure."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_MAX_DEPTH = 50
+_MAX_LENGTH = 4 * 2**20  # variables that name variables double with every line
 _OPERATORS = (":-", ":?", ":+", "-", "?", "+")
 
 Lookup = Callable[[str], str | None]
@@ -17,32 +20,70 @@ class TemplateError(ValueError):
         self.variable = variable
 
 
-def substitute(text: str, lookup: Lookup, on_unset: Callable[[str], None]) -> str:
+def substitute(text: str, lookup: Lookup, on_unset: Callable[[str], None], depth: int = 0) -> str:
     """`text` with every reference replaced; `on_unset` is told of variables that became blank.
 
     `$$` is a dollar sign, a dollar before anything else than a name or a brace stays. As in the reference, the
-    default of a variable is evaluated even where it is not needed. Raises TemplateError.
+    default of a variable is evaluated even where it is not needed. `depth` is the number of braces around the text.
+    Raises TemplateError.
     """
+    if depth > _MAX_DEPTH:
+        raise TemplateError(f"references are nested more than {_MAX_DEPTH} deep")
     out: list[str] = []
     position = 0
+    for start, end, body in _references(text):
+        out.append(text[position:start])
+        out.append(_evaluate(body, lookup, on_unset, depth) if body else "$")
+        position = end
+    if position == 0:
+        return text
+    out.append(text[position:])
+    if sum(map(len, out)) > _MAX_LENGTH:
+        raise TemplateError(
+            f"the text has more than {_MAX_LENGTH} characters once its variables are replaced"
+        )
+    return "".join(out)
+
+
+class Variable(NamedTuple):
+    """A variable that a text names, with the texts beside it."""
+
+    name: str
+    default: str = ""
+    alternate: str = ""
+    required: bool = False
+
+
+def find_variables(text: str, depth: int = 0) -> Iterator[Variable]:
+    """Every variable that a text names, those in defaults too. Raises TemplateError."""
+    if depth > _MAX_DEPTH:
+        raise TemplateError(f"references are nested more than {_MAX_DEPTH} deep")
+    for _, _, body in _references(text):
+        if body:
+            name, operator, word = _split(body)
+            kind = operator[-1:]
+            yield Variable(name, word if kind == "-" else "", word if kind == "+" else "", kind == "?")
+            yield from find_variables(word, depth + 1)
+
+
+def _references(text: str) -> Iterator[tuple[int, int, str]]:
+    """(start, end, what is in the braces) of each reference; "" in the braces = a dollar sign. Raises TemplateError."""
+    position = 0
     while (dollar := text.find("$", position)) >= 0:
-        out.append(text[position:dollar])
         following = text[dollar + 1 : dollar + 2]
+        body = ""
+        position = dollar + 1
         if following == "$":
-            out.append("$")
             position = dollar + 2
         elif following == "{":
             end = _closing_brace(text, dollar + 1)
-            out.append(_evaluate(text[dollar + 2 : end], lookup, on_unset))
+            body = text[dollar + 2 : end]
+            if not body:
+                raise TemplateError("${} does not start with the name of a variable")
             position = end + 1
         elif name := _NAME.match(text, dollar + 1):
-            out.append(_plain(name.group(), lookup, on_unset))
-            position = name.end()
-        else:
-            out.append("$")
-            position = dollar + 1
-    out.append(text[position:])
-    return "".join(out)
+            body, position = name.group(), name.end()
+        yield dollar, position, body
 
 
 def _closing_brace(text: str, opening: int) -> int:
@@ -65,17 +106,23 @@ def _plain(name: str, lookup: Lookup, on_unset: Callable[[str], None]) -> str:
     return value
 
 
-def _evaluate(body: str, lookup: Lookup, on_unset: Callable[[str], None]) -> str:
+def _split(body: str) -> tuple[str, str, str]:
+    """Name, operator and what follows it. Raises TemplateError."""
     name = _NAME.match(body)
     if name is None:
         raise TemplateError(f"${{{body}}} does not start with the name of a variable")
     variable, rest = name.group(), body[name.end() :]
-    if not rest:
-        return _plain(variable, lookup, on_unset)
-    operator = next((o for o in _OPERATORS if rest.startswith(o)), None)
-    if operator is None:
+    operator = next((o for o in _OPERATORS if rest.startswith(o)), "")
+    if rest and not operator:
         raise TemplateError(f"${{{body}}} is malformed after the name {variable}", variable)
-    word = substitute(rest[len(operator) :], lookup, on_unset)
+    return variable, operator, rest[len(operator) :]
+
+
+def _evaluate(body: str, lookup: Lookup, on_unset: Callable[[str], None], depth: int) -> str:
+    variable, operator, text = _split(body)
+    if not operator:
+        return _plain(variable, lookup, on_unset)
+    word = substitute(text, lookup, on_unset, depth + 1)
     value = lookup(variable)
     present = value is not None and (operator[0] != ":" or value != "")
     if operator[-1] == "+":

@@ -90,6 +90,9 @@ def enforce(document: Document) -> None:
 def _unique(items: list[Any], marks: Marks, key: Key) -> list[Any]:
     chosen: dict[str, int] = {}
     for index, item in enumerate(items):
-        chosen[repr(key(item))] = index
+        name = repr(key(item))
+        if name in chosen:
+            marks.children[index] = marks.child(index).after(marks.child(chosen[name]))
+        chosen[name] = index
     marks.rekey([(new, old) for new, old in enumerate(chosen.values())])
     return [items[index] for index in chosen.values()]

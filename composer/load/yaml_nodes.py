@@ -14,6 +14,7 @@ from composer.errors import LoadError, Origin, Problem
 PLAIN = "!plain"  # tag of a scalar without quotes and without a tag
 YAML = "tag:yaml.org,2002:"
 MAX_DEPTH = 100
+MAX_NODES = 400_000  # of one document, with aliases expanded; a service has about 30
 
 
 def parse_nodes(text: str, file: str) -> Iterator[Any]:
@@ -32,8 +33,12 @@ class _Composer:
         self._next = parser.get_event
         self._file = file
         self.anchors: dict[str, Any] = {}
+        self._count = 0
 
     def compose(self, event: Any, depth: int) -> Any:
+        self._count += 1
+        if self._count > MAX_NODES:
+            raise self._error(event, f"the document has more than {MAX_NODES} values")
         if depth > MAX_DEPTH:
             raise self._error(event, f"the document has more than {MAX_DEPTH} levels of nesting")
         if isinstance(event, yaml.AliasEvent):

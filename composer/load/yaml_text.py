@@ -11,9 +11,7 @@ import yaml
 from composer.errors import LoadError, Origin, Problem
 from composer.load.origins import Document, Marks, Path, dotted
 from composer.load.scalars import parse_plain, parse_tagged
-from composer.load.yaml_nodes import MAX_DEPTH, PLAIN, YAML, parse_nodes
-
-MAX_NODES = 200_000  # with aliases expanded; a file of 50 services has about 3000
+from composer.load.yaml_nodes import MAX_DEPTH, MAX_NODES, PLAIN, YAML, parse_nodes
 
 
 def parse_documents(text: str, file: str) -> list[Document]:
@@ -120,7 +118,7 @@ class _Builder:
         out: dict[str, Any] = {}
         lines: dict[str, int] = {}
         for key_node, value_node in node.value:
-            if key_node.tag == PLAIN and key_node.value == "<<":
+            if _is_merge_key(key_node):
                 continue
             key = self._key(key_node, path)
             if key is None:
@@ -136,7 +134,7 @@ class _Builder:
             child.origin = self.origin(key_node)
             marks.children[key] = child
         for key_node, value_node in node.value:
-            if key_node.tag == PLAIN and key_node.value == "<<":
+            if _is_merge_key(key_node):
                 self._merge_key(value_node, path, depth, out, marks, lines)
         return out
 
@@ -165,3 +163,9 @@ class _Builder:
                 if key not in own and key not in out:
                     out[key] = value[key]
                     marks.children[key] = child.child(key)
+                elif key in out:
+                    marks.children[key] = marks.child(key).after(child.child(key))
+
+
+def _is_merge_key(node: Any) -> bool:
+    return node.value == "<<" and node.tag in (PLAIN, YAML + "merge")

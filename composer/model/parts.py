@@ -180,13 +180,15 @@ class DeviceRequest:
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """A command at a point of a container's life."""
+    """A command at a point of a container's life; `image` and `per_replica` are those of pre_start only."""
 
     command: tuple[str, ...] | None = None
     user: str = ""
     privileged: bool = False
     working_dir: str = ""
     environment: Mapping[str, str | None] = field(default_factory=dict)
+    image: str = ""
+    per_replica: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ class Config:
     name: str
     file: str = ""
     environment: str = ""
-    content: str = ""
+    content: str | None = None
     external: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
     template_driver: str = ""
@@ -104,3 +104,17 @@ class Project:
     models: Mapping[str, Model] = field(default_factory=dict)
     inactive: tuple[str, ...] = ()
     extensions: Mapping[str, object] = field(default_factory=dict)  # x- keys of the top level
+
+    def to_yaml(self) -> str:
+        """A Compose file that loads to this project again, as YAML. What is inactive is not in it."""
+        from composer.load.unbind import project_tree
+        from composer.output.config_text import render_yaml
+
+        return render_yaml(project_tree(self))
+
+    def to_json(self) -> str:
+        """The same as JSON, which is YAML too."""
+        from composer.load.unbind import project_tree
+        from composer.output.config_text import render_plain_json
+
+        return render_plain_json(project_tree(self))

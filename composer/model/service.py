@@ -94,6 +94,7 @@ class Service:
     platform: str = ""
     ports: tuple[Port, ...] = ()
     post_start: tuple[Hook, ...] = ()
+    pre_start: tuple[Hook, ...] = ()
     pre_stop: tuple[Hook, ...] = ()
     privileged: bool = False
     profiles: tuple[str, ...] = ()

@@ -3,12 +3,16 @@
 from composer.errors import ComposeError, LoadError, Problem
 from composer.output.terminal import RED, YELLOW, Terminal
 
+_MOST_SHOWN = 50
+
 
 def print_error(terminal: Terminal, error: Exception) -> None:
     """Print a deliberate error of the composer or the runtime: where, what, the line, and what to do."""
     if isinstance(error, LoadError):
-        for problem in error.problems:
+        for problem in error.problems[:_MOST_SHOWN]:
             _print_problem(terminal, problem)
+        if len(error.problems) > _MOST_SHOWN:
+            terminal.line(f"… and {len(error.problems) - _MOST_SHOWN} more errors")
         return
     where = f"{error.origin}: " if isinstance(error, ComposeError) and error.origin else ""
     terminal.line(f"{terminal.paint('error:', RED)} {where}{error}")

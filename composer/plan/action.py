@@ -8,6 +8,10 @@ from typing import Any, NamedTuple
 class Kind(StrEnum):
     """What an action does."""
 
+    PULL = "pull image"
+    BUILD = "build image"
+    PUSH = "push image"
+    REMOVE_IMAGE = "remove image"
     CREATE_NETWORK = "create network"
     REMOVE_NETWORK = "remove network"
     CREATE_VOLUME = "create volume"
@@ -16,6 +20,8 @@ class Kind(StrEnum):
     START = "start container"
     STOP = "stop container"
     KILL = "kill container"
+    PAUSE = "pause container"
+    UNPAUSE = "unpause container"
     REMOVE = "remove container"
     WAIT = "wait for service"
 
@@ -25,12 +31,12 @@ class Action(NamedTuple):
 
     id: int
     kind: Kind
-    name: str  # of the container, network or volume; for WAIT of the service
+    name: str  # of the container, network, volume or image; for WAIT of the service
     cause: str
     needs: tuple[int, ...] = ()
     service: str = ""
     container_id: str = ""  # of an existing container
-    spec: Mapping[str, Any] = {}  # CREATE: a ContainerSpec in JSON form
+    spec: Mapping[str, Any] = {}  # CREATE: a ContainerSpec, BUILD: a BuildRequest, in JSON form
     fields: Mapping[str, str] = {}  # CREATE: attribute path -> hash
     replaces: str = ""  # CREATE: id of the container it takes the place of
     condition: str = ""  # WAIT: service_healthy, service_completed_successfully or "ready"
@@ -40,6 +46,9 @@ class Action(NamedTuple):
     anonymous_volumes: bool = False  # REMOVE: take them along; CREATE: make them anew
     replaced: bool = False  # REMOVE: another container has taken its place
     detach: bool = False  # REMOVE_NETWORK: its containers are replaced in this plan
+    platform: str = ""  # PULL
+    optional: bool = False  # PULL: the image can be built too
+    if_missing: bool = False  # BUILD: nothing to do if a pull brought the image
     destructive: bool = False  # it takes away something that cannot be made again
 
 

@@ -33,7 +33,8 @@ class DesiredService(NamedTuple):
     depends_on: tuple[Dependency, ...] = ()
     container_name: str = ""  # explicit container_name, else ""
     pull_policy: str = ""
-    has_build: bool = False
+    platform: str = ""
+    build: Mapping[str, Any] = {}  # a BuildRequest in its JSON form; empty = nothing to build
     attach: bool = True
     job: bool = False  # restart "no": it may end with 0 and still be fine for --wait
     origin: str = ""  # file:line:column of the service's key
@@ -50,6 +51,7 @@ class DesiredNetwork(NamedTuple):
     driver: str = ""  # "" = bridge
     internal: bool = False
     attachable: bool = False
+    enable_ipv4: bool = True
     enable_ipv6: bool = False
     subnets: tuple[
         Mapping[str, Any], ...
@@ -85,6 +87,7 @@ class Desired(NamedTuple):
     inactive: tuple[str, ...] = ()  # services whose profiles are not active
     all_volumes: tuple[str, ...] = ()  # real names of every non-external volume of the file, for down -v
     warnings: tuple[str, ...] = ()  # complete lines, printed again on every cache hit
+    separator: str = "-"  # between the parts of a container's name
 
 
 def to_json(desired: Desired) -> dict[str, Any]:

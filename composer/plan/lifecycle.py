@@ -6,7 +6,7 @@ from typing import NamedTuple
 from composer.errors import SelectionError
 from composer.plan.action import Kind, Plan, PlanBuilder
 from composer.plan.desired import COMPLETED, HEALTHY, Desired, DesiredService
-from composer.plan.observed import ObservedContainer, ObservedState
+from composer.plan.observed import PAUSED, RUNNING, ObservedContainer, ObservedState
 from composer.plan.orphans import find_orphans, plan_orphans
 from composer.plan.selection import check_services, select_services
 
@@ -17,6 +17,7 @@ class DownOptions(NamedTuple):
     services: tuple[str, ...] = ()
     volumes: bool = False
     remove_orphans: bool = False
+    rmi: str = ""  # "all", or "local": images that are built and have no name of their own
     grace_ns: int = -1
 
 
@@ -93,7 +94,27 @@ def plan_down(desired: Desired, observed: ObservedState, options: DownOptions) -
     removals += plan_orphans(builder, desired, observed, remove=options.remove_orphans)
     if not options.services:
         _remove_resources(builder, desired, observed, options, tuple(removals), kept=orphans)
+    _remove_images(builder, desired, observed, options, tuple(removals))
     return builder.plan()
+
+
+def _remove_images(
+    builder: PlanBuilder,
+    desired: Desired,
+    observed: ObservedState,
+    options: DownOptions,
+    removals: tuple[int, ...],
+) -> None:
+    if not options.rmi:
+        return
+    for image, service in {item.image: item for item in desired.services}.items():
+        chosen = not options.services or service.name in options.services
+        local = service.build and image == f"{desired.project}-{service.name}"
+        there = observed.images.get(image) and not image.startswith(("host:", "rootfs:"))
+        if chosen and there and (local or options.rmi == "all"):
+            builder.add(
+                Kind.REMOVE_IMAGE, image, f"--rmi {options.rmi}", needs=removals, service=service.name
+            )
 
 
 def _remove_resources(
@@ -148,6 +169,55 @@ def plan_kill(desired: Desired, observed: ObservedState, services: tuple[str, ..
                 container_id=container.id,
                 number=number,
             )
+    return builder.plan()
+
+
+def plan_pause(desired: Desired, observed: ObservedState, services: tuple[str, ...], *, paused: bool) -> Plan:
+    """Freeze running containers, or let frozen ones go on."""
+    check_services(desired, services)
+    kind, wanted = (Kind.PAUSE, RUNNING) if paused else (Kind.UNPAUSE, PAUSED)
+    builder = PlanBuilder(desired.project)
+    for container in observed.containers:
+        if container.status == wanted and (not services or container.service in services):
+            builder.add(
+                kind,
+                container.name,
+                "pause" if paused else "unpause",
+                service=container.service,
+                container_id=container.id,
+            )
+    return builder.plan()
+
+
+class RemoveOptions(NamedTuple):
+    """The options of `rm` that change the plan."""
+
+    services: tuple[str, ...] = ()
+    stop: bool = False
+    volumes: bool = False
+
+
+def plan_remove(desired: Desired, observed: ObservedState, options: RemoveOptions) -> Plan:
+    """Remove stopped containers, with `stop` also those that run, with `volumes` their anonymous ones."""
+    check_services(desired, options.services)
+    builder = PlanBuilder(desired.project)
+    chosen = [
+        item
+        for item in observed.containers
+        if (not options.services or item.service in options.services) and (options.stop or not item.live)
+    ]
+    stops = _stop_all(builder, desired, chosen, "rm", -1)
+    for container in chosen:
+        builder.add(
+            Kind.REMOVE,
+            container.name,
+            "rm",
+            needs=(stops[container.id],) if container.id in stops else (),
+            service=container.service,
+            container_id=container.id,
+            anonymous_volumes=options.volumes,
+            destructive=True,
+        )
     return builder.plan()
 
 

@@ -42,6 +42,8 @@ class ObservedState(NamedTuple):
     project_networks: tuple[str, ...] = ()  # those made for this project
     volumes: Mapping[str, str] = {}
     images: Mapping[str, str] = {}  # reference -> id; "" where there is no such image
+    pulled_ns: Mapping[str, int] = {}  # reference -> when it was last pulled; only where a policy asks for it
+    now_ns: int = 0
 
     def of_service(self, service: str) -> tuple[ObservedContainer, ...]:
         """The service's containers by number, without one-off and leftover ones."""

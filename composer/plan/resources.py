@@ -7,14 +7,16 @@ from composer.plan.action import Kind, PlanBuilder
 from composer.plan.desired import Desired, DesiredNetwork, DesiredVolume
 from composer.plan.observed import ObservedState
 
+_DRIVERS = ("bridge", "macvlan", "ipvlan")
+
 
 def check_resources(desired: Desired, observed: ObservedState) -> None:
     """Raise ComposeError for an external network or volume that is not there, and for drivers we do not have."""
     for network in desired.networks:
-        if network.driver not in ("", "bridge", "default"):
+        if not network.external and network.driver not in ("", "default", *_DRIVERS):
             raise ComposeError(
                 f"{network.origin}: network {network.name}: driver {network.driver!r} is not supported",
-                hint="use driver: bridge, or leave it out",
+                hint=f"use one of {', '.join(_DRIVERS)}, or leave it out",
             )
     for volume in desired.volumes:
         if volume.driver not in ("", "local", "default"):

@@ -19,6 +19,7 @@ from composer.plan.desired import (
     DesiredService,
     DesiredVolume,
 )
+from composer.plan.images import ImageOptions, plan_images
 from composer.plan.observed import ObservedContainer, ObservedState
 from composer.plan.orphans import plan_orphans
 from composer.plan.resources import check_resources, diverged_networks, plan_networks, plan_volumes
@@ -40,6 +41,7 @@ class UpOptions(NamedTuple):
     no_start: bool = False
     wait: bool = False
     scale: Mapping[str, int] = {}
+    images: ImageOptions = ImageOptions()
     grace_ns: int = -1
 
 
@@ -55,6 +57,7 @@ class _UpPlanner:
         self._options = options
         self._builder = PlanBuilder(desired.project)
         self._services = select_services(desired, options.services, no_deps=options.no_deps)
+        self._images: dict[str, tuple[int, ...]] = {}  # service -> actions after which its image is there
         self._made: dict[str, int] = {}  # network or volume -> action
         self._ready: dict[str, tuple[int, ...]] = {}  # service -> actions after which it is created
         self._starts: dict[str, tuple[int, ...]] = {}  # service -> its START actions
@@ -64,6 +67,8 @@ class _UpPlanner:
 
     def plan(self) -> Plan:
         self._check()
+        used = (service for service in self._services if self._scale(service) > 0)
+        self._images = plan_images(self._builder, used, self._observed, self._options.images)
         self._remove_leftovers()
         diverged = self._renewable(diverged_networks(self._desired, self._observed))
         renewed = frozenset(network.name for network in diverged)
@@ -93,17 +98,6 @@ class _UpPlanner:
     def _check(self) -> None:
         check_resources(self._desired, self._observed)
         for service in self._services:
-            if not service.image:
-                raise ComposeError(
-                    f"{service.origin}: service {service.name} is to be built, which this release cannot do yet",
-                    hint="give it an image: that exists (pycompose image ls)",
-                )
-            if not self._observed.images.get(service.image):
-                raise ComposeError(
-                    f"{service.origins.get('image', service.origin)}: service {service.name}:"
-                    f" there is no image {service.image}",
-                    hint="import it with `pycompose image import TAR NAME`, or use host:/ or rootfs:/PATH",
-                )
             if service.container_name and self._scale(service) > 1:
                 raise ComposeError(
                     f"{service.origin}: service {service.name} has a container_name and can not have"
@@ -218,7 +212,9 @@ class _UpPlanner:
         self._ready[service.name] = tuple(ready)
 
     def _name(self, service: DesiredService, number: int) -> str:
-        return service.container_name or f"{self._desired.project}-{service.name}-{number}"
+        separator = self._desired.separator
+        parts = (self._desired.project, service.name, str(number))
+        return service.container_name or separator.join(parts)
 
     def _remove(self, container: ObservedContainer, cause: str) -> None:
         needs = self._stop(container, cause)
@@ -265,6 +261,7 @@ class _UpPlanner:
             )
             if name in self._made
         ]
+        needs += self._images.get(service.name, ())
         replaced = old.id if old else ""
         if old is not None:
             self._changed.add(service.name)

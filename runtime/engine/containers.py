@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from runtime.engine.subscription import Subscription, subscribe
 from runtime.errors import ConflictError, EngineError, NotFoundError, StateError
 from runtime.oci import container_spec
-from runtime.oci.container_spec import ContainerSpec
+from runtime.oci.container_spec import ContainerSpec, NetworkAttachment
 from runtime.shim import control
 from runtime.shim.state import CREATED, EXITED, ExitRecord, LiveState, read_exit_record, read_live_state
 from runtime.store.locks import is_locked
@@ -90,6 +90,14 @@ class Containers:
             raise NotFoundError(f"no such container: {container_id[:12]}", hint="it was removed meanwhile")
         return self._observe(row)
 
+    def find(self, name: str) -> Container | None:
+        """A container by its name, its id or the beginning of its id; None if there is none or several."""
+        row = self._database.row("SELECT * FROM containers WHERE name = ? OR id = ?", name, name)
+        if row is None and len(name) >= 4 and all(char in "0123456789abcdef" for char in name):
+            rows = self._database.rows("SELECT * FROM containers WHERE substr(id, 1, ?) = ?", len(name), name)
+            row = rows[0] if len(rows) == 1 else None
+        return None if row is None else self._observe(row)
+
     def _observe(self, row: sqlite3.Row) -> Container:
         directory = self._paths.live(row["id"])
         # In this order: a shim that ends between the two reads has written `exit` before it lets the lock go.
@@ -137,10 +145,10 @@ class Containers:
         return f"{self._paths.container(container_id)}/log"
 
     def addresses(self, container_id: str) -> dict[str, str]:
-        """Network name -> address of a container."""
+        """Network name -> address of a container, the IPv4 one if it has one."""
         rows = self._database.rows(
-            "SELECT networks.name, address FROM endpoints JOIN networks ON networks.id = network_id"
-            " WHERE container_id = ? ORDER BY position",
+            "SELECT networks.name, coalesce(address, address6) AS address FROM endpoints"
+            " JOIN networks ON networks.id = network_id WHERE container_id = ? ORDER BY position",
             container_id,
         )
         return {row["name"]: row["address"] for row in rows}
@@ -266,9 +274,37 @@ class Containers:
         if answer is None or "error" in answer:
             raise StateError(f"container {container.name} is not running")
 
+    def pause(self, container: Container, *, paused: bool = True) -> None:
+        """Freeze all processes of a container, or let them go on. Raises StateError if it is not in that state."""
+        answer = control.request(self._paths.live(container.id), {"op": "pause" if paused else "resume"})
+        if answer is None:
+            raise StateError(f"container {container.name} is not running")
+        if "error" in answer:
+            raise StateError(str(answer["error"]))
+
+    def processes(self, container: Container) -> Sequence[int]:
+        """The pids of a running container on the host, [] if it does not run."""
+        from runtime.cgroups.manager import open_cgroup
+
+        return open_cgroup(f"{self._paths.cgroup_parent}/{container.id}").procs() if container.is_live else []
+
     def subscribe(self, container_id: str) -> Subscription | None:
         """News of a container; None if it has no shim."""
         return subscribe(self, container_id)
+
+    # ---- networks
+
+    def connect(self, container: Container, attachment: NetworkAttachment) -> None:
+        """Put a container into a network, at once if it runs. Raises ConflictError, NotFoundError, StateError."""
+        from runtime.engine.connecting import connect
+
+        connect(self._engine, container, attachment)
+
+    def disconnect(self, container: Container, network: str) -> None:
+        """Take a container out of a network, at once if it runs. Raises NotFoundError, StateError."""
+        from runtime.engine.connecting import disconnect
+
+        disconnect(self._engine, container, network)
 
     # ---- repairing
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from runtime.container.kill import parse_signal
+from runtime.engine import addresses
 from runtime.engine.images import identity
 from runtime.engine.labels import LABEL_HASH, LABEL_NUMBER, LABEL_PROJECT, LABEL_SERVICE
 from runtime.errors import ConflictError, InvalidError, NotFoundError
@@ -34,6 +35,7 @@ def check_spec(engine: "Engine", spec: ContainerSpec) -> ResolvedImage:
     if spec.stop_signal:
         parse_signal(spec.stop_signal)
     _check_mounts(spec)
+    _check_network(spec)
     return image
 
 
@@ -54,6 +56,21 @@ def _check_program(spec: ContainerSpec, image: ResolvedImage) -> None:
             f"container {spec.name}: cannot run {program!r}: command not found in image {spec.image}",
             hint="check `command`, `entrypoint` and the image; a program without / is looked up in PATH",
         )
+
+
+def _check_network(spec: ContainerSpec) -> None:
+    if not spec.network_mode.startswith("container:"):
+        return
+    for given, what in (
+        (spec.ports, "ports"),
+        (spec.hostname, "a hostname"),
+        (spec.extra_hosts, "extra_hosts"),
+    ):
+        if given:
+            raise InvalidError(
+                f"container {spec.name} is in the network of another one and can't have {what} of its own",
+                hint="give them to the container whose network it is",
+            )
 
 
 def _check_mounts(spec: ContainerSpec) -> None:
@@ -81,7 +98,7 @@ def create_container(
     with engine.database.transaction():
         _make_way(engine, replaces)
         _insert(engine, container_id, spec, image, fields)
-        engine.networks.allocate(container_id, spec.networks)
+        addresses.allocate(engine, container_id, spec)
         _insert_mounts(engine, container_id, spec, image, inherited)
     ensure_folder(engine.paths.container(container_id))
     return container_id

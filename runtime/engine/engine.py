@@ -8,8 +8,10 @@ from runtime.store.locks import FileLock
 from runtime.store.paths import DEFAULT_DATA, DEFAULT_STATE, Paths
 
 if TYPE_CHECKING:
+    from runtime.build.request import BuildRequest
     from runtime.engine.containers import Containers
     from runtime.engine.images import Images
+    from runtime.engine.job import Job, Report
     from runtime.engine.networks import Networks
     from runtime.engine.volumes import Volumes
 
@@ -50,6 +52,18 @@ class Engine:
         from runtime.engine.images import Images
 
         return Images(self)
+
+    def begin_build(self, request: "BuildRequest") -> "Job":
+        """Build an image in a process of its own; the outcome is its id."""
+        from runtime.engine.job import Job
+
+        def work(report: "Report") -> str:
+            from runtime.build.executor import build_image
+            from runtime.engine.build_network import build_network
+
+            return build_image(self.paths, request, build_network, report)
+
+        return Job(f"build {request.names[0] if request.names else request.context}", work)
 
     @property
     def networks(self) -> "Networks":

@@ -1,23 +1,26 @@
-"""Networks of an engine: rows, address allocation, and the bridge and firewall entries behind them."""
+"""Networks of an engine: rows, and the bridge and firewall entries behind them. Addresses are addresses.py's."""
 
 import json
 import os
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from runtime.errors import ConflictError, NotFoundError, UnsupportedError
+from runtime.errors import ConflictError, NotFoundError
 from runtime.linux.nfnetlink import Nfnetlink
 from runtime.linux.rtnetlink import Rtnetlink
-from runtime.network import ipam, links
+from runtime.network import ipam, links, plan
 from runtime.network.firewall.nft import Firewall
-from runtime.network.record import Endpoint, NetworkRecord, network_from_json, to_json
-from runtime.oci.container_spec import ContainerSpec, NetworkAttachment
+from runtime.network.firewall.rules import NetworkRules
+from runtime.network.plan import HostFacts, NetworkRequest, plan_network
+from runtime.network.record import NetworkRecord, network_from_json, to_json
 from runtime.store.files import remove_tree
 
 if TYPE_CHECKING:
     from runtime.engine.engine import Engine
+
+
+POOLS_VARIABLE = "PYCOMPOSE_ADDRESS_POOLS"
 
 
 class NetworkRow(NamedTuple):
@@ -32,6 +35,16 @@ class NetworkRow(NamedTuple):
     record: NetworkRecord
 
 
+class Member(NamedTuple):
+    """A container's place in a network; addresses with their prefix length, "" = none."""
+
+    container_id: str
+    name: str
+    mac: str
+    address: str
+    address6: str
+
+
 class Networks:
     """The networks of one engine."""
 
@@ -39,7 +52,7 @@ class Networks:
         self._engine = engine
         self._paths = engine.paths
         self._database = engine.database
-        self._ensured: set[str] = set()
+        self._ensured: dict[str, NetworkRecord] = {}  # by name
         self.warnings: list[str] = []  # what this machine's firewall keeps networks from doing
 
     # ---- looking
@@ -53,9 +66,34 @@ class Networks:
         return [_row(row) for row in rows]
 
     def find(self, name: str) -> NetworkRow | None:
-        """The network of a real name, or None."""
-        row = self._database.row("SELECT * FROM networks WHERE name = ?", name)
+        """The network of a real name, an id or the beginning of one; None if there is none or several."""
+        row = self._database.row("SELECT * FROM networks WHERE name = ? OR id = ?", name, name)
+        if row is None and len(name) >= 4:
+            rows = self._database.rows("SELECT * FROM networks WHERE substr(id, 1, ?) = ?", len(name), name)
+            row = rows[0] if len(rows) == 1 else None
         return None if row is None else _row(row)
+
+    def members(self, network_id: str) -> tuple[Member, ...]:
+        """The containers of a network with their addresses, by name."""
+        row = self._database.row("SELECT record FROM networks WHERE id = ?", network_id)
+        if row is None:
+            return ()
+        record = _record(row["record"])
+        rows = self._database.rows(
+            "SELECT endpoints.*, containers.name FROM endpoints JOIN containers ON container_id = containers.id"
+            " WHERE network_id = ? ORDER BY containers.name",
+            network_id,
+        )
+        return tuple(
+            Member(
+                row["container_id"],
+                row["name"],
+                row["mac"],
+                _with_length(record, row["address"]),
+                _with_length(record, row["address6"]),
+            )
+            for row in rows
+        )
 
     def users(self, network_id: str) -> tuple[str, ...]:
         """Names of the containers that have an address in a network."""
@@ -66,94 +104,90 @@ class Networks:
 
     # ---- making and removing
 
-    def create(
-        self,
-        name: str,
-        *,
-        project: str = "",
-        config_hash: str = "",
-        driver: str = "bridge",
-        internal: bool = False,
-        subnet: str = "",
-        gateway: str = "",
-        ip_range: str = "",
-        aux_addresses: Mapping[str, str] | None = None,
-        options: Mapping[str, str] | None = None,
-        labels: Mapping[str, str] | None = None,
-    ) -> str:
+    def create(self, request: NetworkRequest) -> str:
         """Make a network and what the kernel needs for it; its id.
 
-        Without `subnet` a free one is chosen, away from the host's routes and other networks.
-        Raises ConflictError for a taken name or subnet, UnsupportedError for another driver than bridge.
+        A family without a subnet gets a free one, away from the host's routes and other networks. Raises
+        ConflictError for a taken name, subnet or bridge, UnsupportedError for an unknown driver, InvalidError.
         """
-        if driver not in ("", "bridge", "default"):
-            raise UnsupportedError(
-                f"network {name}: driver {driver!r} is not supported", hint="use driver: bridge"
-            )
         network_id = os.urandom(32).hex()
         with Rtnetlink() as host, self._database.transaction():
-            aux = {key: value.partition("/")[0] for key, value in (aux_addresses or {}).items()}
-            prefix = self._choose_subnet(host, name, subnet)
-            kept = {ipam.parse_address(address) for address in aux.values()}
-            record = NetworkRecord(
-                id=network_id,
-                name=name,
-                subnet=str(prefix),
-                gateway=ipam.format_address(ipam.choose_gateway(prefix, gateway, kept)),
-                ip_range=ip_range,
-                aux=aux,
-                internal=internal,
-                bridge=self._paths.bridge(network_id),
-                mtu=host.uplink_mtu(),
-                labels=dict(labels or {}),
-                options=dict(options or {}),
+            record = plan_network(
+                request, network_id, self._facts(host), bridge=self._paths.bridge(network_id)
             )
+            self._check_bridge(host, record)
             try:
                 self._database.execute(
                     "INSERT INTO networks VALUES (?, ?, ?, ?, 'creating', ?, ?, ?)",
                     network_id,
-                    name,
-                    project,
+                    record.name,
+                    request.project,
                     time.time_ns(),
-                    config_hash,
-                    record.subnet,
+                    request.config_hash,
+                    " ".join(pool.subnet for pool in record.pools),
                     json.dumps(to_json(record)),
                 )
             except sqlite3.IntegrityError as error:
-                raise ConflictError(f"network {name} exists already") from error
+                raise ConflictError(f"network {record.name} exists already") from error
         self._ensure(record)
         self._database.execute("UPDATE networks SET intent = '' WHERE id = ?", network_id)
         return network_id
 
-    def _choose_subnet(self, host: Rtnetlink, name: str, wanted: str) -> ipam.Subnet:
-        others = [
-            (ipam.parse_subnet(row["subnet"]), f"network {row['name']}")
+    def _facts(self, host: Rtnetlink) -> HostFacts:
+        networks = [
+            (ipam.parse_subnet(text), f"network {row['name']}")
             for row in self._database.rows("SELECT name, subnet FROM networks")
+            for text in row["subnet"].split()
         ]
-        if not wanted:
-            return ipam.choose_subnet([*(subnet for subnet, _ in others), *links.taken_prefixes(host)])
-        chosen = ipam.parse_subnet(wanted)
-        ipam.check_subnet(chosen, [*others, *links.owners_of_prefixes(host)])
-        return chosen
+        configured = os.environ.get(POOLS_VARIABLE, "")
+        return HostFacts(
+            taken=[*networks, *links.owners_of_prefixes(host)],
+            networks=networks,
+            uplink_mtu=host.uplink_mtu(),
+            pools=ipam.parse_pools(configured) if configured else (),
+        )
+
+    def _check_bridge(self, host: Rtnetlink, record: NetworkRecord) -> None:
+        if record.options.get(plan.OPTION_BRIDGE_NAME) and host.link(record.bridge) is not None:
+            raise ConflictError(
+                f"network {record.name}: there is an interface {record.bridge} already",
+                hint="choose another name for the bridge, or leave it out",
+            )
+        if record.parent and host.link(record.parent) is None:
+            raise NotFoundError(f"network {record.name}: the parent interface {record.parent} is not there")
 
     def _ensure(self, record: NetworkRecord) -> None:
         """Make the kernel's part of a network, or what is missing of it; once per command."""
-        if record.id in self._ensured:
+        if record.name in self._ensured:
             return
-        with Rtnetlink() as host, Nfnetlink() as netfilter:
-            links.ensure_bridge(host, record)
-            links.enable_forwarding()
-            firewall = Firewall(netfilter, self._paths.nft_table)
-            self.warnings += firewall.ensure_network(record.bridge, internal=record.internal)
+        if record.driver == plan.BRIDGE:
+            rules = NetworkRules(
+                record.bridge,
+                internal=record.internal,
+                masquerade=plan.is_on(record.options, plan.OPTION_MASQUERADE, default=True),
+            )
+            with Rtnetlink() as host, Nfnetlink() as netfilter:
+                links.ensure_bridge(host, record)
+                links.enable_forwarding(ipv6=record.has_ipv6)
+                for firewall in self._firewalls(netfilter, record):
+                    self.warnings += firewall.ensure_network(rules)
         os.makedirs(self._paths.zone(record.id), mode=0o755, exist_ok=True)
-        self._ensured.add(record.id)
+        self._ensured[record.name] = record
 
-    def ensure(self, name: str) -> None:
+    def _firewalls(self, netfilter: Nfnetlink, record: NetworkRecord) -> tuple[Firewall, ...]:
+        families = [family for family, has in ((False, record.has_ipv4), (True, record.has_ipv6)) if has]
+        return tuple(Firewall(netfilter, self._paths.nft_table, ipv6=ipv6) for ipv6 in families)
+
+    def ensure(self, name: str) -> NetworkRecord:
         """Make again what a reboot or another program took away of a network. Raises NotFoundError."""
-        row = self.find(name)
-        if row is None:
-            raise NotFoundError(f"network {name} does not exist", hint="run `pycompose up`, which makes it")
-        self._ensure(row.record)
+        if name not in self._ensured:
+            row = self.find(name)
+            if row is None:
+                raise NotFoundError(
+                    f"network {name} does not exist", hint="run `pycompose up`, which makes it"
+                )
+            self._ensure(row.record)
+        return self._ensured[name]
 
     def remove(self, name: str, *, detach: bool = False) -> None:
         """Remove a network that no container uses; with `detach`, take stopped containers out of it first.
@@ -171,92 +205,25 @@ class Networks:
                 f"network {name} is in use by {', '.join(users[:5])}", hint="remove these containers first"
             )
         self._database.execute("UPDATE networks SET intent = 'removing' WHERE id = ?", row.id)
-        self._ensured.discard(row.id)
-        prefix = ipam.parse_subnet(row.record.subnet)
-        with Rtnetlink() as host, Nfnetlink() as netfilter:
-            Firewall(netfilter, self._paths.nft_table).remove_network(
-                row.record.bridge, (prefix.network, prefix.length)
-            )
-            links.delete_bridge(host, row.record.bridge)
+        self._ensured.pop(name, None)
+        record = row.record
+        if record.driver == plan.BRIDGE:
+            subnets = [ipam.parse_subnet(pool.subnet) for pool in record.pools]
+            with Rtnetlink() as host, Nfnetlink() as netfilter:
+                for firewall in self._firewalls(netfilter, record):
+                    firewall.remove_network(record.bridge, [x for x in subnets if x.bits == firewall.bits])
+                links.delete_bridge(host, record.bridge)
         remove_tree(os.path.dirname(self._paths.zone(row.id)))
         self._database.execute("DELETE FROM networks WHERE id = ?", row.id)
 
-    # ---- addresses
 
-    def allocate(self, container_id: str, attachments: Sequence[NetworkAttachment]) -> None:
-        """Give a container an address in each network; within the caller's transaction.
-
-        Raises NotFoundError for an unknown network, ConflictError where an address is taken or none is free.
-        """
-        ordered = sorted(attachments, key=lambda item: (-item.priority, item.network))
-        for position, attachment in enumerate(ordered):
-            row = self.find(attachment.network)
-            if row is None:
-                raise NotFoundError(f"network {attachment.network} does not exist")
-            address = self._free_address(row, attachment.ipv4_address)
-            self._database.execute(
-                "INSERT INTO endpoints VALUES (?, ?, ?, ?, ?)",
-                container_id,
-                row.id,
-                position,
-                ipam.format_address(address),
-                attachment.mac_address or ipam.mac_of(address),
-            )
-
-    def _free_address(self, row: NetworkRow, requested: str) -> int:
-        record = row.record
-        used = {
-            ipam.parse_address(found["address"])
-            for found in self._database.rows("SELECT address FROM endpoints WHERE network_id = ?", row.id)
-        }
-        return ipam.allocate_address(
-            ipam.parse_subnet(record.subnet),
-            used | {ipam.parse_address(address) for address in record.aux.values()},
-            gateway=ipam.parse_address(record.gateway),
-            ip_range=ipam.parse_subnet(record.ip_range) if record.ip_range else None,
-            requested=requested,
-        )
-
-    def endpoints(self, container_id: str, spec: ContainerSpec) -> tuple[Endpoint, ...]:
-        """What a shim needs to join its networks, which are there in the kernel afterwards."""
-        rows = self._database.rows(
-            "SELECT endpoints.*, networks.record FROM endpoints JOIN networks ON networks.id = network_id"
-            " WHERE container_id = ? ORDER BY position",
-            container_id,
-        )
-        attachments = {attachment.network: attachment for attachment in spec.networks}
-        found = []
-        for index, row in enumerate(rows):
-            record = _record(row["record"])
-            self._ensure(record)
-            attachment = attachments.get(record.name, NetworkAttachment(record.name))
-            found.append(self._endpoint(container_id, spec, index, row, record, attachment))
-        return tuple(found)
-
-    def _endpoint(
-        self,
-        container_id: str,
-        spec: ContainerSpec,
-        index: int,
-        row: sqlite3.Row,
-        record: NetworkRecord,
-        attachment: NetworkAttachment,
-    ) -> Endpoint:
-        names = dict.fromkeys((*attachment.aliases, spec.name, container_id[:12]))
-        return Endpoint(
-            network_id=record.id,
-            network_name=record.name,
-            bridge=record.bridge,
-            host_interface=self._paths.veth(container_id, index),
-            interface=attachment.interface_name or f"eth{index}",
-            address=row["address"],
-            prefix_length=int(record.subnet.rpartition("/")[2]),
-            gateway="" if record.internal else record.gateway,
-            mac=row["mac"],
-            mtu=record.mtu,
-            names=tuple(names),
-            internal=record.internal,
-        )
+def _with_length(record: NetworkRecord, address: str | None) -> str:
+    if not address:
+        return ""
+    number, bits = ipam.parse_address(address), 128 if ipam.is_ipv6(address) else 32
+    subnets = (ipam.parse_subnet(pool.subnet) for pool in record.pools)
+    length = next((s.length for s in subnets if s.bits == bits and s.network <= number <= s.last), bits)
+    return f"{address}/{length}"
 
 
 def _row(row: sqlite3.Row) -> NetworkRow:

@@ -50,22 +50,21 @@ def reclaim(engine: "Engine", container_id: str) -> None:
 
 
 def _withdraw(engine: "Engine", container_id: str) -> None:
-    rows = engine.database.rows(
-        "SELECT network_id, address FROM endpoints WHERE container_id = ? ORDER BY position", container_id
-    )
+    rows = engine.database.rows("SELECT network_id FROM endpoints WHERE container_id = ?", container_id)
     for row in rows:
         remove_entry(engine.paths.zone(row["network_id"]), container_id)
     live = read_live_state(engine.paths.live(container_id))
-    if live is None or not live.ports or not rows:
+    translated = [port for port in live.ports if port.container_ip] if live is not None else []
+    if not translated:
         return
     host = HostNetwork(engine.paths.nft_table)
     try:
         host.unpublish(
             [
                 PublishedPort(
-                    port.host_ip, port.host_port, port.protocol, rows[0]["address"], port.container_port
+                    port.host_ip, port.host_port, port.protocol, port.container_ip, port.container_port
                 )
-                for port in live.ports
+                for port in translated
             ]
         )
     finally:

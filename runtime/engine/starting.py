@@ -6,10 +6,12 @@ import sqlite3
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from runtime.engine import addresses
 from runtime.engine.creating import ensure_folder
-from runtime.errors import EngineError, NotFoundError
+from runtime.errors import EngineError, NotFoundError, StateError
 from runtime.image.record import image_from_json
 from runtime.image.store import ResolvedImage
+from runtime.network.record import Endpoint
 from runtime.oci import container_spec
 from runtime.oci.container_spec import ContainerSpec, MountRequest
 from runtime.shim.launch import Launch, launch_all
@@ -45,7 +47,7 @@ def _prepare(engine: "Engine", container_id: str) -> ShimTask:
 
 def _task(engine: "Engine", row: sqlite3.Row) -> ShimTask:
     spec = container_spec.from_json(json.loads(row["spec"]))
-    endpoints = engine.networks.endpoints(row["id"], spec)
+    endpoints = addresses.endpoints(engine, row["id"], spec)
     return ShimTask(
         paths=engine.paths,
         container_id=row["id"],
@@ -53,8 +55,33 @@ def _task(engine: "Engine", row: sqlite3.Row) -> ShimTask:
         image=_image(engine, row),
         mounts=_mounts(engine, row["id"], spec),
         endpoints=endpoints,
-        host_gateway=next((endpoint.gateway for endpoint in endpoints if endpoint.gateway), ""),
+        host_gateway=_host_gateway(endpoints),
+        network_owner=_network_owner(engine, spec),
     )
+
+
+def _host_gateway(endpoints: Sequence[Endpoint]) -> str:
+    """The host's address in a network that leads out, IPv4 if there is one."""
+    gateways = [item.gateway for endpoint in endpoints for item in endpoint.addresses if item.gateway]
+    return next((gateway for gateway in gateways if "." in gateway), gateways[0] if gateways else "")
+
+
+def _network_owner(engine: "Engine", spec: ContainerSpec) -> str:
+    """The id of the running container whose network namespace is to be joined, "" = none. Raises StateError."""
+    kind, _, name = spec.network_mode.partition(":")
+    if kind != "container":
+        return ""
+    owner = engine.containers.find(name)
+    if owner is None:
+        raise NotFoundError(
+            f"container {spec.name}: there is no container {name}, whose network it is to join"
+        )
+    if not owner.is_live:
+        raise StateError(
+            f"container {spec.name} is to join the network of {owner.name}, which does not run",
+            hint="start that first",
+        )
+    return owner.id
 
 
 def _image(engine: "Engine", row: sqlite3.Row) -> ResolvedImage:

@@ -5,8 +5,10 @@
     DATA/layers/.new-*                                     being unpacked; its maker holds a lock on it
 
 A reference is the annotation org.opencontainers.image.ref.name of a manifest in index.json, in its full
-form. An image's id is the digest of its configuration. This module is on the start path; what reads
-archives is archive.py.
+form; an image that lost its last name but is still in use, or was built without one, has an entry without.
+Manifests there are OCI's: of one that a registry sent in Docker's form the original is kept beside it
+(ORIGINAL), so that it is pushed as it came. An image's id is the digest of its configuration. This module is
+on the start path; what takes images in is intake.py.
 """
 
 import fcntl
@@ -24,6 +26,11 @@ from runtime.store.paths import Paths
 
 REF_NAME = "org.opencontainers.image.ref.name"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+# Annotations of an entry: the digest by which a registry knows it, the manifest that registry sent, and when it
+# was last pulled (seconds since the epoch).
+SOURCE = "org.pycompose.source"
+ORIGINAL = "org.pycompose.original"
+PULLED = "org.pycompose.pulled"
 _INDEX = "application/vnd.oci.image.index.v1+json"
 _SHORTEST_ID = 4
 
@@ -42,15 +49,6 @@ class ResolvedImage(NamedTuple):
     kind: str = "layers"
 
 
-class ImageSummary(NamedTuple):
-    """One line of `image ls`; `references` are short forms, empty for an image without a name."""
-
-    id: str
-    references: tuple[str, ...]
-    created: str  # RFC 3339
-    size_bytes: int  # of the blobs
-
-
 class ImageStore:
     """The images of one DATA root."""
 
@@ -60,7 +58,7 @@ class ImageStore:
     def resolve(self, reference: str) -> ResolvedImage:
         """Finds an image by name or id. Raises NotFoundError, InvalidError, ImageError."""
         manifest, familiar = self._find(reference)
-        config_digest, document = self._config(manifest)
+        config_digest, document = self.config(manifest)
         layers = tuple(f"{self.paths.layers}/{chain}" for chain in chain_ids(document["rootfs"]["diff_ids"]))
         for layer in layers:
             if not os.path.isdir(layer):
@@ -69,82 +67,83 @@ class ImageStore:
                 )
         return ResolvedImage(familiar, config_digest, parse_image_config(document), layers)
 
-    def list_images(self) -> list[ImageSummary]:
-        """All images, the newest first."""
-        grouped: dict[str, tuple[str, list[str], Mapping[str, Any]]] = {}
-        for entry in self._index():
-            manifest = self._manifest(entry["digest"])
-            digest, document = self._config(manifest)
-            names = grouped.setdefault(digest, (document.get("created", ""), [], manifest))[1]
-            name = entry.get("annotations", {}).get(REF_NAME)
-            if name:
-                names.append(parse_reference(name).familiar)
-        found = [
-            ImageSummary(digest, tuple(sorted(names)), created, _size(manifest))
-            for digest, (created, names, manifest) in grouped.items()
-        ]
-        return sorted(found, key=lambda image: image.created, reverse=True)
-
-    def inspect(self, reference: str) -> dict[str, Any]:
-        """What `image inspect` prints, with the reference engine's field names."""
-        manifest, _ = self._find(reference)
-        digest, document = self._config(manifest)
-        summary = next(image for image in self.list_images() if image.id == digest)
-        return {
-            "Id": digest,
-            "RepoTags": list(summary.references),
-            "Created": summary.created,
-            "Architecture": document.get("architecture", ""),
-            "Os": document.get("os", ""),
-            "Size": summary.size_bytes,
-            "Config": document.get("config") or {},
-            "RootFS": {"Type": "layers", "Layers": document["rootfs"]["diff_ids"]},
-            "GraphDriver": {"Name": "overlay", "Data": {"Layers": list(self.resolve(reference).layers)}},
-        }
-
-    def remove(self, reference: str, used_ids: Collection[str] = ()) -> list[str]:
+    def remove(self, reference: str, used_ids: Collection[str] = (), *, force: bool = False) -> list[str]:
         """Takes a name away and, with its last name, the image; by id all names. Returns what was removed.
 
         `used_ids` are ids of images that containers use. Raises NotFoundError, ConflictError.
         """
         with self.locked():
-            index = self._index()
+            index = self.entries()
             manifest, familiar = self._find(reference)
-            config_digest, _ = self._config(manifest)
-            same = [e for e in index if self._config(self._manifest(e["digest"]))[0] == config_digest]
+            config_digest = manifest["config"]["digest"]
+            same = [e for e in index if self.manifest(e["digest"])["config"]["digest"] == config_digest]
             full = "" if _looks_like_id(reference) else str(parse_reference(reference))
-            gone = [e for e in same if e.get("annotations", {}).get(REF_NAME) == full] or same
+            gone = [e for e in same if name_of(e) == full and full] or same
+            if not full and len([e for e in same if name_of(e)]) > 1 and not force:
+                raise ConflictError(
+                    f"image {familiar} has several names", hint="remove them one by one, or with --force"
+                )
             last = len(gone) == len(same)
             if last and config_digest in used_ids:
                 raise ConflictError(
                     f"image {familiar} is used by a container", hint="remove the container first"
                 )
             self._write_index([entry for entry in index if entry not in gone])
-            removed = [
-                "untagged: " + parse_reference(e["annotations"][REF_NAME]).familiar
-                for e in gone
-                if REF_NAME in e.get("annotations", {})
-            ]
+            removed = ["untagged: " + parse_reference(name_of(e)).familiar for e in gone if name_of(e)]
             if last:
                 self._collect()
                 removed.append("deleted: " + config_digest)
             return removed
 
-    def add(self, reference: Reference, manifest: Mapping[str, Any]) -> str:
-        """Gives a manifest whose blobs and layers are there a name; returns its digest. Call it `locked`."""
+    def add(
+        self,
+        names: Sequence[Reference],
+        manifest: Mapping[str, Any],
+        annotations: Mapping[str, str] | None = None,
+    ) -> str:
+        """Gives a manifest whose blobs and layers are there names; returns its digest. Call it `locked`.
+
+        An image whose name this takes stays, without a name, until it is pruned.
+        """
         self._ensure_layout()
         data = encode_json(manifest)
         digest = self.write_blob(data)
-        entry = {
-            "mediaType": MANIFEST,
-            "digest": digest,
-            "size": len(data),
-            "annotations": {REF_NAME: str(reference)},
-        }
-        others = [e for e in self._index() if e.get("annotations", {}).get(REF_NAME) != str(reference)]
-        self._write_index([*others, entry])
-        self._collect()
+        full = [str(name) for name in names]
+        entry = {"mediaType": MANIFEST, "digest": digest, "size": len(data)}
+        index = self.entries()
+        others = [e for e in index if name_of(e) not in full]
+        kept = {e["digest"] for e in others} | {digest}
+        for old in (e for e in index if name_of(e) in full and name_of(e)):
+            if old["digest"] not in kept:
+                # Its name has moved; containers may still stand on it.
+                others.append({**old, "annotations": _without_name(old)})
+                kept.add(old["digest"])
+        if full:
+            others = [e for e in others if e["digest"] != digest or name_of(e)]
+        elif any(e["digest"] == digest for e in others):
+            return digest
+        added = [{**entry, "annotations": {**(annotations or {}), REF_NAME: name}} for name in full]
+        self._write_index([*others, *(added or [{**entry, "annotations": dict(annotations or {})}])])
         return digest
+
+    def tag(self, reference: str, name: Reference) -> None:
+        """Gives an image one more name. Raises NotFoundError, InvalidError."""
+        with self.locked():
+            entry = self.find_entry(reference)
+            self.add([name], self.manifest(entry["digest"]), _without_name(entry))
+
+    def prune(self, used_ids: Collection[str], *, all: bool = False) -> list[str]:
+        """Removes images without a name, with `all` every one that no container uses; the ids removed."""
+        with self.locked():
+            kept: list[tuple[dict[str, Any], str]] = []
+            gone: list[tuple[dict[str, Any], str]] = []
+            for entry in self.entries():
+                image_id = self.manifest(entry["digest"])["config"]["digest"]
+                dispensable = all or not name_of(entry)
+                (gone if dispensable and image_id not in used_ids else kept).append((entry, image_id))
+            self._write_index([entry for entry, _ in kept])
+            self._collect()
+            return sorted({image_id for _, image_id in gone} - {image_id for _, image_id in kept})
 
     def write_blob(self, data: bytes) -> str:
         """Stores bytes under their digest, which it returns."""
@@ -182,7 +181,8 @@ class ImageStore:
         if not os.path.exists(path):
             write_atomically(path, b'{"imageLayoutVersion":"1.0.0"}')
 
-    def _index(self) -> list[dict[str, Any]]:
+    def entries(self) -> list[dict[str, Any]]:
+        """What index.json lists, one entry per name. Raises StateError."""
         path = f"{self.paths.images}/index.json"
         try:
             with open(path, "rb") as file:
@@ -200,43 +200,59 @@ class ImageStore:
 
     def _find(self, reference: str) -> tuple[Mapping[str, Any], str]:
         """(manifest, short name) of what a name or an id means."""
-        index = self._index()
-        wanted = ""
+        entry = self.find_entry(reference)
+        familiar = reference
         try:
-            wanted = str(parse_reference(reference))
+            familiar = parse_reference(reference).familiar if name_of(entry) else reference
+        except InvalidError:
+            pass
+        return self.manifest(entry["digest"]), familiar
+
+    def find_entry(self, reference: str) -> dict[str, Any]:
+        """The index's entry of what a name, a digest or an id means. Raises NotFoundError, InvalidError."""
+        index = self.entries()
+        wanted: Reference | None = None
+        try:
+            wanted = parse_reference(reference)
         except InvalidError:
             if not _looks_like_id(reference):
                 raise
-        for entry in index:
-            if wanted and entry.get("annotations", {}).get(REF_NAME) == wanted:
-                return self._manifest(entry["digest"]), parse_reference(reference).familiar
+        if wanted is not None:
+            full = str(wanted)
+            for entry in index:
+                if name_of(entry) == full:
+                    return entry
+            if wanted.digest:
+                for entry in index:
+                    if is_source(entry, wanted):
+                        return entry
         if _looks_like_id(reference):
             found = self._find_id(index, reference.removeprefix("sha256:"))
             if found is not None:
-                return found, reference
+                return found
         raise NotFoundError(
             f"image {reference} is not there",
-            hint="bring it in with `pycompose image import FILE.tar NAME` (there are no registries yet), "
-            "or use `host:/` or `rootfs:/path`",
+            hint=f"pycompose image pull {reference}, or import a tar with `pycompose image import`",
         )
 
-    def _find_id(self, index: Sequence[Mapping[str, Any]], prefix: str) -> Mapping[str, Any] | None:
-        found = {}
+    def _find_id(self, index: Sequence[dict[str, Any]], prefix: str) -> dict[str, Any] | None:
+        found: dict[str, dict[str, Any]] = {}
         for entry in index:
-            manifest = self._manifest(entry["digest"])
-            digest = manifest["config"]["digest"].removeprefix("sha256:")
+            digest = self.manifest(entry["digest"])["config"]["digest"].removeprefix("sha256:")
             if digest.startswith(prefix):
-                found[digest] = manifest
+                found.setdefault(digest, entry)
         if len(found) > 1:
             raise InvalidError(
                 f"several images have an id that begins with {prefix}", hint="write more of it"
             )
         return next(iter(found.values()), None)
 
-    def _manifest(self, digest: str) -> Mapping[str, Any]:
+    def manifest(self, digest: str) -> Mapping[str, Any]:
+        """A manifest by its digest. Raises ImageError."""
         return self._read_json(digest, "manifest")
 
-    def _config(self, manifest: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    def config(self, manifest: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+        """(digest, document) of a manifest's configuration. Raises ImageError."""
         digest = manifest["config"]["digest"]
         return digest, self._read_json(digest, "configuration")
 
@@ -253,12 +269,19 @@ class ImageStore:
     def _collect(self) -> None:
         """Deletes blobs and layers that no image has any more; with the lock held."""
         blobs, layers = set(), set()
-        for entry in self._index():
-            manifest = self._manifest(entry["digest"])
+        for entry in self.entries():
+            manifest = self.manifest(entry["digest"])
             blobs |= {entry["digest"], manifest["config"]["digest"]}
             blobs |= {layer["digest"] for layer in manifest["layers"]}
-            layers |= set(chain_ids(self._config(manifest)[1]["rootfs"]["diff_ids"]))
+            layers |= set(chain_ids(self.config(manifest)[1]["rootfs"]["diff_ids"]))
+            blobs.add(entry.get("annotations", {}).get(ORIGINAL, ""))
+        for record in self._build_records():
+            if record.get("layer"):
+                blobs.add(record["layer"][1])
+            layers |= set(chain_ids(record.get("chain") or ()))
         directory = f"{self.paths.images}/blobs/sha256"
+        if not os.path.isdir(directory):
+            return
         for name in os.listdir(directory):
             if f"sha256:{name}" not in blobs:
                 os.unlink(f"{directory}/{name}")
@@ -267,10 +290,40 @@ class ImageStore:
                 if name not in layers and not name.startswith("."):
                     self._discard(name)
 
+    def _build_records(self) -> Iterator[Mapping[str, Any]]:
+        """The build cache (build/cache.py): its layers stay as long as their records."""
+        folder = f"{self.paths.build}/records"
+        try:
+            names = os.listdir(folder)
+        except FileNotFoundError:
+            return
+        for name in names:
+            try:
+                with open(f"{folder}/{name}", "rb") as file:
+                    yield json.loads(file.read())
+            except (OSError, ValueError):
+                continue
+
     def _discard(self, layer: str) -> None:
         """Into the trash: deleting thousands of files would keep the lock for seconds."""
         os.makedirs(self.paths.trash, mode=0o700, exist_ok=True)
         os.rename(f"{self.paths.layers}/{layer}", f"{self.paths.trash}/layer-{layer}-{os.urandom(4).hex()}")
+
+
+def name_of(entry: Mapping[str, Any]) -> str:
+    """The full name of an index entry, "" without one."""
+    return str(entry.get("annotations", {}).get(REF_NAME) or "")
+
+
+def is_source(entry: Mapping[str, Any], wanted: Reference) -> bool:
+    """Whether an entry came from, or went to, the repository and digest of a reference."""
+    annotations = entry.get("annotations", {})
+    known = (entry["digest"], annotations.get(SOURCE), annotations.get(ORIGINAL))
+    return wanted.digest in known and name_of(entry).startswith((f"{wanted.name}:", f"{wanted.name}@"))
+
+
+def _without_name(entry: Mapping[str, Any]) -> dict[str, str]:
+    return {key: value for key, value in entry.get("annotations", {}).items() if key != REF_NAME}
 
 
 def chain_ids(diff_ids: Sequence[str]) -> list[str]:
@@ -320,5 +373,5 @@ def _looks_like_id(reference: str) -> bool:
     return _SHORTEST_ID <= len(text) <= 64 and all(c in "0123456789abcdef" for c in text)
 
 
-def _size(manifest: Mapping[str, Any]) -> int:
+def size_of(manifest: Mapping[str, Any]) -> int:
     return int(sum(part["size"] for part in (manifest["config"], *manifest["layers"])))

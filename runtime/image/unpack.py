@@ -12,20 +12,27 @@ import shutil
 import stat
 import tarfile
 from collections.abc import Iterable
+from typing import IO
 
 from runtime.errors import ImageError
-from runtime.linux.paths import O_PATH, ensure_directory, open_in_root, open_root
+from runtime.linux.paths import O_PATH, ensure_directory, exists_in_root, open_in_root, open_root
 
 _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
 _OPAQUE_XATTR = "trusted.overlay.opaque"
 _XATTR_PREFIX = "SCHILY.xattr."
+_CHUNK, _HOLE_BYTES = 1 << 20, 1 << 12
 _NOFOLLOW = os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def unpack_layer(archive: tarfile.TarFile, directory: str) -> None:
-    """Unpacks all of a layer into an empty directory. Raises ImageError, OSError."""
+def unpack_layer(archive: tarfile.TarFile, directory: str, *, whiteouts: bool = True) -> tuple[str, ...]:
+    """Unpacks all of a layer into an empty directory. Raises ImageError, OSError.
+
+    Without `whiteouts` it is a plain archive, in which such names mean nothing, and the directory may have content.
+
+    Returns the directories that it has files in but does not describe, which got root's and 0755.
+    """
     root = open_root(directory)
-    unpacker = _Unpacker(root)
+    unpacker = _Unpacker(root, whiteouts)
     try:
         for member in _members(archive):
             try:
@@ -37,6 +44,7 @@ def unpack_layer(archive: tarfile.TarFile, directory: str) -> None:
     finally:
         unpacker.close()
         os.close(root)
+    return tuple(sorted(unpacker.implied))
 
 
 def split_path(name: str) -> tuple[str, str]:
@@ -60,12 +68,14 @@ def _members(archive: tarfile.TarFile) -> Iterable[tarfile.TarInfo]:
 class _Unpacker:
     """The state of one run: the parent directory last used, and what directories get at the end."""
 
-    def __init__(self, root: int) -> None:
+    def __init__(self, root: int, whiteouts: bool) -> None:
         self._root = root
+        self._whiteouts = whiteouts
         self._parent_path: str | None = None
         self._parent = -1
         # A directory's times change with every file in it, so they are set last.
         self._directories: dict[str, int] = {}
+        self.implied: set[str] = set()
 
     def close(self) -> None:
         if self._parent >= 0:
@@ -88,7 +98,7 @@ class _Unpacker:
                 self._dress_directory(self._root_fd(), member, "")
             return
         parent = self._open_parent(parent_path)
-        if name.startswith(_WHITEOUT):
+        if self._whiteouts and name.startswith(_WHITEOUT):
             self._add_whiteout(parent, name)
             return
         path = f"{parent_path}/{name}"
@@ -111,13 +121,23 @@ class _Unpacker:
             self.close()
             self._parent_path = None
             try:
-                self._parent = ensure_directory(self._root, path or "/")
+                self._parent = self._ensure_parent(path)
             except OSError as error:
                 if error.errno not in (errno.ENOTDIR, errno.ENOENT, errno.ELOOP, errno.EEXIST):
                     raise
                 raise ImageError(f"the archive has files below {path!r}, which is no directory") from error
             self._parent_path = path
         return self._parent
+
+    def _ensure_parent(self, path: str) -> int:
+        try:
+            return open_in_root(self._root, path or "/", O_PATH | os.O_DIRECTORY)
+        except FileNotFoundError:
+            parts = path.split("/")
+            for length in range(1, len(parts) + 1):
+                if not exists_in_root(self._root, "/".join(parts[:length])):
+                    self.implied.add("/".join(parts[:length]))
+            return ensure_directory(self._root, path)
 
     def _add_directory(self, parent: int, name: str, member: tarfile.TarInfo, path: str) -> None:
         found = _status(parent, name)
@@ -137,6 +157,7 @@ class _Unpacker:
         finally:
             os.close(fd)
         self._directories[path] = _mtime_ns(member)
+        self.implied.discard(path.strip("/"))
 
     def _add_file(self, archive: tarfile.TarFile, parent: int, name: str, member: tarfile.TarInfo) -> None:
         fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOFOLLOW, 0o600, dir_fd=parent)
@@ -144,12 +165,15 @@ class _Unpacker:
             source = archive.extractfile(member)
             if source is not None:
                 try:
-                    shutil.copyfileobj(source, file, 1 << 18)
+                    # Without its buffer, which would copy everything once more.
+                    _copy(getattr(source, "raw", source), file, holes=member.issparse())
                 except (tarfile.TarError, EOFError) as error:
                     raise ImageError(f"the archive ends within {member.name!r}") from error
             file.flush()
             if file.tell() != member.size:
                 raise ImageError(f"the archive ends within {member.name!r}")
+            if member.issparse():
+                file.truncate(member.size)
             _dress(fd, member)
             os.utime(fd, ns=(_mtime_ns(member), _mtime_ns(member)))
 
@@ -189,6 +213,16 @@ class _Unpacker:
             shutil.rmtree(name, dir_fd=parent)
         else:
             os.unlink(name, dir_fd=parent)
+
+
+def _copy(source: IO[bytes], file: IO[bytes], *, holes: bool) -> None:
+    """All of a member; with `holes`, what is zero is left out."""
+    step = _HOLE_BYTES if holes else _CHUNK
+    while data := source.read(step):
+        if holes and not data.strip(b"\0"):
+            file.seek(len(data), os.SEEK_CUR)
+        else:
+            file.write(data)
 
 
 def _status(parent: int, name: str) -> os.stat_result | None:

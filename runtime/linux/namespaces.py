@@ -1,5 +1,7 @@
-"""Namespaces by their OCI names: clone(2) flags, and joining those of a process."""
+"""Namespaces by their OCI names: clone(2) flags, joining those of a process, sockets of another one."""
 
+import os
+import socket
 from collections.abc import Iterable
 
 from runtime.linux import constants as k
@@ -28,3 +30,22 @@ def flags_of(types: Iterable[str]) -> int:
 def join_process(pidfd: int, flags: int) -> None:
     """Join several namespaces of a process at once (setns(2) with a pidfd). Raises OSError; ESRCH if it is gone."""
     syscalls.setns(pidfd, flags)
+
+
+def socket_in(namespace: int, family: int, kind: int) -> socket.socket:
+    """A socket of the network namespace that descriptor `namespace` stands for; -1 = the present one.
+
+    A socket belongs to the namespace it was made in for good. Raises OSError.
+    """
+    kind |= socket.SOCK_CLOEXEC
+    if namespace < 0:
+        return socket.socket(family, kind)
+    own = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        syscalls.setns(namespace, k.CLONE_NEWNET)
+        try:
+            return socket.socket(family, kind)
+        finally:
+            syscalls.setns(own, k.CLONE_NEWNET)
+    finally:
+        os.close(own)

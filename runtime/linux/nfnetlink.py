@@ -49,6 +49,9 @@ NEWRULE, GETRULE, DELRULE, NEWSET, GETSET, NEWSETELEM, GETSETELEM, DELSETELEM, G
     14,
     16,
 )
+_IFNAME = 41  # nft(8)'s number of this type
+# User data in which nft(8) looks up how a key's bytes are to be read (libnftnl udata: type 0, BYTEORDER_HOST_ENDIAN).
+_HOST_ORDER = struct.pack("=BBI", 0, 4, 1)
 # One transaction is one datagram; the kernel's answer to a huge one must fit the receive buffer as well.
 _GENERIC = struct.Struct("!BBH")
 
@@ -160,6 +163,8 @@ class Transaction:
         if len(key) > 1:
             fields = b"".join(nest(1, encode_attribute(1, u32(length))) for _, length in key)
             body += nest(9, nest(2, fields))
+        if key[0][0] == _IFNAME and len(key) == 1:
+            body += encode_attribute(13, _HOST_ORDER)
         # The number is only a name for use inside this transaction.
         body += encode_attribute(10, u32(len(self.messages) + 1))
         self._add(NEWSET, CREATE, body, f"create set {table} {name}")

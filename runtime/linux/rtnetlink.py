@@ -1,12 +1,13 @@
 """A small rtnetlink encoder and socket for the start path: links, addresses, routes (rtnetlink(7)).
 
 What belongs here: the few fixed messages that starting and removing containers sends, and the two dumps
-a subnet is chosen from. Everything else about links (inspection, macvlan, traffic control) is
-pyroute2's, whose import alone would cost more than starting ten containers. Messages are queued and
-leave in one send; each is acknowledged.
+a subnet is chosen from. Everything else about links (inspection, traffic control) is pyroute2's, whose
+import alone would cost more than starting ten containers. Messages are queued and leave in one send; each is
+acknowledged.
 
 A socket keeps the network namespace it was opened in: `Rtnetlink()` made before unshare(2) goes on
-working on the host. All addresses are plain integers in host order or dotted text, as each function says.
+working on the host. All addresses are plain integers in host order or text, as each function says; the
+family is the text's own.
 """
 
 import errno
@@ -35,16 +36,26 @@ from runtime.linux.netlink import (
 )
 
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
-RTM_NEWADDR, RTM_GETADDR = 20, 22
-RTM_NEWROUTE, RTM_GETROUTE = 24, 26
+RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
+RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
 
-_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_LINKINFO, _IFLA_NET_NS_FD = 1, 3, 4, 10, 18, 28
+_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_MASTER, _IFLA_LINKINFO = 1, 3, 4, 5, 10, 18
+_IFLA_NET_NS_FD = 28
 _IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
-_IFLA_INFO_SLAVE_KIND, _IFLA_INFO_SLAVE_DATA, _IFLA_BRPORT_MODE = 4, 5, 4
+_IFLA_INFO_SLAVE_KIND, _IFLA_INFO_SLAVE_DATA = 4, 5
+BRIDGE_PORT_HAIRPIN, BRIDGE_PORT_ISOLATED = 4, 33  # IFLA_BRPORT_MODE, IFLA_BRPORT_ISOLATED
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_BROADCAST = 1, 2, 4
+_IFA_F_NODAD = 0x02
+_IPVLAN, _MACVLAN = "ipvlan", "macvlan"
+# if_link.h: MACVLAN_MODE_*, IPVLAN_MODE_*
+SUB_LINK_MODES = {
+    _MACVLAN: {"private": 1, "vepa": 2, "bridge": 4, "passthru": 8},
+    _IPVLAN: {"l2": 0, "l3": 1, "l3s": 2},
+}
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_METRICS, _RTAX_MTU = 1, 4, 5, 6, 8, 2
 _IFF_UP = 1
 _RT_TABLE_MAIN, _RTPROT_STATIC, _RT_SCOPE_UNIVERSE, _RT_SCOPE_LINK, _RTN_UNICAST = 254, 4, 0, 253, 1
+_RT_SCOPE_NOWHERE = 255
 
 _U32 = struct.Struct("=I")
 _LINK = struct.Struct("=BxHiII")
@@ -64,11 +75,12 @@ class Link(NamedTuple):
 
 
 class Prefix(NamedTuple):
-    """An IPv4 prefix in use; `network` in host order, `link` the interface's number (0 = none)."""
+    """A prefix in use; `network` in host order, `link` the interface's number (0 = none), `bits` 32 or 128."""
 
     network: int
     length: int
     link: int
+    bits: int = 32
 
 
 def encode_link(name: str = "", index: int = 0, *, up: bool = False) -> bytes:
@@ -102,40 +114,66 @@ def encode_veth(
     return body + encode_attribute(_IFLA_LINKINFO, info)
 
 
-def encode_hairpin(name: str) -> bytes:
-    """Lets a bridge send a packet back through the port it came in by."""
-    data = encode_attribute(_IFLA_BRPORT_MODE, b"\1")
+def encode_port_flag(name: str, flag: int) -> bytes:
+    """Sets one flag of a bridge's port, one of BRIDGE_PORT_*."""
+    data = encode_attribute(flag, b"\1")
     info = encode_attribute(_IFLA_INFO_SLAVE_KIND, b"bridge")
     info += encode_attribute(_IFLA_INFO_SLAVE_DATA, data)
     return encode_link(name) + encode_attribute(_IFLA_LINKINFO, info)
 
 
+def encode_sub_link(
+    name: str, *, kind: str, mode: str, parent: int, index: int, namespace: int, mac: str, mtu: int
+) -> bytes:
+    """A macvlan or ipvlan link of the interface with index `parent`, born down in the namespace of that descriptor."""
+    number = SUB_LINK_MODES[kind][mode]
+    packed = _U32.pack(number) if kind == _MACVLAN else struct.pack("=H", number)
+    info = encode_attribute(_IFLA_INFO_KIND, kind.encode())
+    info += encode_attribute(_IFLA_INFO_DATA, encode_attribute(1, packed))
+    body = encode_link(name, index) + _address_and_mtu(mac if kind == _MACVLAN else "", mtu)
+    body += encode_attribute(_IFLA_LINK, _U32.pack(parent)) + encode_attribute(
+        _IFLA_NET_NS_FD, _U32.pack(namespace)
+    )
+    return body + encode_attribute(_IFLA_LINKINFO, info)
+
+
 def encode_address(index: int, address: str, length: int) -> bytes:
-    """An IPv4 address of a link with its broadcast address."""
-    packed = socket.inet_aton(address)
-    body = _ADDR.pack(socket.AF_INET, length, 0, 0, index)
+    """An address of a link: IPv4 with its broadcast address, IPv6 without asking the neighbours first (we gave it)."""
+    family, packed = _pack(address)
+    flags = _IFA_F_NODAD if family == socket.AF_INET6 else 0
+    body = _ADDR.pack(family, length, flags, 0, index)
     body += encode_attribute(_IFA_LOCAL, packed) + encode_attribute(_IFA_ADDRESS, packed)
-    if length < 31:
+    if family == socket.AF_INET and length < 31:
         number = struct.unpack("!I", packed)[0] | ((1 << (32 - length)) - 1)
         body += encode_attribute(_IFA_BROADCAST, struct.pack("!I", number))
     return body
 
 
 def encode_route(
-    destination: str, length: int, *, gateway: str = "", link: int = 0, metric: int = 0
+    destination: str, length: int, *, gateway: str = "", link: int = 0, metric: int = 0, ipv6: bool = False
 ) -> bytes:
-    """An IPv4 route of the main table; length 0 = the default route, no gateway = directly on the link."""
-    scope = _RT_SCOPE_UNIVERSE if gateway else _RT_SCOPE_LINK
-    body = _ROUTE.pack(socket.AF_INET, length, 0, 0, _RT_TABLE_MAIN, _RTPROT_STATIC, scope, _RTN_UNICAST, 0)
+    """A route of the main table; length 0 = the default route, no gateway = directly on the link.
+
+    `ipv6` tells the family of a default route that has no gateway.
+    """
+    family = socket.AF_INET6 if ipv6 or ":" in destination + gateway else socket.AF_INET
+    # IPv6 knows no scopes of routes (rtnetlink(7)).
+    scope = _RT_SCOPE_UNIVERSE if gateway or family == socket.AF_INET6 else _RT_SCOPE_LINK
+    body = _ROUTE.pack(family, length, 0, 0, _RT_TABLE_MAIN, _RTPROT_STATIC, scope, _RTN_UNICAST, 0)
     if length:
-        body += encode_attribute(_RTA_DST, socket.inet_aton(destination))
+        body += encode_attribute(_RTA_DST, _pack(destination)[1])
     if gateway:
-        body += encode_attribute(_RTA_GATEWAY, socket.inet_aton(gateway))
+        body += encode_attribute(_RTA_GATEWAY, _pack(gateway)[1])
     if link:
         body += encode_attribute(_RTA_OIF, _U32.pack(link))
     if metric:
         body += encode_attribute(_RTA_PRIORITY, _U32.pack(metric))
     return body
+
+
+def _pack(address: str) -> tuple[int, bytes]:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    return family, socket.inet_pton(family, address)
 
 
 def _address_and_mtu(mac: str, mtu: int) -> bytes:
@@ -202,6 +240,24 @@ class Rtnetlink:
         )
         self.queue(RTM_NEWLINK, body, f"create link {name} (peer {peer})", CREATE | EXCL)
 
+    def add_sub_link(
+        self,
+        name: str,
+        *,
+        kind: str,
+        mode: str,
+        parent: int,
+        namespace: int,
+        index: int,
+        mac: str = "",
+        mtu: int = 0,
+    ) -> None:
+        """Queues the creation of a "macvlan" or "ipvlan" link in the namespace of descriptor `namespace`."""
+        body = encode_sub_link(
+            name, kind=kind, mode=mode, parent=parent, index=index, namespace=namespace, mac=mac, mtu=mtu
+        )
+        self.queue(RTM_NEWLINK, body, f"create {kind} link {name}", CREATE | EXCL)
+
     def set_up(self, *, index: int = 0, name: str = "") -> None:
         """Queues setting a link up."""
         self.queue(RTM_NEWLINK, encode_link(name, index, up=True), f"set link {name or index} up")
@@ -218,20 +274,46 @@ class Rtnetlink:
 
     def set_hairpin(self, name: str) -> None:
         """Queues letting a bridge's port have its own packets back."""
-        self.queue(RTM_NEWLINK, encode_hairpin(name), f"set hairpin mode of link {name}")
+        body = encode_port_flag(name, BRIDGE_PORT_HAIRPIN)
+        self.queue(RTM_NEWLINK, body, f"set hairpin mode of link {name}")
+
+    def set_isolated(self, name: str) -> None:
+        """Queues keeping a bridge's port from exchanging packets with other isolated ones."""
+        body = encode_port_flag(name, BRIDGE_PORT_ISOLATED)
+        self.queue(RTM_NEWLINK, body, f"isolate link {name}")
 
     def add_address(self, index: int, address: str, length: int) -> None:
-        """Queues adding an IPv4 address; flush fails with EEXIST if it is there."""
+        """Queues adding an address; flush fails with EEXIST if it is there."""
         what = f"add address {address}/{length} to link {index}"
         self.queue(RTM_NEWADDR, encode_address(index, address, length), what, CREATE | EXCL)
 
+    def delete_address(self, index: int, address: str, length: int) -> None:
+        """Queues taking an address away; flush fails with EADDRNOTAVAIL if it is not there."""
+        what = f"delete address {address}/{length} of link {index}"
+        self.queue(RTM_DELADDR, encode_address(index, address, length), what)
+
     def add_route(
-        self, destination: str, length: int, *, gateway: str = "", link: int = 0, metric: int = 0
+        self,
+        destination: str,
+        length: int,
+        *,
+        gateway: str = "",
+        link: int = 0,
+        metric: int = 0,
+        ipv6: bool = False,
     ) -> None:
         """Queues adding a route; ("", 0) is the default route."""
-        body = encode_route(destination, length, gateway=gateway, link=link, metric=metric)
+        body = encode_route(destination, length, gateway=gateway, link=link, metric=metric, ipv6=ipv6)
         what = f"add route {destination or 'default'}/{length} via {gateway or link}"
         self.queue(RTM_NEWROUTE, body, what, CREATE | EXCL)
+
+    def delete_default_route(self, *, ipv6: bool = False) -> None:
+        """Queues taking the default route away; flush fails with ESRCH if there is none."""
+        body = encode_route("", 0, ipv6=ipv6)
+        if not ipv6:
+            # Any scope: RT_SCOPE_NOWHERE matches all (rtnetlink(7)).
+            body = body[:6] + bytes([_RT_SCOPE_NOWHERE]) + body[7:]
+        self.queue(RTM_DELROUTE, body, "delete the default route")
 
     def delete_link(self, name: str) -> None:
         """Queues deleting a link; flush fails with ENODEV if there is none."""
@@ -285,42 +367,42 @@ class Rtnetlink:
         return [_decode_link(data, start, end) for data, start, end in found]
 
     def addresses(self) -> list[Prefix]:
-        """The IPv4 prefixes of all addresses of all links."""
+        """The prefixes of all addresses of all links."""
         out = []
-        body = _ADDR.pack(socket.AF_INET, 0, 0, 0, 0)
-        for data, start, end in self._dump(RTM_GETADDR, body, "list addresses"):
-            _, length, _, _, link = _ADDR.unpack_from(data, start)
-            attributes = decode_attributes(data, start + 8, end)
-            packed = attributes.get(_IFA_ADDRESS) or attributes.get(_IFA_LOCAL)
-            if packed:
-                mask = (0xFFFFFFFF << (32 - length)) & 0xFFFFFFFF
-                out.append(Prefix(struct.unpack("!I", packed)[0] & mask, length, link))
+        for family in (socket.AF_INET, socket.AF_INET6):
+            body = _ADDR.pack(family, 0, 0, 0, 0)
+            for data, start, end in self._dump(RTM_GETADDR, body, "list addresses"):
+                _, length, _, _, link = _ADDR.unpack_from(data, start)
+                attributes = decode_attributes(data, start + 8, end)
+                packed = attributes.get(_IFA_ADDRESS) or attributes.get(_IFA_LOCAL)
+                if packed:
+                    bits = len(packed) * 8
+                    out.append(Prefix(_network(packed, length), length, link, bits))
         return out
 
     def routes(self) -> list[Prefix]:
-        """The IPv4 destinations of the main and other tables' unicast routes, default routes included
-        (length 0).
-        """
-        return [prefix for prefix, _ in self._routes()]
+        """The destinations of the main and other tables' unicast routes, default routes included (length 0)."""
+        return [prefix for family in (socket.AF_INET, socket.AF_INET6) for prefix, _ in self._routes(family)]
 
-    def _routes(self) -> list[tuple[Prefix, int]]:
+    def _routes(self, family: int) -> list[tuple[Prefix, int]]:
         out = []
-        body = _ROUTE.pack(socket.AF_INET, 0, 0, 0, 0, 0, 0, 0, 0)
+        body = _ROUTE.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)
+        bits = 128 if family == socket.AF_INET6 else 32
         for data, start, end in self._dump(RTM_GETROUTE, body, "list routes"):
             fields = _ROUTE.unpack_from(data, start)
             if fields[7] != _RTN_UNICAST:  # local and broadcast routes are the addresses' own
                 continue
             attributes = decode_attributes(data, start + 12, end)
-            network = struct.unpack("!I", attributes.get(_RTA_DST, b"\0\0\0\0"))[0]
+            network = _network(attributes.get(_RTA_DST, bytes(bits // 8)), fields[1])
             link = _U32.unpack(attributes[_RTA_OIF])[0] if _RTA_OIF in attributes else 0
             metrics = attributes.get(_RTA_METRICS, b"")
             mtu = decode_attributes(metrics, 0, len(metrics)).get(_RTAX_MTU)
-            out.append((Prefix(network, fields[1], link), _U32.unpack(mtu)[0] if mtu else 0))
+            out.append((Prefix(network, fields[1], link, bits), _U32.unpack(mtu)[0] if mtu else 0))
         return out
 
     def uplink_mtu(self) -> int:
         """The mtu in bytes towards the default route (the route's own or its link's), 1500 without one."""
-        for prefix, mtu in self._routes():
+        for prefix, mtu in self._routes(socket.AF_INET):
             if prefix.length == 0 and prefix.link:
                 if mtu:
                     return mtu
@@ -352,6 +434,11 @@ class Rtnetlink:
                     number, text = decode_error(data, flags, start, end)
                     raise NetlinkError([(what, number, text)])
                 found.append((data, start, end))
+
+
+def _network(packed: bytes, length: int) -> int:
+    bits = len(packed) * 8
+    return int.from_bytes(packed, "big") & (((1 << length) - 1) << (bits - length))
 
 
 def _decode_link(data: bytes, start: int, end: int) -> Link:

@@ -1,6 +1,6 @@
-"""A container's side of its networks, as its shim sets it up: veth pairs, addresses, routes, published ports.
+"""A container's side of its networks, as its builder sets it up: links, addresses, routes, published ports.
 
-`HostNetwork` is opened on the host; the shim then leaves for a namespace of its own, and the sockets go
+`HostNetwork` is opened on the host; its owner then leaves for the container's namespace, and the sockets go
 on working on the host while what is opened afterwards works inside.
 """
 
@@ -8,13 +8,14 @@ import errno
 import os
 from collections.abc import Sequence
 
-from runtime.errors import ConflictError, NotFoundError
+from runtime.errors import ConflictError, NotFoundError, UnsupportedError
 from runtime.linux.conntrack import Conntrack
 from runtime.linux.netlink import NetlinkError
 from runtime.linux.nfnetlink import Nfnetlink
 from runtime.linux.rtnetlink import Rtnetlink
 from runtime.network.firewall.nft import Firewall
 from runtime.network.firewall.rules import PublishedPort
+from runtime.network.ipam import is_ipv6
 from runtime.network.record import Endpoint
 
 # The loopback is number 1; giving the others their numbers saves looking them up.
@@ -22,12 +23,13 @@ _FIRST_INTERFACE = 2
 
 
 class HostNetwork:
-    """Sockets of the host's network namespace. `table` is the root's nftables table (Paths.nft_table)."""
+    """Sockets of the host's network namespace. `table` is the name of the root's nftables tables (Paths.nft_table)."""
 
     def __init__(self, table: str) -> None:
         self.rtnetlink = Rtnetlink()
         self._nfnetlink = Nfnetlink()
         self.firewall = Firewall(self._nfnetlink, table)
+        self.firewall6 = Firewall(self._nfnetlink, table, ipv6=True)
         self._conntrack = Conntrack()
         self._links: dict[str, str] = {}  # address -> the host's end of its veth pair
 
@@ -36,112 +38,253 @@ class HostNetwork:
         self._nfnetlink.close()
         self._conntrack.close()
 
+    # ---- links
+
     def attach(self, endpoints: Sequence[Endpoint]) -> None:
-        """Puts the calling process's network namespace into these networks; lo comes up in any case.
+        """Puts the calling process's new network namespace into these networks; lo comes up in any case.
 
-        The default route leads through the first endpoint that has a gateway. Raises NotFoundError if a
-        bridge is gone, ConflictError for an address or name that is taken, OSError.
+        Raises NotFoundError if a bridge or parent is gone, ConflictError for an address or name that is taken,
+        OSError.
         """
-        self._links = {endpoint.address: endpoint.host_interface for endpoint in endpoints}
-        namespace = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            self._add_veths(endpoints, namespace)
-        finally:
-            os.close(namespace)
-        inside = Rtnetlink()
-        try:
+        self._add_links(endpoints, _FIRST_INTERFACE)
+        with Rtnetlink() as inside:
             inside.set_up(index=1)
-            route = ""
             for index, endpoint in enumerate(endpoints, _FIRST_INTERFACE):
-                inside.add_address(index, endpoint.address, endpoint.prefix_length)
-                inside.set_up(index=index)
-                if endpoint.gateway and not route:
-                    route = endpoint.gateway
-                    inside.add_route("", 0, gateway=route, link=index)
+                _add_addresses(inside, index, endpoint)
+            for ipv6 in (False, True):
+                _add_default_route(inside, endpoints, ipv6=ipv6)
             inside.flush()
-        finally:
-            inside.close()
 
-    def _add_veths(self, endpoints: Sequence[Endpoint], namespace: int) -> None:
+    def connect(self, endpoint: Endpoint, others: Sequence[Endpoint]) -> None:
+        """Puts the calling process's namespace, which is in the networks of `others`, into one more.
+
+        Raises as `attach`; the link is taken away again then.
+        """
+        self._add_links([endpoint], 0)
+        try:
+            with Rtnetlink() as inside:
+                link = inside.link(endpoint.interface)
+                if link is None:
+                    raise NotFoundError(f"the link {endpoint.interface} vanished")
+                _add_addresses(inside, link.number, endpoint)
+                inside.flush()
+                _renew_default_routes(inside, (*others, endpoint))
+        except BaseException:
+            self.disconnect(endpoint, others)
+            raise
+
+    def disconnect(self, endpoint: Endpoint, others: Sequence[Endpoint]) -> None:
+        """The inverse of `connect`; `others` are the endpoints that stay."""
+        with Rtnetlink() as inside:
+            owner, name = (
+                (self.rtnetlink, endpoint.host_interface)
+                if endpoint.driver == "bridge"
+                else (inside, endpoint.interface)
+            )
+            owner.delete_link(name)
+            try:
+                owner.flush()
+            except NetlinkError as error:
+                if error.errno != errno.ENODEV:
+                    raise
+            _renew_default_routes(inside, others)
+
+    def _add_links(self, endpoints: Sequence[Endpoint], first: int) -> None:
+        """Make the links of endpoints, numbered from `first` on (0 = by the kernel)."""
+        for endpoint in endpoints:
+            for item in endpoint.addresses:
+                self._links[item.address] = endpoint.host_interface
         if not endpoints:
             return
-        _disable_ipv6()
-        self._queue_veths(endpoints, namespace)
+        _disable_ipv6("default")
+        namespace = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            self.rtnetlink.flush()
-        except NetlinkError as error:
-            if any(number != errno.EEXIST for _, number, _ in error.failed):
-                raise
-            # The namespace of this container's last shim has not vanished yet, and its links with it.
-            self._replace_veths(endpoints, namespace, error)
+            self._queue_links(endpoints, first, namespace)
+            try:
+                self.rtnetlink.flush()
+            except NetlinkError as error:
+                if any(number != errno.EEXIST for _, number, _ in error.failed):
+                    raise _unsupported(endpoints, error) or error from error
+                # The namespace of this container's last shim has not vanished yet, and its links with it.
+                self._replace_links(endpoints, first, namespace, error)
+        finally:
+            os.close(namespace)
+        for endpoint in endpoints:
+            _write_sysctls(endpoint)
 
-    def _queue_veths(self, endpoints: Sequence[Endpoint], namespace: int) -> None:
-        masters: dict[str, int] = {}
-        for index, endpoint in enumerate(endpoints, _FIRST_INTERFACE):
-            if endpoint.bridge not in masters:
-                link = self.rtnetlink.link(endpoint.bridge)
-                if link is None:
-                    raise NotFoundError(
-                        f"the bridge {endpoint.bridge} of network {endpoint.network_name} is not there",
-                        hint="somebody removed it; `up` makes it again",
-                    )
-                masters[endpoint.bridge] = link.number
-            self.rtnetlink.add_veth(
-                endpoint.host_interface,
-                peer=endpoint.interface,
-                peer_index=index,
-                peer_mac=endpoint.mac,
-                namespace=namespace,
-                master=masters[endpoint.bridge],
-                mtu=endpoint.mtu,
+    def _queue_links(self, endpoints: Sequence[Endpoint], first: int, namespace: int) -> None:
+        numbers: dict[str, int] = {}
+        for position, endpoint in enumerate(endpoints):
+            outer = endpoint.bridge or endpoint.parent
+            if outer and outer not in numbers:
+                numbers[outer] = self._number_of(outer, endpoint)
+            index = first + position if first else 0
+            if endpoint.driver == "bridge":
+                self.rtnetlink.add_veth(
+                    endpoint.host_interface,
+                    peer=endpoint.interface,
+                    peer_index=index,
+                    peer_mac=endpoint.mac,
+                    namespace=namespace,
+                    master=numbers[outer],
+                    mtu=endpoint.mtu,
+                )
+                if endpoint.isolated:
+                    self.rtnetlink.set_isolated(endpoint.host_interface)
+            else:
+                self.rtnetlink.add_sub_link(
+                    endpoint.interface,
+                    kind=endpoint.driver,
+                    mode=endpoint.mode,
+                    parent=numbers[outer],
+                    namespace=namespace,
+                    index=index,
+                    mac=endpoint.mac,
+                    mtu=endpoint.mtu,
+                )
+
+    def _number_of(self, name: str, endpoint: Endpoint) -> int:
+        link = self.rtnetlink.link(name)
+        if link is None:
+            what = "bridge" if name == endpoint.bridge else "parent interface"
+            raise NotFoundError(
+                f"the {what} {name} of network {endpoint.network_name} is not there",
+                hint="somebody removed it; `up` makes a bridge again, a parent has to be made by hand",
             )
+        return link.number
 
-    def _replace_veths(self, endpoints: Sequence[Endpoint], namespace: int, error: NetlinkError) -> None:
+    def _replace_links(
+        self, endpoints: Sequence[Endpoint], first: int, namespace: int, error: NetlinkError
+    ) -> None:
         """Deletes the host's ends that are in the way (those made a moment ago too) and makes all again."""
         for endpoint in endpoints:
-            self.rtnetlink.delete_link(endpoint.host_interface)
+            if endpoint.host_interface:
+                self.rtnetlink.delete_link(endpoint.host_interface)
         try:
             self.rtnetlink.flush()
         except NetlinkError as gone:
             if any(number != errno.ENODEV for _, number, _ in gone.failed):
                 raise
-        self._queue_veths(endpoints, namespace)
+        self._queue_links(endpoints, first, namespace)
         try:
             self.rtnetlink.flush()
         except NetlinkError as again:
             raise ConflictError(f"{again.strerror} (first: {error.strerror})") from again
 
+    # ---- published ports
+
     def publish(self, ports: Sequence[PublishedPort]) -> None:
         """Makes host ports lead to the container. Raises OSError, NotFoundError if the table is gone."""
         # Where br_netfilter is loaded (dockerd does), a container that calls its own published port is
         # answered by the bridge itself, which needs leave to use the port that the packet came from.
-        for link in {self._links[port.container_ip] for port in ports if port.container_ip in self._links}:
+        for link in {self._links.get(port.container_ip, "") for port in ports} - {""}:
             self.rtnetlink.set_hairpin(link)
         self.rtnetlink.flush()
-        try:
-            self.firewall.publish(ports)
-        except NetlinkError as error:
-            if error.errno != errno.ENOENT:
-                raise
-            raise NotFoundError(
-                f"the firewall table {self.firewall.table} is not there, so no port can be published",
-                hint="somebody removed it (`nft flush ruleset`?); `up` makes it again",
-            ) from error
+        for firewall, of_family in self._by_family(ports):
+            try:
+                firewall.publish(of_family)
+            except NetlinkError as error:
+                if error.errno != errno.ENOENT:
+                    raise
+                raise NotFoundError(
+                    f"the firewall table {firewall.table} is not there, so no port can be published",
+                    hint="somebody removed it (`nft flush ruleset`?); `up` makes it again",
+                ) from error
         datagram_ports = {port.host_port for port in ports if port.protocol == "udp"}
         if datagram_ports:
             self._conntrack.forget_udp(datagram_ports)
 
     def unpublish(self, ports: Sequence[PublishedPort]) -> None:
         """The inverse of `publish`; what is gone already is no error."""
-        self.firewall.unpublish(ports)
+        for firewall, of_family in self._by_family(ports):
+            firewall.unpublish(of_family)
+
+    def _by_family(self, ports: Sequence[PublishedPort]) -> list[tuple[Firewall, list[PublishedPort]]]:
+        families = (
+            (self.firewall, [port for port in ports if not is_ipv6(port.container_ip)]),
+            (self.firewall6, [port for port in ports if is_ipv6(port.container_ip)]),
+        )
+        return [(firewall, of_family) for firewall, of_family in families if of_family]
 
 
-def _disable_ipv6() -> None:
-    """Networks are IPv4: links made from now on in this namespace get no IPv6 address of their own accord."""
+def _unsupported(endpoints: Sequence[Endpoint], error: NetlinkError) -> UnsupportedError | None:
+    """The error for a driver that this kernel does not have, None where that is not the matter."""
+    if error.errno != errno.EOPNOTSUPP:
+        return None
+    drivers = " or ".join(sorted({endpoint.driver for endpoint in endpoints}))
+    return UnsupportedError(
+        f"the kernel refused a {drivers} link: not supported", hint=f"load the module {drivers}"
+    )
+
+
+def _add_addresses(inside: Rtnetlink, index: int, endpoint: Endpoint) -> None:
+    for item in endpoint.addresses:
+        inside.add_address(index, item.address, item.prefix_length)
+    for address in endpoint.link_local:
+        inside.add_address(index, address, 64 if is_ipv6(address) else 16)
+    inside.set_up(index=index)
+
+
+def default_gateway(endpoints: Sequence[Endpoint], *, ipv6: bool = False) -> tuple[int, str] | None:
+    """Where the default route of a family leads: (position of the endpoint, gateway or "" = any); None = nowhere.
+
+    By the highest gw_priority, then in the order given (Compose spec 05-services: gw_priority).
+    """
+    best: tuple[int, int, str] | None = None
+    for position, endpoint in enumerate(endpoints):
+        for item in endpoint.addresses:
+            # An ipvlan in a layer 3 mode has no neighbours, so no gateway either.
+            if item.is_ipv6 != ipv6 or not (item.gateway or endpoint.mode in ("l3", "l3s")):
+                continue
+            if best is None or endpoint.gw_priority > best[0]:
+                best = endpoint.gw_priority, position, item.gateway
+    return None if best is None else best[1:]
+
+
+def _add_default_route(inside: Rtnetlink, endpoints: Sequence[Endpoint], *, ipv6: bool) -> None:
+    chosen = default_gateway(endpoints, ipv6=ipv6)
+    if chosen is not None:
+        position, gateway = chosen
+        inside.add_route("", 0, gateway=gateway, link=position + _FIRST_INTERFACE, ipv6=ipv6)
+
+
+def _renew_default_routes(inside: Rtnetlink, endpoints: Sequence[Endpoint]) -> None:
+    """Lead the default routes through where they belong among these endpoints, whose links are there."""
+    for ipv6 in (False, True):
+        inside.delete_default_route(ipv6=ipv6)
+        try:
+            inside.flush()
+        except NetlinkError as error:
+            if error.errno not in (errno.ESRCH, errno.ENETUNREACH):
+                raise
+        chosen = default_gateway(endpoints, ipv6=ipv6)
+        link = None if chosen is None else inside.link(endpoints[chosen[0]].interface)
+        if chosen is not None and link is not None:
+            inside.add_route("", 0, gateway=chosen[1], link=link.number, ipv6=ipv6)
+            inside.flush()
+
+
+def _write_sysctls(endpoint: Endpoint) -> None:
+    """The interface's own switches: IPv6 where its network has it, and what the endpoint's driver_opts ask for."""
+    folder = f"/proc/sys/net/ipv6/conf/{endpoint.interface}"
+    if endpoint.address(ipv6=True) or any(is_ipv6(address) for address in endpoint.link_local):
+        _write(f"{folder}/accept_ra", "0")
+        _write(f"{folder}/disable_ipv6", "0")
+    for name, value in endpoint.sysctls:
+        path = name.replace(".", "/").replace("IFNAME", endpoint.interface)
+        _write(f"/proc/sys/{path}", value)
+
+
+def _disable_ipv6(scope: str) -> None:
+    """Links made from now on in this namespace get no IPv6 address of their own accord."""
     try:
-        with open("/proc/sys/net/ipv6/conf/default/disable_ipv6", "w") as file:
-            file.write("1")
+        _write(f"/proc/sys/net/ipv6/conf/{scope}/disable_ipv6", "1")
     except OSError as error:
         # No IPv6 in this kernel, or /proc/sys read-only: the address would be link-local only.
         if error.errno not in (errno.ENOENT, errno.EROFS, errno.EACCES):
             raise
+
+
+def _write(path: str, value: str) -> None:
+    with open(path, "w") as file:
+        file.write(value)

@@ -92,9 +92,23 @@ def hosts_text(
                 )
             address = gateway
         lines.append(f"{address}\t{name}\n")
-    names = f"{hostname}.{domainname} {hostname}" if domainname else hostname
-    lines += [f"{address}\t{names}\n" for address in addresses or ("127.0.1.1",)]
+    lines.append(own_lines(hostname, domainname, addresses or ("127.0.1.1",)))
     return "".join(lines)
+
+
+def own_lines(hostname: str, domainname: str, addresses: Sequence[str]) -> str:
+    """The lines of a hosts file that give a container's name to its addresses."""
+    names = f"{hostname}.{domainname} {hostname}" if domainname else hostname
+    return "".join(f"{address}\t{names}\n" for address in addresses)
+
+
+def without_addresses(hosts: str, addresses: Sequence[str]) -> str:
+    """A hosts file without the lines of these addresses."""
+    return "".join(
+        line
+        for line in hosts.splitlines(keepends=True)
+        if not line.split() or line.split()[0] not in addresses
+    )
 
 
 def hostname_text(hostname: str) -> str:

@@ -4,6 +4,7 @@ Endpoints of containers are endpoint.py's. Addresses come from ipam.py, the fire
 """
 
 import errno
+import os
 import time
 
 from runtime.errors import ConflictError, UnsupportedError
@@ -20,32 +21,24 @@ _PATIENCE_SECONDS = 1.5
 _REMOVAL_SECONDS = 10.0
 
 
-def taken_prefixes(rtnetlink: Rtnetlink) -> list[Subnet]:
-    """The host's routes and addresses, which no new subnet may overlap."""
-    found = {(p.network, p.length) for p in (*rtnetlink.addresses(), *rtnetlink.routes()) if p.length}
-    return [Subnet(network, length) for network, length in sorted(found)]
-
-
 def owners_of_prefixes(rtnetlink: Rtnetlink) -> list[tuple[Subnet, str]]:
-    """The same with the interface's name, for ipam.check_subnet."""
+    """The host's routes and addresses, which no new subnet may overlap, each with its interface's name."""
     names = {link.number: link.name for link in rtnetlink.links()}
     prefixes: list[Prefix] = [*rtnetlink.addresses(), *rtnetlink.routes()]
     return [
-        (Subnet(p.network, p.length), f"the host's interface {names.get(p.link, '?')}")
+        (Subnet(p.network, p.length, p.bits), f"the host's interface {names.get(p.link, '?')}")
         for p in prefixes
         if p.length
     ]
 
 
 def ensure_bridge(rtnetlink: Rtnetlink, network: NetworkRecord) -> int:
-    """The network's bridge, up, with its gateway address and sysctls; returns its interface number.
+    """The network's bridge, up, with its gateways' addresses and sysctls; returns its interface number.
     Idempotent.
 
-    Raises UnsupportedError without bridge support, ConflictError if the gateway's address is refused.
+    Raises UnsupportedError without bridge support, ConflictError if a gateway's address is refused.
     """
-    subnet = parse_subnet(network.subnet)
-    mac = mac_of(parse_address(network.gateway))
-    rtnetlink.add_bridge(network.bridge, mac=mac, mtu=network.mtu)
+    rtnetlink.add_bridge(network.bridge, mac=_bridge_mac(network), mtu=network.mtu)
     try:
         rtnetlink.flush()
     except NetlinkError as error:
@@ -58,8 +51,11 @@ def ensure_bridge(rtnetlink: Rtnetlink, network: NetworkRecord) -> int:
     link = rtnetlink.link(network.bridge)
     if link is None:
         raise NetlinkError([(f"find bridge {network.bridge}", errno.ENODEV, "")])
-    _write_sysctls(network.bridge)  # also when the bridge was there: an interrupted run may have stopped here
-    rtnetlink.add_address(link.number, network.gateway, subnet.length)
+    # Also when the bridge was there: an interrupted run may have stopped here.
+    _write_sysctls(network.bridge, ipv6=network.has_ipv6)
+    for pool in network.pools:
+        if pool.gateway:
+            rtnetlink.add_address(link.number, pool.gateway, parse_subnet(pool.subnet).length)
     if not link.up:
         rtnetlink.set_up(index=link.number)
     try:
@@ -70,19 +66,46 @@ def ensure_bridge(rtnetlink: Rtnetlink, network: NetworkRecord) -> int:
     return link.number
 
 
-def _write_sysctls(bridge: str) -> None:
-    """127.0.0.1 reaches published ports through this bridge only; no IPv6 of its own accord on it."""
+def _bridge_mac(network: NetworkRecord) -> str:
+    gateway = next((pool.gateway for pool in network.pools if pool.gateway and not pool.is_ipv6), "")
+    return mac_of(parse_address(gateway)) if gateway else mac_of(int(network.id[:8], 16))
+
+
+def _write_sysctls(bridge: str, *, ipv6: bool) -> None:
+    """127.0.0.1 reaches published ports through this bridge only; no IPv6 on it unless the network has it."""
     _write(f"/proc/sys/net/ipv4/conf/{bridge}/route_localnet", "1")
-    _write(f"/proc/sys/net/ipv6/conf/{bridge}/disable_ipv6", "1", optional=True)
+    folder = f"/proc/sys/net/ipv6/conf/{bridge}"
+    _write(f"{folder}/accept_ra", "0", optional=True)
+    _write(f"{folder}/disable_ipv6", "0" if ipv6 else "1", optional=not ipv6)
 
 
-def enable_forwarding() -> None:
-    """Sets net.ipv4.ip_forward to 1 where it is 0; containers reach other machines only then."""
+def enable_forwarding(*, ipv6: bool = False) -> None:
+    """Turns forwarding on where it is off; containers reach other machines only then."""
     path = "/proc/sys/net/ipv4/ip_forward"
-    with open(path) as file:
-        if file.read().strip() != "0":
-            return
-    _write(path, "1")
+    if _read(path) == "0":
+        _write(path, "1")
+    path = "/proc/sys/net/ipv6/conf/all/forwarding"
+    if ipv6 and _read(path) == "0":
+        _keep_router_advertisements()
+        _write(path, "1")
+
+
+def _keep_router_advertisements() -> None:
+    """A host that forwards ignores router advertisements unless told otherwise (ip-sysctl.rst: accept_ra), and
+    would lose its own default route.
+    """
+    folder = "/proc/sys/net/ipv6/conf"
+    for name in os.listdir(folder):
+        if name != "all" and _read(f"{folder}/{name}/accept_ra") == "1":
+            _write(f"{folder}/{name}/accept_ra", "2", optional=True)
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path) as file:
+            return file.read().strip()
+    except OSError:
+        return ""
 
 
 def _write(path: str, value: str, *, optional: bool = False) -> None:

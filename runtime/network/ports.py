@@ -1,8 +1,8 @@
-"""Ports of the host: held by a bound socket for as long as they lead to a container.
+"""Ports of the host: held by bound sockets for as long as they lead to a container.
 
 The kernel's NAT decides before sockets are asked, so a published port needs no listener; the socket
-makes other programs see EADDRINUSE and lets the kernel choose a free port. Sockets must be made in the
-host's namespace.
+makes other programs see EADDRINUSE and lets the kernel choose a free port. Where NAT can't help, the proxy
+listens on it (proxy.py). Sockets must be made in the host's namespace.
 """
 
 import errno
@@ -11,10 +11,14 @@ import socket
 import struct
 from collections.abc import Sequence
 from contextlib import ExitStack
+from typing import NamedTuple
 
 from runtime.errors import ConflictError, InvalidError, UnsupportedError
 from runtime.linux.netlink import DUMP, HEADER, REQUEST, open_socket, split_messages
-from runtime.network.ipam import parse_address
+from runtime.network.endpoint import default_gateway
+from runtime.network.ipam import is_ipv6, parse_address
+from runtime.network.proxy import PROTOCOLS as PROXIED
+from runtime.network.record import Endpoint
 from runtime.oci.container_spec import PortRequest
 
 _TIME_WAIT = "06"
@@ -24,25 +28,96 @@ _KINDS = {
     "udp": (socket.SOCK_DGRAM, socket.IPPROTO_UDP),
     "sctp": (socket.SOCK_STREAM, socket.IPPROTO_SCTP),
 }
+_EVERY_ADDRESS = ("0.0.0.0", "::")
+# How often the kernel is asked for a port that is free in both families.
+_ATTEMPTS = 64
 
 
-def reserve(port: PortRequest) -> socket.socket:
-    """A socket that holds the requested host port, or the first free one of its range; getsockname()
-    tells which.
+class Reservation:
+    """One host port, held on one address or on all of the host's. A context manager that gives it back."""
 
-    Raises ConflictError naming the holder, InvalidError for an address that is not the host's or a port that
-    may not be used, UnsupportedError.
+    __slots__ = ("number", "protocol", "sockets")
+
+    def __init__(self, protocol: str, number: int, sockets: dict[str, socket.socket]) -> None:
+        self.protocol = protocol
+        self.number = number
+        self.sockets = sockets  # address -> socket
+
+    def close(self) -> None:
+        for held in self.sockets.values():
+            held.close()
+
+    def __enter__(self) -> "Reservation":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def reserve(port: PortRequest) -> Reservation:
+    """Holds the requested host port, or the first free one of its range.
+
+    Without a host address it is held in IPv4 and, where the host has it, IPv6. Raises ConflictError naming the
+    holder, InvalidError for an address that is not the host's or a port that may not be used, UnsupportedError.
     """
     if port.protocol not in _KINDS:
         raise InvalidError(f"unknown protocol {port.protocol!r} of port {port.container_port}")
     if port.host_ip:
         parse_address(port.host_ip)
     first, last = port.host_port, max(port.host_port_end, port.host_port)
-    for number in range(first, last + 1):
-        held = _try(port, number)
+    numbers = range(first, last + 1) if first else [0] * _ATTEMPTS
+    for number in numbers:
+        held = _reserve_number(port, number)
         if held is not None:
             return held
     raise _conflict(port, first, last)
+
+
+def _reserve_number(port: PortRequest, number: int) -> Reservation | None:
+    held: dict[str, socket.socket] = {}
+    for address in (port.host_ip,) if port.host_ip else _EVERY_ADDRESS:
+        try:
+            bound = _try(port.protocol, address, number)
+        except (InvalidError, UnsupportedError):
+            if address == "::" and held:
+                continue  # a host without IPv6
+            raise
+        if bound is None:
+            Reservation(port.protocol, number, held).close()
+            return None
+        number = bound.getsockname()[1]
+        held[address] = bound
+    return Reservation(port.protocol, number, held)
+
+
+class Use(NamedTuple):
+    """How a host port reaches the container: the address the kernel translates to, the one the proxy connects to."""
+
+    translated: str = ""
+    proxied: str = ""
+
+
+def publishing_endpoint(endpoints: Sequence[Endpoint]) -> Endpoint | None:
+    """The endpoint whose addresses published ports lead to: that of the default route, else the first of a bridge."""
+    bridged = [endpoint for endpoint in endpoints if endpoint.driver == "bridge"]
+    chosen = default_gateway(bridged) or default_gateway(bridged, ipv6=True)
+    if chosen is not None:
+        return bridged[chosen[0]]
+    return bridged[0] if bridged else None
+
+
+def plan_use(host_ip: str, protocol: str, endpoint: Endpoint) -> Use:
+    """How a port of one of the host's addresses ("0.0.0.0" and "::" = all of a family) gets to an endpoint.
+
+    The kernel does it wherever it can. It can't for ::1, which IPv6 never translates, nor from one family to the
+    other; the proxy speaks TCP and UDP.
+    """
+    ipv6 = is_ipv6(host_ip)
+    same, other = endpoint.address(ipv6=ipv6), endpoint.address(ipv6=not ipv6)
+    if not same:
+        return Use(proxied=other if protocol in PROXIED else "")
+    loopback6 = host_ip in ("::", "::1") and protocol in PROXIED
+    return Use("" if host_ip == "::1" else same, same if loopback6 else "")
 
 
 def check_free(requests: Sequence[PortRequest]) -> None:
@@ -69,46 +144,57 @@ def find_holder(protocol: str, host_ip: str, number: int) -> str:
     return ""
 
 
-def _try(port: PortRequest, number: int) -> socket.socket | None:
+def _try(protocol: str, address: str, number: int) -> socket.socket | None:
     """The port, or None if it is taken."""
-    held = _bind(port, number, reuse=False)
-    if held is None and number and port.protocol == "tcp" and not _inodes("tcp", port.host_ip, number):
+    held = _bind(protocol, address, number, reuse=False)
+    if held is None and number and protocol == "tcp" and not _inodes("tcp", address, number):
         # Only connections in TIME_WAIT are in the way, which a listening server would pass as well.
-        held = _bind(port, number, reuse=True)
+        held = _bind(protocol, address, number, reuse=True)
     return held
 
 
-def _bind(port: PortRequest, number: int, *, reuse: bool) -> socket.socket | None:
-    kind, protocol = _KINDS[port.protocol]
+def _bind(protocol: str, address: str, number: int, *, reuse: bool) -> socket.socket | None:
+    kind, ip_protocol = _KINDS[protocol]
+    family = socket.AF_INET6 if is_ipv6(address) else socket.AF_INET
     try:
-        sock = socket.socket(socket.AF_INET, kind | socket.SOCK_CLOEXEC, protocol)
+        sock = socket.socket(family, kind | socket.SOCK_CLOEXEC, ip_protocol)
     except OSError as error:
+        if family == socket.AF_INET6 and error.errno == errno.EAFNOSUPPORT:
+            raise UnsupportedError(
+                "the kernel has no IPv6", hint="publish the port on an IPv4 address"
+            ) from error
         raise UnsupportedError(
-            f"the kernel has no {port.protocol} sockets", hint=f"load the module `{port.protocol}`"
+            f"the kernel has no {protocol} sockets", hint=f"load the module `{protocol}`"
         ) from error
     try:
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if reuse:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((port.host_ip or "0.0.0.0", number))
+        sock.bind((address, number))
     except OSError as error:
         sock.close()
         if error.errno == errno.EADDRINUSE:
             return None
-        raise _refused(port, number, error) from error
+        raise _refused(protocol, address, number, error) from error
     return sock
 
 
-def _refused(port: PortRequest, number: int, error: OSError) -> InvalidError:
-    where = f"{port.host_ip or '0.0.0.0'}:{number}/{port.protocol}"
+def _refused(protocol: str, address: str, number: int, error: OSError) -> InvalidError:
+    where = f"{_host(address)}:{number}/{protocol}"
     if error.errno == errno.EADDRNOTAVAIL:
         hint = "write an address that one of the host's interfaces has, or none"
-        return InvalidError(f"port {where}: {port.host_ip} is not an address of this host", hint=hint)
+        return InvalidError(f"port {where}: {address} is not an address of this host", hint=hint)
     hint = "ports below 1024 need root" if error.errno == errno.EACCES else ""
     return InvalidError(f"port {where} cannot be used: {error.strerror}", hint=hint)
 
 
+def _host(address: str) -> str:
+    return f"[{address}]" if is_ipv6(address) else address
+
+
 def _conflict(port: PortRequest, first: int, last: int) -> ConflictError:
-    address = port.host_ip or "0.0.0.0"
+    address = _host(port.host_ip or _EVERY_ADDRESS[0])
     if last > first:
         return ConflictError(
             f"all ports {address}:{first}-{last}/{port.protocol} are taken", hint="choose another range"
@@ -145,31 +231,41 @@ def _bound_inodes(host_ip: str, number: int) -> set[str]:
 
     Source: sock_diag(7), struct inet_diag_req_v2 and inet_diag_msg; the state is known since Linux 6.8.
     """
-    request = struct.pack("=BBBxI48x", socket.AF_INET, socket.IPPROTO_TCP, 0, 1 << _BOUND_INACTIVE)
     found = set()
     try:
         with open_socket(_NETLINK_SOCK_DIAG) as sock:
-            sock.send(HEADER.pack(16 + len(request), _SOCK_DIAG_BY_FAMILY, REQUEST | DUMP, 1, 0) + request)
-            done = False
-            while not done:
-                data = sock.recv(1 << 17)
-                for kind, _, _, start, end in split_messages(data):
-                    done = done or kind != _SOCK_DIAG_BY_FAMILY
-                    if done or end - start < 72:
-                        continue
-                    port, address = struct.unpack_from("!H2x4s", data, start + 4)
+            for family in (socket.AF_INET, socket.AF_INET6):
+                for port, address, inode in _diagnose(sock, family):
                     if port == number and _meets(address.hex(), host_ip):
-                        found.add(str(struct.unpack_from("=I", data, start + 68)[0]))
+                        found.add(str(inode))
     except OSError:  # a kernel without sock_diag
         pass
     return found
 
 
+def _diagnose(sock: socket.socket, family: int) -> list[tuple[int, bytes, int]]:
+    """(port, address, inode) of all TCP sockets of a family that are bound only. Raises OSError."""
+    request = struct.pack("=BBBxI48x", family, socket.IPPROTO_TCP, 0, 1 << _BOUND_INACTIVE)
+    sock.send(HEADER.pack(16 + len(request), _SOCK_DIAG_BY_FAMILY, REQUEST | DUMP, 1, 0) + request)
+    width = 16 if family == socket.AF_INET6 else 4
+    found: list[tuple[int, bytes, int]] = []
+    while True:
+        data = sock.recv(1 << 17)
+        for kind, _, _, start, end in split_messages(data):
+            if kind != _SOCK_DIAG_BY_FAMILY:
+                return found
+            if end - start >= 72:
+                port = struct.unpack_from("!H", data, start + 4)[0]
+                inode = struct.unpack_from("=I", data, start + 68)[0]
+                found.append((port, data[start + 8 : start + 8 + width], inode))
+
+
 def _meets(address: str, host_ip: str) -> bool:
-    """Whether a socket on `address` (hexadecimal words in the machine's byte order) keeps us from
-    `host_ip`.
+    """Whether a socket on `address` (hexadecimal, its words in network order or, as /proc has them, in the
+    machine's) keeps us from `host_ip`.
     """
-    if host_ip in ("", "0.0.0.0") or not address.strip("0"):
+    if host_ip in ("", *_EVERY_ADDRESS) or not address.strip("0"):
         return True
-    wanted = socket.inet_aton(host_ip)
-    return bytes.fromhex(address[-8:]) in (wanted, wanted[::-1])
+    wanted = socket.inet_pton(socket.AF_INET6 if is_ipv6(host_ip) else socket.AF_INET, host_ip)
+    swapped = b"".join(wanted[start : start + 4][::-1] for start in range(0, len(wanted), 4))
+    return bytes.fromhex(address)[-len(wanted) :] in (wanted, swapped)

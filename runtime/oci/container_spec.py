@@ -37,6 +37,8 @@ class NetworkAttachment(NamedTuple):
     priority: int = 0
     gw_priority: int = 0
     interface_name: str = ""
+    link_local_ips: tuple[str, ...] = ()
+    sysctls: tuple[tuple[str, str], ...] = ()  # of this interface; IFNAME in a name stands for its name
 
 
 class PortRequest(NamedTuple):
@@ -121,8 +123,9 @@ class ContainerSpec(NamedTuple):
     shm_size_bytes: int = 0  # 0 = 64 MiB
     resources: ResourceLimits = ResourceLimits()
     mounts: tuple[MountRequest, ...] = ()
-    network_mode: str = ""  # "" = `networks`; "none", "host", "container:ID"
+    network_mode: str = ""  # "" = `networks`; "none", "host", "container:NAME" (or the id)
     networks: tuple[NetworkAttachment, ...] = ()
+    links: tuple[tuple[str, str], ...] = ()  # (alias, name): names in its networks that only this one knows
     ports: tuple[PortRequest, ...] = ()
     expose: tuple[str, ...] = ()
     extra_hosts: tuple[tuple[str, str], ...] = ()  # (name, address or "host-gateway")
@@ -170,7 +173,7 @@ def from_json(data: Mapping[str, Any]) -> ContainerSpec:
             value = tuple(kind(**_tupled(part)) for part in value)
         elif key in _SINGLE:
             value = _SINGLE[key](**_tupled(value))
-        elif key in ("environment", "extra_hosts"):
+        elif key in ("environment", "extra_hosts", "links"):
             value = tuple((pair[0], pair[1]) for pair in value)
         elif isinstance(value, list):
             value = tuple(value)
@@ -184,4 +187,7 @@ def _part_to_json(part: Any) -> dict[str, Any]:
 
 
 def _tupled(part: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in part.items()}
+    return {
+        k: tuple(tuple(item) if isinstance(item, list) else item for item in v) if isinstance(v, list) else v
+        for k, v in part.items()
+    }

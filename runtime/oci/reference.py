@@ -4,6 +4,7 @@
     host:/                                                              the host's own system, copy-on-write
     rootfs:/path                                                        a directory
     oci:/path[:tag]                                                     an OCI image layout
+    oci-archive:/path.tar[:tag]  docker-archive:/path.tar[:name:tag]    saved images (containers-transports(5))
 
 Grammar and short names are the distribution project's: no host means docker.io, no slash means library/,
 no tag and no digest means latest.
@@ -19,6 +20,9 @@ REGISTRY = "registry"
 HOST = "host"
 ROOTFS = "rootfs"
 OCI = "oci"
+OCI_ARCHIVE = "oci-archive"
+DOCKER_ARCHIVE = "docker-archive"
+_TAGGED = (OCI, OCI_ARCHIVE, DOCKER_ARCHIVE)
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*", re.ASCII)
@@ -31,7 +35,7 @@ _MAX_NAME = 255
 class Reference(NamedTuple):
     """A parsed reference. `path` is set for all transports but "registry", the other parts only for that one.
 
-    An OCI layout may have a `tag` too.
+    A layout or archive may have a `tag` too.
     """
 
     transport: str = REGISTRY
@@ -68,7 +72,7 @@ class Reference(NamedTuple):
 def parse_reference(text: str) -> Reference:
     """A reference with everything implied written out. Raises InvalidError, ImageError for a bad digest."""
     transport, colon, rest = text.partition(":")
-    if colon and transport in (HOST, ROOTFS, OCI) and rest.startswith(("/", ".")):
+    if colon and transport in (HOST, ROOTFS, *_TAGGED) and rest.startswith(("/", ".")):
         return _parse_path(transport, rest, text)
     name, at, digest = text.partition("@")
     if at:
@@ -102,7 +106,9 @@ def _split(name: str) -> tuple[str, str]:
 
 def _parse_path(transport: str, rest: str, text: str) -> Reference:
     tag = ""
-    if transport == OCI:
+    if transport == DOCKER_ARCHIVE:
+        rest, _, tag = rest.partition(":")
+    elif transport in _TAGGED:
         head, colon, last = rest.rpartition(":")
         if colon and "/" not in last:
             rest, tag = head, last

@@ -39,10 +39,9 @@ from runtime.linux.seccomp import load_program
 from runtime.network import etc_files
 from runtime.network.dns.entries import write_entry
 from runtime.network.dns.server import open_listeners
-from runtime.network.dns.zone import Entry
 from runtime.network.endpoint import HostNetwork
 from runtime.network.firewall.rules import PublishedPort
-from runtime.network.ports import reserve
+from runtime.network.ports import plan_use, publishing_endpoint, reserve
 from runtime.oci.capabilities import choose_capabilities
 from runtime.oci.generate import generate
 from runtime.oci.seccomp_profile import default_profile
@@ -62,6 +61,7 @@ class Builder:
     """One start. `make_world` before the first run of the program, `run_program` for every one."""
 
     __slots__ = (
+        "_addresses",
         "_cgroup",
         "_directory",
         "_host",
@@ -84,6 +84,7 @@ class Builder:
         self._host: HostNetwork | None = None
         self._host_namespace = host_namespace
         self._published: list[PublishedPort] = []
+        self._addresses: list[PublishedAddress] = []
         self._warnings: list[str] = []
 
     # ---- the world
@@ -92,13 +93,13 @@ class Builder:
         """Make everything up to the OCI spec. Raises EngineError or OSError; the shim undoes what was done."""
         self._take_over()
         resolv_conf = etc_files.parse_resolv_conf(_read_text("/etc/resolv.conf"))
-        if self._task.spec.network_mode != "host":
+        if self._task.spec.network_mode != "host" and not self._task.network_owner:
             self._reach_host()
         syscalls.mount(None, "/", None, k.MS_REC | k.MS_SLAVE, None)
         self._mount_root()
         if self._host is not None:
             self._host.attach(self._task.endpoints)
-            self._open_dns(resolv_conf)
+            self._open_dns()
         self._write_etc(resolv_conf)
         spec = self._generate()
         self._warnings += self._cgroup.create(spec["linux"].get("resources", {}))
@@ -126,30 +127,40 @@ class Builder:
         os.close(own)
 
     def _reserve_ports(self) -> None:
-        if not self._task.endpoints or not self._task.spec.ports:
+        endpoint = publishing_endpoint(self._task.endpoints)
+        if endpoint is None or not self._task.spec.ports:
             return
-        address = self._task.endpoints[0].address
-        reservations = []
-        for request in self._task.spec.ports:
-            reservation = reserve(request)
-            reservations.append(reservation)
-            self._published.append(
-                PublishedPort(
-                    request.host_ip,
-                    reservation.getsockname()[1],
-                    request.protocol,
-                    address,
-                    request.container_port,
+        held: list[int] = []
+        proxied: list[tuple[str, int]] = []
+        listeners: list[int] = []
+        # Closed when they are forgotten, so kept until the shim has them.
+        reservations = [reserve(request) for request in self._task.spec.ports]
+        for request, reservation in zip(self._task.spec.ports, reservations, strict=True):
+            for address, bound in reservation.sockets.items():
+                use = plan_use(address, request.protocol, endpoint)
+                if use.translated:
+                    self._published.append(
+                        PublishedPort(
+                            address,
+                            reservation.number,
+                            request.protocol,
+                            use.translated,
+                            request.container_port,
+                        )
+                    )
+                if use.proxied:
+                    proxied.append((use.proxied, request.container_port))
+                    listeners.append(bound.fileno())
+                else:
+                    held.append(bound.fileno())
+                self._addresses.append(
+                    PublishedAddress(
+                        address, reservation.number, request.protocol, request.container_port, use.translated
+                    )
                 )
-            )
-        ports = [tuple(port) for port in self._addresses()]
-        line.send(self._line, "ports", ports, [item.fileno() for item in reservations])
-
-    def _addresses(self) -> tuple[PublishedAddress, ...]:
-        return tuple(
-            PublishedAddress(port.host_ip, port.host_port, port.protocol, port.container_port)
-            for port in self._published
-        )
+        line.send(self._line, "ports", [tuple(port) for port in self._published], held)
+        if listeners:
+            line.send(self._line, "proxies", proxied, listeners)
 
     def _mount_root(self) -> None:
         layer = f"{self._task.paths.container(self._task.container_id)}/layer"
@@ -163,19 +174,18 @@ class Builder:
             elif request.type == "volume" and not request.nocopy:
                 volumes.fill(os.path.basename(os.path.dirname(request.source)), self._rootfs, request.target)
 
-    def _open_dns(self, host: etc_files.ResolvConf) -> None:
-        endpoints = self._task.endpoints
-        if not endpoints:
+    def _open_dns(self) -> None:
+        if not self._task.endpoints:
             return
-        internal = all(endpoint.internal for endpoint in endpoints)
-        upstreams = () if internal else (self._task.spec.dns or host.nameservers)
         listeners = open_listeners()
-        line.send(self._line, "dns", list(upstreams), [item.fileno() for item in listeners])
+        line.send(self._line, "dns", None, [item.fileno() for item in listeners])
 
     def _write_etc(self, host: etc_files.ResolvConf) -> None:
+        if self._task.network_owner:
+            return  # it has those of the container whose network it is in
         spec, directory = self._task.spec, self._etc_directory
         os.makedirs(directory, mode=0o755, exist_ok=True)
-        addresses = [endpoint.address for endpoint in self._task.endpoints]
+        addresses = [item.address for endpoint in self._task.endpoints for item in endpoint.addresses]
         files = {
             "hosts": etc_files.hosts_text(
                 self._hostname, spec.domainname, addresses, spec.extra_hosts, self._task.host_gateway
@@ -194,11 +204,14 @@ class Builder:
 
     @property
     def _etc_directory(self) -> str:
-        return f"{self._directory}/etc"
+        owner = self._task.network_owner
+        return f"{self._task.paths.live(owner) if owner else self._directory}/etc"
 
     @property
     def _hostname(self) -> str:
         spec = self._task.spec
+        if self._task.network_owner:
+            return _read_text(f"{self._etc_directory}/hostname").strip()
         if spec.hostname:
             return spec.hostname
         return os.uname().nodename if spec.network_mode == "host" else self._task.container_id[:12]
@@ -282,7 +295,7 @@ class Builder:
             started_ns=time.time_ns(),
             health="" if probe is None else Health().status,
             failing_streak=0,
-            ports=self._addresses() or state.ports,
+            ports=tuple(self._addresses) or state.ports,
         )
         write_live_state(self._directory, state)
         self._announce()
@@ -302,13 +315,7 @@ class Builder:
             self._host.publish(self._published)
         task = self._task
         for endpoint in task.endpoints:
-            entry = Entry(
-                names=endpoint.names,
-                address=endpoint.address,
-                container=task.spec.name,
-                network=endpoint.network_name,
-                live=f"{self._directory}/lock",
-            )
+            entry = endpoint.zone_entry(task.spec.name, f"{self._directory}/lock")
             write_entry(task.paths.zone(endpoint.network_id), task.container_id, entry)
 
 

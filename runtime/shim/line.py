@@ -2,8 +2,9 @@
 
     "lock"     the container's lock, taken                              [descriptor]
     "server"   control.sock, listening                                  [descriptor]
-    "ports"    (host_ip, host_port, protocol, container_port) of each   [bound sockets that hold some of them]
-    "dns"      the name servers for all that is not ours                [UDP socket, TCP socket]
+    "ports"    each PublishedPort as a tuple                            [bound sockets that hold ports]
+    "proxies"  (address, port) of the container for each descriptor     [bound sockets for the proxy]
+    "dns"                                                               [UDP socket, TCP socket]
     "born"     pid of the container's first process                     [its pidfd]
     "started"  {"state", "report", "seccomp"}: the program runs         [console, if it has one]
     "error"    what kept it from running (`describe`)

@@ -22,12 +22,13 @@ HEALTH_UNHEALTHY = "unhealthy"
 
 
 class PublishedAddress(NamedTuple):
-    """One published port as it came out, the host port chosen."""
+    """One published port as it came out, the host port chosen. `host_ip` is "0.0.0.0" or "::" for all of a family."""
 
     host_ip: str
     host_port: int
     protocol: str
     container_port: int
+    container_ip: str = ""  # where the kernel's NAT sends it, "" = the shim's proxy serves it
 
 
 class LiveState(NamedTuple):

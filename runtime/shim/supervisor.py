@@ -14,8 +14,11 @@ from typing import Any
 
 from runtime.container.exec import spawn_exec
 from runtime.container.kill import parse_signal
-from runtime.errors import EngineError, StartError
+from runtime.errors import EngineError, StartError, StateError
 from runtime.linux.syscalls import signalfd
+from runtime.network.dns.server import Responder
+from runtime.network.proxy import Proxy
+from runtime.network.record import endpoint_from_json
 from runtime.oci.spec import Process
 from runtime.shim import control
 from runtime.shim.health import plan_probe
@@ -26,7 +29,9 @@ from runtime.shim.restart import Backoff, plan_restart
 from runtime.shim.state import (
     CREATED,
     EXITED,
+    PAUSED,
     RESTARTING,
+    RUNNING,
     ExitRecord,
     LiveState,
     write_exit_record,
@@ -175,37 +180,33 @@ class Supervisor:
         """Serve until the container has ended."""
         self._world.reap()
         self._loop.watch(self._world.server, self._accept)
-        if self._world.responder is not None:
-            for descriptor in self._world.responder.filenos():
-                self._watch_responder(descriptor)
+        for server in self._world.servers:
+            for descriptor in server.filenos():
+                self._watch_server(server, descriptor)
         shutdown = signalfd((signal.SIGTERM,))
         self._loop.watch(shutdown, lambda: self._on_shutdown(shutdown))
         self._loop.run()
 
-    def _watch_responder(self, descriptor: int) -> None:
-        responder = self._world.responder
-        if responder is None:
-            return
-
+    def _watch_server(self, server: Responder | Proxy, descriptor: int) -> None:
         def handle() -> None:
-            responder.handle(descriptor)
-            self._await_responder()
+            server.handle(descriptor)
+            self._await_server(server)
 
         self._loop.watch(descriptor, handle)
 
-    def _await_responder(self) -> None:
-        """Come back when the responder has something to give up on; never while it is idle."""
-        responder = self._world.responder
-        deadline = None if responder is None else responder.next_deadline()
-        if responder is None or deadline is None:
-            self._loop.cancel("dns")
+    def _await_server(self, server: Responder | Proxy) -> None:
+        """Come back when the server has something to give up on; never while it is idle."""
+        timer = f"server {server.filenos()[0]}"
+        deadline = server.next_deadline()
+        if deadline is None:
+            self._loop.cancel(timer)
             return
 
         def expire() -> None:
-            responder.expire()
-            self._await_responder()
+            server.expire()
+            self._await_server(server)
 
-        self._loop.at("dns", max(0, int((deadline - time.monotonic()) * 1e9)), expire)
+        self._loop.at(timer, max(0, int((deadline - time.monotonic()) * 1e9)), expire)
 
     def _on_shutdown(self, reader: int) -> None:
         # SIGTERM reaches a shim when the machine goes down: the program gets its grace, no restart.
@@ -279,6 +280,15 @@ class Supervisor:
         elif operation == "subscribe":
             self._subscribers.add(client.fileno())
             self._answer(client, self._summary())
+        elif operation == "pause":
+            self._pause()
+            self._answer(client, {"ok": True})
+        elif operation == "resume":
+            self._resume()
+            self._answer(client, {"ok": True})
+        elif operation == "networks":
+            self._world.use_endpoints(tuple(endpoint_from_json(item) for item in message["endpoints"]))
+            self._answer(client, {"ok": True})
         elif operation == "exec":
             self._answer(client, {"ok": True, "pid": self._exec(message["process"])})
         else:
@@ -295,9 +305,30 @@ class Supervisor:
             self._kill(number)
         self._loop.at("kill", grace_ns, lambda: self._kill(signal.SIGKILL))
 
+    def _pause(self) -> None:
+        if self._init is None or self._state.status != RUNNING:
+            raise StateError(f"container {self._task.spec.name} is not running")
+        self._world.cgroup.freeze(True)
+        if self._prober is not None:
+            self._prober.pause()
+        self._state = self._state._replace(status=PAUSED)
+        self._publish_state()
+
+    def _resume(self) -> None:
+        if self._state.status != PAUSED:
+            raise StateError(f"container {self._task.spec.name} is not paused")
+        self._world.cgroup.freeze(False)
+        if self._prober is not None:
+            self._prober.resume()
+        self._state = self._state._replace(status=RUNNING)
+        self._publish_state()
+
     def _kill(self, number: int) -> None:
         if self._init is None:
             raise StartError(f"container {self._task.spec.name} is not running")
+        if self._state.status == PAUSED:
+            # A frozen process never gets to its signal.
+            self._resume()
         signal.pidfd_send_signal(self._init.pidfd, number)
 
     def _exec(self, process: Process) -> int:

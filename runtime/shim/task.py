@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from runtime.image.record import image_from_json, image_to_json
 from runtime.image.store import ResolvedImage
-from runtime.network.record import Endpoint
+from runtime.network.record import Endpoint, endpoint_from_json, endpoint_to_json
 from runtime.oci import container_spec
 from runtime.oci.container_spec import ContainerSpec, MountRequest
 from runtime.store.paths import Paths
@@ -21,6 +21,7 @@ class ShimTask(NamedTuple):
     mounts: tuple[MountRequest, ...] = ()
     endpoints: tuple[Endpoint, ...] = ()
     host_gateway: str = ""  # the address extra_hosts' "host-gateway" stands for
+    network_owner: str = ""  # id of the container whose network namespace is joined, "" = one of its own
 
 
 def task_to_json(task: ShimTask) -> dict[str, Any]:
@@ -31,8 +32,9 @@ def task_to_json(task: ShimTask) -> dict[str, Any]:
         "spec": container_spec.to_json(task.spec),
         "image": image_to_json(task.image),
         "mounts": [list(mount) for mount in task.mounts],
-        "endpoints": [list(endpoint) for endpoint in task.endpoints],
+        "endpoints": [endpoint_to_json(endpoint) for endpoint in task.endpoints],
         "host_gateway": task.host_gateway,
+        "network_owner": task.network_owner,
     }
 
 
@@ -44,8 +46,9 @@ def task_from_json(data: Mapping[str, Any]) -> ShimTask:
         spec=container_spec.from_json(data["spec"]),
         image=image_from_json(data["image"]),
         mounts=tuple(MountRequest(*_tuples(mount)) for mount in data["mounts"]),
-        endpoints=tuple(Endpoint(*_tuples(endpoint)) for endpoint in data["endpoints"]),
+        endpoints=tuple(endpoint_from_json(endpoint) for endpoint in data["endpoints"]),
         host_gateway=data["host_gateway"],
+        network_owner=data["network_owner"],
     )
 
 

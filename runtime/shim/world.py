@@ -11,18 +11,21 @@ import socket
 from typing import Any
 
 from runtime.cgroups.manager import Cgroup, open_cgroup
-from runtime.errors import EngineError
+from runtime.errors import EngineError, StateError
 from runtime.linux import constants as k
 from runtime.linux import syscalls
 from runtime.network.dns.entries import remove_entry
 from runtime.network.dns.server import Responder
 from runtime.network.endpoint import HostNetwork
 from runtime.network.firewall.rules import PublishedPort
+from runtime.network.proxy import Forward, Proxy
+from runtime.network.record import Endpoint
 from runtime.oci.spec import Spec
 from runtime.shim import line
 from runtime.shim.builder import be_builder, load_spec
-from runtime.shim.state import LiveState
+from runtime.shim.state import LiveState, read_live_state
 from runtime.shim.task import ShimTask
+from runtime.store.locks import is_locked
 
 
 class Program:
@@ -48,6 +51,7 @@ class World:
         "_spec",
         "_task",
         "lock",
+        "proxy",
         "report",
         "responder",
         "seccomp",
@@ -58,10 +62,11 @@ class World:
         self._task = task
         self._builder = 0
         self._host_namespace = -1
-        self._ports: list[tuple[str, int, str, int]] = []
+        self._ports: list[PublishedPort] = []
         self._reservations: list[int] = []
         self._spec: Spec | None = None
         self.lock = -1
+        self.proxy: Proxy | None = None
         self.report = b""
         self.responder: Responder | None = None
         self.seccomp: bytes | None = None
@@ -81,8 +86,22 @@ class World:
     def enter(self) -> None:
         """Leave for namespaces of the container's own. Raises OSError."""
         self._host_namespace = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        own_network = self._task.spec.network_mode != "host"
+        own_network = self._task.spec.network_mode != "host" and not self._task.network_owner
         syscalls.unshare(k.CLONE_NEWNS | (k.CLONE_NEWNET if own_network else 0))
+        if self._task.network_owner:
+            self._join_network(self._task.paths.live(self._task.network_owner))
+
+    def _join_network(self, directory: str) -> None:
+        """Enter the network namespace of the container with this STATE directory."""
+        owner = read_live_state(directory)
+        if owner is not None:
+            namespace = os.open(f"/proc/{owner.shim_pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+            # Only now is it sure that the pid was that shim's.
+            if is_locked(f"{directory}/lock"):
+                syscalls.setns(namespace, k.CLONE_NEWNET)
+                os.close(namespace)
+                return
+        raise StateError("the container whose network it is to join has ended", hint="start that one first")
 
     def build(self, stdio: tuple[int, int, int], state: LiveState) -> Program:
         """Have a builder make what there is not yet, and start the program. Raises EngineError, OSError."""
@@ -138,17 +157,41 @@ class World:
         elif kind == "server":
             self.server = descriptors[0]
         elif kind == "ports":
-            self._ports = value
+            self._ports = [PublishedPort(*port) for port in value]
             self._reservations += descriptors
+        elif kind == "proxies":
+            forwards = [
+                Forward(socket.socket(fileno=descriptor), *target)
+                for descriptor, target in zip(descriptors, value, strict=True)
+            ]
+            self.proxy = Proxy(forwards, self._host_namespace)
         elif kind == "dns":
-            self._make_responder(value, descriptors)
+            self._make_responder(descriptors)
 
-    def _make_responder(self, upstreams: list[str], descriptors: tuple[int, ...]) -> None:
+    @property
+    def servers(self) -> tuple[Responder | Proxy, ...]:
+        """What answers in the container's name; all of them are watched in the same way."""
+        return tuple(server for server in (self.responder, self.proxy) if server is not None)
+
+    def use_endpoints(self, endpoints: tuple[Endpoint, ...]) -> None:
+        """The container has been put into other networks by a command: answer for these, and leave these at the end."""
+        self._task = self._task._replace(endpoints=endpoints)
+        if self.responder is not None:
+            self.responder.use_zones(self._zones())
+
+    def _zones(self) -> list[tuple[str, str]]:
+        task = self._task
+        return [(item.network_name, task.paths.zone(item.network_id)) for item in task.endpoints]
+
+    def _make_responder(self, descriptors: tuple[int, ...]) -> None:
         udp, tcp = descriptors
+        task = self._task
+        internal = all(endpoint.internal for endpoint in task.endpoints)
         self.responder = Responder(
-            [(item.network_name, self._task.paths.zone(item.network_id)) for item in self._task.endpoints],
-            upstreams,
+            self._zones(),
+            () if internal else task.spec.dns or None,
             host_namespace=self._host_namespace,
+            links=dict(task.spec.links),
             listeners=(
                 socket.socket(socket.AF_INET, socket.SOCK_DGRAM, 0, udp),
                 socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, tcp),
@@ -204,11 +247,5 @@ class World:
             pass  # it is not installed (any more)
 
     def _unpublish(self) -> None:
-        address = self._task.endpoints[0].address
         syscalls.setns(self._host_namespace, k.CLONE_NEWNET)
-        HostNetwork(self._task.paths.nft_table).unpublish(
-            [
-                PublishedPort(host_ip, host, protocol, address, inside)
-                for host_ip, host, protocol, inside in self._ports
-            ]
-        )
+        HostNetwork(self._task.paths.nft_table).unpublish(self._ports)

@@ -13,13 +13,15 @@ database, never a shim.
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from runtime.errors import StateError
 from runtime.store.paths import Paths
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+_TIMEOUT_S = 30.0  # how long a command waits for another one's transaction
 
 _SCHEMA = """
 CREATE TABLE containers (
@@ -36,8 +38,8 @@ CREATE TABLE networks (
 CREATE TABLE endpoints (
     container_id TEXT NOT NULL REFERENCES containers (id) ON DELETE CASCADE,
     network_id TEXT NOT NULL REFERENCES networks (id),
-    position INTEGER NOT NULL, address TEXT NOT NULL, mac TEXT NOT NULL,
-    PRIMARY KEY (container_id, network_id), UNIQUE (network_id, address)
+    position INTEGER NOT NULL, address TEXT, address6 TEXT, mac TEXT NOT NULL,
+    PRIMARY KEY (container_id, network_id), UNIQUE (network_id, address), UNIQUE (network_id, address6)
 );
 CREATE TABLE volumes (
     name TEXT PRIMARY KEY, project TEXT NOT NULL, created_ns INTEGER NOT NULL, anonymous INTEGER NOT NULL,
@@ -52,6 +54,26 @@ CREATE INDEX mounts_volume ON mounts (volume);
 """
 
 
+# What brings a database of the version before up to date.
+_MIGRATIONS = {
+    1: """
+CREATE TABLE endpoints_2 (
+    container_id TEXT NOT NULL REFERENCES containers (id) ON DELETE CASCADE,
+    network_id TEXT NOT NULL REFERENCES networks (id),
+    position INTEGER NOT NULL, address TEXT, address6 TEXT, mac TEXT NOT NULL,
+    PRIMARY KEY (container_id, network_id), UNIQUE (network_id, address), UNIQUE (network_id, address6)
+);
+INSERT INTO endpoints_2 SELECT container_id, network_id, position, address, NULL, mac FROM endpoints;
+DROP TABLE endpoints;
+ALTER TABLE endpoints_2 RENAME TO endpoints;
+UPDATE networks SET record = json_remove(
+    json_set(record, '$.pools', json_array(json_array(
+        json_extract(record, '$.subnet'), json_extract(record, '$.gateway'), json_extract(record, '$.ip_range')))),
+    '$.subnet', '$.gateway', '$.ip_range');
+""",
+}
+
+
 class Database:
     """A connection to the index. `exists` is False where nothing was ever made in this root."""
 
@@ -64,7 +86,7 @@ class Database:
         """
         try:
             os.makedirs(paths.data, mode=0o711, exist_ok=True)
-            self._connection = sqlite3.connect(paths.database, timeout=30.0, isolation_level=None)
+            self._connection = sqlite3.connect(paths.database, timeout=_TIMEOUT_S, isolation_level=None)
             self._connection.row_factory = sqlite3.Row
             self._prepare(paths)
         except PermissionError as error:
@@ -86,12 +108,29 @@ class Database:
         self._connection.execute("PRAGMA foreign_keys = ON")
         if version == 0:
             os.chmod(paths.database, 0o600)
-            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._use_wal()
+        if version < SCHEMA_VERSION:
             with self.transaction():
-                if self._connection.execute("PRAGMA user_version").fetchone()[0] == 0:
-                    for statement in _SCHEMA.split(";"):
-                        self._connection.execute(statement)
-                    self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+                self._upgrade()
+
+    def _use_wal(self) -> None:
+        """Switch to WAL mode; where somebody else is at it this moment SQLite does not wait, whatever its time-out."""
+        deadline = time.monotonic() + _TIMEOUT_S
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+
+    def _upgrade(self) -> None:
+        version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        steps = [_SCHEMA] if version == 0 else [_MIGRATIONS[step] for step in range(version, SCHEMA_VERSION)]
+        for statement in ";".join(steps).split(";"):
+            self._connection.execute(statement)
+        self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -104,7 +143,7 @@ class Database:
             raise
         self._connection.execute("COMMIT")
 
-    def execute(self, statement: str, *values: str | int) -> int:
+    def execute(self, statement: str, *values: str | int | None) -> int:
         """Run one statement; the number of rows it changed. Raises sqlite3.IntegrityError."""
         return self._connection.execute(statement, values).rowcount
 

@@ -6,6 +6,8 @@ DATA (/var/lib/pycompose, `--root`, PYCOMPOSE_ROOT) survives a reboot:
     cache/                  what loading a project gave, by hash of its inputs (composer), and seccomp programs
     images/                 an OCI image layout: oci-layout, index.json, blobs/sha256/HEX
     layers/CHAINID-HEX/     one unpacked layer each, shared by all containers
+    downloads/HEX.part      blobs on their way; HEX.lock is held by the pull that writes one
+    build/                  the build cache: records, sources, cache mounts (runtime/build/cache.py)
     host/KEY/               skeleton and /etc mask of `host:/`
     containers/ID/          config.json (the OCI spec), rootfs (mount point), layer/ (upper and work
                             directories), log, exit (once it has exited: code, time, OOM, boot id)
@@ -65,6 +67,14 @@ class Paths(NamedTuple):
     @property
     def layers(self) -> str:
         return f"{self.data}/layers"
+
+    @property
+    def downloads(self) -> str:
+        return f"{self.data}/downloads"
+
+    @property
+    def build(self) -> str:
+        return f"{self.data}/build"
 
     @property
     def host(self) -> str:

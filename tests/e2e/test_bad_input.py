@@ -23,7 +23,7 @@ CASES = {
         "services:\n  a: {image: IMAGE, depends_on: [b]}\n  b: {image: IMAGE, depends_on: [a]}\n",
         "a -> b -> a|b -> a -> b",
     ),
-    "no image": ("services:\n  a: {image: nosuch}\n", "there is no image nosuch"),
+    "no image": ("services:\n  a: {image: nosuch, pull_policy: never}\n", "there is no image nosuch"),
     "no rootfs": ("services:\n  a: {image: 'rootfs:/no/such'}\n", "/no/such"),
     "missing bind": (
         "services:\n  a:\n    image: IMAGE\n    command: sleep 1\n    volumes: [{type: bind, source: ./nope, target: /x}]\n",

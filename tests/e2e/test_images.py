@@ -31,7 +31,7 @@ def test_an_imported_image_runs_and_goes_when_unused(project: Project, archive: 
     project.run("down", "-t", "0")
     project.run("image", "rm", "box:1")
     assert project.run("image", "ls", "-q").stdout == ""
-    assert "there is no image box:1" in project.run("up", "-d", code=1).stderr
+    assert "there is no image box:1" in project.run("up", "-d", "--pull", "never", code=1).stderr
 
 
 def test_another_image_of_the_same_name_makes_containers_anew(

@@ -103,12 +103,13 @@ def test_a_stop_is_not_undone_by_a_restart_policy(engine: Engine, make: Make) ->
 
 @pytest.mark.parametrize(
     ("command", "code", "text"),
-    [(("nosuch",), 127, "command not found"), (("/etc/passwd",), 126, "permission denied")],
+    [(("/opt/nosuch",), 127, "command not found"), (("/etc/passwd",), 126, "permission denied")],
 )
 def test_what_cannot_run_says_why(
     engine: Engine, make: Make, command: tuple[str, ...], code: int, text: str
 ) -> None:
-    container = make(*command, start=False)
+    # What a mount brings is only known once it is there.
+    container = make(*command, start=False, mounts=(MountRequest("tmpfs", "/opt"),))
     with pytest.raises(StartError, match=text):
         engine.containers.begin_start(container.id).finish()
     ended = engine.containers.get(container.id).exit
@@ -120,6 +121,8 @@ def test_what_cannot_run_says_why(
 def test_refused_before_anything_is_made(engine: Engine, make: Make) -> None:
     with pytest.raises(NotFoundError):
         engine.containers.create(ContainerSpec("x", "nosuch", command=("true",)))
+    with pytest.raises(NotFoundError, match="command not found"):
+        make("nosuch")
     with pytest.raises(InvalidError, match="does not exist"):
         make("true", mounts=(MountRequest("bind", "/x", source="/no/such"),))
     with pytest.raises(InvalidError, match="no command"):

@@ -100,7 +100,7 @@ G=a#b
 INHERITED
 UNSET
 """
-    assert parse_dotenv(text, {"OUT": "o", "INHERITED": "i"}.get) == {
+    assert parse_dotenv(text, {"OUT": "o", "INHERITED": "i"}.get).values == {
         "A": "1",
         "B": "spaced",
         "C": 'two\nlines "1" $A',
@@ -120,7 +120,8 @@ def test_bad_dotenv(text, line):
 
 
 def test_raw_env_file():
-    assert parse_raw("A='$B' # x\nC\n#d\n") == {"A": "'$B' # x", "C": None}
+    pairs = parse_raw("A='$B' # x\nC\n#d\nD\n", {"D": "d"}.get)
+    assert pairs == ({"A": "'$B' # x", "D": "d"}, {"A": 1, "D": 4})
 
 
 @pytest.mark.parametrize(

@@ -15,24 +15,24 @@ def test_minimal_project(load):
     result = load(WEB)
     assert result.tree == {
         "name": "demo",
-        "services": {
-            "web": {"command": None, "entrypoint": None, "image": "alpine", "networks": {"default": None}}
-        },
-        "networks": {"default": {"name": "demo_default", "ipam": {}}},
+        "services": {"web": {"image": "alpine", "networks": {"default": None}}},
+        "networks": {"default": {"name": "demo_default"}},
     }
     assert result.project.services["web"].image == "alpine"
     assert result.warnings == ()
 
 
 def test_inputs_name_files_read_and_files_missing(load, tmp_path):
-    inputs = dict(load(WEB).inputs)
+    inputs = dict(load(WEB).sources.inputs)
     assert inputs[str(tmp_path / "demo/compose.yaml")] is True
     assert inputs[str(tmp_path / "demo/.env")] is False
     assert inputs[str(tmp_path / "demo/compose.override.yml")] is False
 
 
 def test_variables_lists_what_was_consulted(load):
-    assert {"A", "COMPOSE_FILE", "COMPOSE_PROFILES"} <= set(load(WEB + "    user: ${A:-b}\n").variables)
+    assert {"A", "COMPOSE_FILE", "COMPOSE_PROFILES"} <= set(
+        load(WEB + "    user: ${A:-b}\n").sources.variables
+    )
 
 
 def test_no_file(load):
@@ -144,10 +144,10 @@ def test_reset_and_override(load):
     [
         ("runtime: crun", "runtime"),
         ("logging: {driver: none}", "logging"),
-        ("network_mode: 'container:x'", "network_mode"),
+        ("networks: {default: {driver_opts: {a: b}}}", "networks.default.driver_opts.a"),
         ("security_opt: ['apparmor=x']", "security_opt[0]"),
         ("deploy: {placement: {constraints: [a]}}", "deploy.placement"),
-        ("networks: {default: {mac_address: '02:00:00:00:00:01'}}", "networks.default.mac_address"),
+        ("volumes: [{type: image, source: x, target: /x}]", "volumes[0].type"),
     ],
 )
 def test_not_honoured_attribute_is_announced(load, tmp_path, attribute, path):
@@ -184,3 +184,40 @@ volumes: {data: {}}
     first = load(text)
     for style in ("yaml", "json"):
         assert load(render_config(first.tree, format=style)).tree == first.tree
+
+
+def test_without_interpolation_values_stay_as_they_are(load, tmp_path):
+    text = (
+        "services:\n  web:\n    image: i:${T:-1}\n    ports: ['80:80', '${P:-1}:80']\n    environment: [A=1, B]\n"
+        "    volumes: ['${D:-/x}/h:/w:ro', './${E}:/z']\n    expose: [80]\n    command: echo $X\n    build: {ssh: [k=./p]}\n"
+    )
+    web = load(text, interpolate=False).tree["services"]["web"]
+    assert web["image"] == "i:${T:-1}"
+    assert web["ports"] == ["80:80", "${P:-1}:80"]
+    assert (web["environment"], web["expose"], web["command"]) == (["A=1", "B"], [80], "echo $X")
+    assert [mount["source"] for mount in web["volumes"]] == ["${D:-/x}/h", f"{tmp_path}/demo/${{E}}"]
+    assert web["build"]["ssh"] == {"k": f"{tmp_path}/demo/p"}
+
+
+def test_absolute_paths_stay_as_they_are_written(load, tmp_path):
+    volumes = ["/a//b/:/x", "./c//d/:/y", "~//e/:/z", "$PWD/f:/w"]
+    mounts = service(load(WEB + f"    volumes: {volumes}\n", {"HOME": "/home/me"}))["volumes"]
+    folder = f"{tmp_path}/demo"
+    assert [mount["source"] for mount in mounts] == ["/a//b/", f"{folder}/c/d", "/home/me/e", f"{folder}/f"]
+
+
+@pytest.mark.parametrize("name", ["${NOPE}", "' '", "'--'"])
+def test_a_name_that_comes_to_nothing_is_an_error(load, name):
+    with pytest.raises(LoadError, match="must not be empty"):
+        load(f"name: {name}\n{WEB}")
+
+
+def test_a_tagged_merge_key(load):
+    text = "x-a: &a {image: b, tty: true}\nservices:\n  web:\n    !!merge <<: *a\n    user: u\n"
+    assert service(load(text))["image"] == "b"
+
+
+def test_blank_names_and_modes_are_kept_as_the_reference_has_them(load):
+    result = load(WEB + "    network_mode: ''\n    ports: [':8080:80']\n")
+    assert "networks" not in service(result)
+    assert service(result)["ports"][0]["published"] == "8080"

@@ -8,6 +8,7 @@ import struct
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -16,11 +17,20 @@ from runtime.linux.constants import CLONE_NEWNET
 from runtime.linux.rtnetlink import Rtnetlink
 from runtime.network.endpoint import HostNetwork
 from runtime.network.firewall.nft import Firewall
-from runtime.network.ipam import format_address, mac_of, parse_subnet
+from runtime.network.firewall.rules import NetworkRules
+from runtime.network.ipam import Subnet, format_address, mac_of, parse_subnet
 from runtime.network.links import enable_forwarding, ensure_bridge
-from runtime.network.record import Endpoint, NetworkRecord
+from runtime.network.record import Address, Endpoint, NetworkRecord, Pool
 
 TABLE = "pycompose_test"
+
+
+def family_of(address: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+def _address(subnet: Subnet, number: int) -> str:
+    return format_address(subnet.network + number, subnet.bits)
 
 
 class Space:
@@ -41,7 +51,7 @@ class Space:
 
     def listen(self, port: int, address: str = "") -> socket.socket:
         with self.inside():
-            sock = socket.socket()
+            sock = socket.socket(family_of(address))
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind((address, port))
             sock.listen(16)
@@ -51,7 +61,7 @@ class Space:
     def connects(self, address: str, port: int, timeout: float = 3.0) -> bool:
         """Whether a TCP connection is accepted; a drop takes `timeout` seconds to be seen."""
         with self.inside():
-            sock = socket.socket()
+            sock = socket.socket(family_of(address))
         sock.settimeout(timeout)
         try:
             sock.connect((address, port))
@@ -85,55 +95,70 @@ class Host(Space):
         self.spaces.append(space)
         return space
 
-    def network(self, name: str, subnet: str, *, internal: bool = False) -> NetworkRecord:
-        first = parse_subnet(subnet).network + 1
+    def network(
+        self, name: str, *subnets: str, internal: bool = False, masquerade: bool = True, **fields: Any
+    ) -> NetworkRecord:
+        """A bridge with the first address of each subnet as gateway."""
+        pools = tuple(Pool(text, _address(parse_subnet(text), 1)) for text in subnets)
         record = NetworkRecord(
-            id=name * 4,
+            id=(name * 8).encode().hex()[:16],
             name=name,
-            subnet=subnet,
-            gateway=format_address(first),
+            pools=pools,
             bridge=f"br-{name}",
             internal=internal,
             mtu=1400,
-        )
-        with Rtnetlink() as rtnetlink:
-            ensure_bridge(rtnetlink, record)
-        enable_forwarding()
-        host = HostNetwork(TABLE)
-        host.firewall.ensure_network(record.bridge, internal=internal)
-        host.close()
+        )._replace(**fields)
+        if record.driver == "bridge":
+            with Rtnetlink() as rtnetlink:
+                ensure_bridge(rtnetlink, record)
+            enable_forwarding(ipv6=record.has_ipv6)
+            host = HostNetwork(TABLE)
+            rules = NetworkRules(record.bridge, internal=internal, masquerade=masquerade)
+            host.firewall.ensure_network(rules)
+            if record.has_ipv6:
+                host.firewall6.ensure_network(rules)
+            host.close()
         return record
 
-    def container(self, *networks: NetworkRecord, last: int = 0) -> tuple[Space, list[str], HostNetwork]:
+    def container(
+        self, *networks: NetworkRecord, last: int = 0, **fields: Any
+    ) -> tuple[Space, list[str], HostNetwork]:
+        """A namespace in these networks, its addresses, and what it was made with; `fields` go to its endpoints."""
         self.count += 1
-        endpoints, addresses = [], []
-        for index, network in enumerate(networks):
-            subnet = parse_subnet(network.subnet)
-            number = subnet.network + (last or 10 + self.count)
-            addresses.append(format_address(number))
-            endpoints.append(
-                Endpoint(
-                    network_id=network.id,
-                    network_name=network.name,
-                    bridge=network.bridge,
-                    host_interface=f"pvt{self.count}i{index}",
-                    interface=f"eth{index}",
-                    address=addresses[-1],
-                    prefix_length=subnet.length,
-                    gateway="" if network.internal else network.gateway,
-                    mac=mac_of(number),
-                    mtu=network.mtu,
-                )
-            )
+        endpoints = [
+            self.endpoint(network, index, last or 10 + self.count)._replace(**fields)
+            for index, network in enumerate(networks)
+        ]
         host = HostNetwork(TABLE)
         self.gone.append(host)
         space = self.new_space()
         with space.inside():
             host.attach(endpoints)
-        return space, addresses, host
+        return space, [item.address for endpoint in endpoints for item in endpoint.addresses], host
+
+    def endpoint(self, network: NetworkRecord, index: int, number: int) -> Endpoint:
+        addresses = []
+        for pool in network.pools:
+            subnet = parse_subnet(pool.subnet)
+            gateway = "" if network.internal else pool.gateway
+            addresses.append(Address(_address(subnet, number), subnet.length, gateway))
+        bridged = network.driver == "bridge"
+        return Endpoint(
+            network_id=network.id,
+            network_name=network.name,
+            bridge=network.bridge if bridged else "",
+            host_interface=f"pvt{self.count}i{index}" if bridged else "",
+            interface=f"eth{index}",
+            addresses=tuple(addresses),
+            mac=mac_of(index << 16 | number),
+            mtu=network.mtu,
+            driver=network.driver,
+            parent=network.parent,
+            mode=network.mode,
+        )
 
     def outside(self) -> Space:
-        """A machine next to the host: 198.51.100.2, the host is 198.51.100.1 and its default gateway."""
+        """A machine next to the host: 198.51.100.2 and 2001:db8::2, the host is …1 and its default gateway."""
         space = self.new_space()
         with Rtnetlink() as rtnetlink:
             rtnetlink.add_veth("uplink", peer="eth0", peer_index=2, namespace=space.fd)
@@ -141,12 +166,15 @@ class Host(Space):
             link = rtnetlink.link("uplink")
             assert link is not None
             rtnetlink.add_address(link.number, "198.51.100.1", 24)
+            rtnetlink.add_address(link.number, "2001:db8::1", 64)
             rtnetlink.flush()
         with space.inside(), Rtnetlink() as rtnetlink:
             rtnetlink.set_up(index=1)
             rtnetlink.add_address(2, "198.51.100.2", 24)
+            rtnetlink.add_address(2, "2001:db8::2", 64)
             rtnetlink.set_up(index=2)
             rtnetlink.add_route("", 0, gateway="198.51.100.1")
+            rtnetlink.add_route("", 0, gateway="2001:db8::1")
             rtnetlink.flush()
         return space
 
@@ -154,6 +182,11 @@ class Host(Space):
         host = HostNetwork(TABLE)
         self.gone.append(host)
         return host.firewall
+
+    def firewall6(self) -> Firewall:
+        host = HostNetwork(TABLE)
+        self.gone.append(host)
+        return host.firewall6
 
     def release(self) -> None:
         for host in self.gone:

@@ -1,5 +1,7 @@
 """Generated files of /etc."""
 
+import json
+
 import pytest
 
 from runtime.errors import InvalidError
@@ -11,9 +13,12 @@ from runtime.network.etc_files import (
     resolv_conf_text,
 )
 from runtime.network.record import (
+    Address,
     Endpoint,
     NetworkRecord,
+    Pool,
     endpoint_from_json,
+    endpoint_to_json,
     network_from_json,
     to_json,
 )
@@ -71,7 +76,11 @@ def test_resolv_conf(options: dict[str, object], wanted: str) -> None:
 
 
 def test_records_survive_json() -> None:
-    network = NetworkRecord("i", "n", subnet="10.0.0.0/24", aux={"a": "10.0.0.9"}, internal=True)
-    assert network_from_json(to_json(network)) == network
-    endpoint = Endpoint("i", "n", "b", "v", "eth0", "10.0.0.2", 24, "10.0.0.1", "02:", 1400, ("a", "b"))
-    assert endpoint_from_json(to_json(endpoint)) == endpoint
+    pools = (Pool("10.0.0.0/24", "10.0.0.1"), Pool("fd00::/64", "fd00::1", "fd00::100/120"))
+    network = NetworkRecord("i", "n", pools=pools, aux={"a": "10.0.0.9"}, internal=True)
+    assert network_from_json(json.loads(json.dumps(to_json(network)))) == network
+    addresses = (Address("10.0.0.2", 24, "10.0.0.1"), Address("fd00::2", 64))
+    endpoint = Endpoint(
+        "i", "n", "b", "pv", "eth0", addresses, "02:42:0a:00:00:02", 1500, ("web",), link_local=("fe80::9",)
+    )
+    assert endpoint_from_json(json.loads(json.dumps(endpoint_to_json(endpoint)))) == endpoint

@@ -63,7 +63,9 @@ def test_addresses_round_trip(number: int) -> None:
     assert ipam.parse_address(text) == number == int(ipaddress.ip_address(text))
 
 
-@pytest.mark.parametrize("text", ["", "1.2.3", "1.2.3.256", "a.b.c.d", "1.2.3.4.5", "fe80::1", "1.2.3.-4"])
+@pytest.mark.parametrize(
+    "text", ["", "1.2.3", "1.2.3.256", "a.b.c.d", "1.2.3.4.5", "fe80::1::", "1.2.3.-4", ":"]
+)
 def test_bad_addresses(text: str) -> None:
     with pytest.raises(InvalidError):
         ipam.parse_address(text)

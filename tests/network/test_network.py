@@ -15,16 +15,15 @@ from runtime.linux.nfnetlink import Nfnetlink, Transaction
 from runtime.linux.rtnetlink import Rtnetlink
 from runtime.network import links
 from runtime.network.firewall import rules
-from runtime.network.firewall.rules import PublishedPort
-from runtime.network.ipam import parse_subnet
-from runtime.network.record import NetworkRecord
+from runtime.network.firewall.rules import NetworkRules, PublishedPort
+from runtime.network.ipam import Subnet, parse_subnet
+from runtime.network.record import NetworkRecord, Pool
 
 QUICK = 0.4  # seconds after which an unanswered connection counts as dropped
 
 
-def prefix(network: NetworkRecord) -> tuple[int, int]:
-    subnet = parse_subnet(network.subnet)
-    return subnet.network, subnet.length
+def prefix(network: NetworkRecord) -> list[Subnet]:
+    return [parse_subnet(pool.subnet) for pool in network.pools]
 
 
 def test_containers_of_one_network_and_the_way_out(host: Host) -> None:
@@ -43,7 +42,9 @@ def test_containers_of_one_network_and_the_way_out(host: Host) -> None:
         listed = json.loads(run("ip", "-j", "addr", "show", "eth0"))[0]
         assert (listed["mtu"], listed["ifindex"]) == (1400, 2)
         assert [a["local"] for a in listed["addr_info"]] == [one_ip]  # no IPv6 link-local either
-        assert json.loads(run("ip", "-j", "route", "show", "default"))[0]["gateway"] == network.gateway
+        assert (
+            json.loads(run("ip", "-j", "route", "show", "default"))[0]["gateway"] == network.pools[0].gateway
+        )
 
 
 @pytest.mark.parametrize("bridge_netfilter", ["0", "1"])
@@ -61,14 +62,14 @@ def test_published_ports(host: Host, bridge_netfilter: str) -> None:
     published.publish(
         [PublishedPort("", 8080, "tcp", web_ip, 80), PublishedPort("127.0.0.1", 8081, "tcp", web_ip, 80)]
     )
-    for address in ("127.0.0.1", "127.3.3.3", "198.51.100.1", network.gateway):
+    for address in ("127.0.0.1", "127.3.3.3", "198.51.100.1", network.pools[0].gateway):
         assert host.connects(address, 8080), address
     assert host.connects("127.0.0.1", 8081) and not host.connects("198.51.100.1", 8081)
     assert outside.connects("198.51.100.1", 8080) and not outside.connects("198.51.100.1", 8081)
     for space in (web, neighbour, stranger):  # hairpin, neighbour, another network: by the host's address
         assert space.connects("198.51.100.1", 8080)
-        assert space.connects(network.gateway, 8080)
-        assert not space.connects(network.gateway, 8081)
+        assert space.connects(network.pools[0].gateway, 8080)
+        assert not space.connects(network.pools[0].gateway, 8081)
     server.close()
     published.unpublish([PublishedPort("", 8080, "tcp", web_ip, 80)])
     assert not host.connects("127.0.0.1", 8080)
@@ -101,6 +102,47 @@ def test_published_udp(host: Host) -> None:
         assert client.recvfrom(100) == (b"QUESTION", (address, 5353))
 
 
+def test_published_sctp(host: Host) -> None:
+    outside = host.outside()
+    network = host.network("a", "172.18.0.0/20")
+    container, (ip,), published = host.container(network)
+    try:
+        with container.inside():
+            server = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_SCTP)
+    except OSError:
+        pytest.skip("this kernel has no SCTP")
+    server.bind(("", 9))
+    server.listen()
+    published.publish([PublishedPort("", 9000, "sctp", ip, 9)])
+    with outside.inside():
+        client = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_SCTP)
+    client.settimeout(3)
+    client.connect(("198.51.100.1", 9000))
+    assert server.accept()[1][0] == "198.51.100.2"
+
+
+def test_isolated_ports_of_a_bridge(host: Host) -> None:
+    outside = host.outside()
+    network = host.network("a", "172.18.0.0/20")
+    one, (one_ip,), published = host.container(network, isolated=True)
+    two, _, _ = host.container(network, isolated=True)
+    keep = [one.listen(80), outside.listen(80)]
+    assert not two.connects(one_ip, 80, QUICK)
+    assert host.connects(one_ip, 80) and two.connects("198.51.100.2", 80)
+    published.publish([PublishedPort("", 8080, "tcp", one_ip, 80)])
+    assert outside.connects("198.51.100.1", 8080)
+    assert len(keep) == 2
+
+
+def test_packets_leave_with_their_own_address(host: Host) -> None:
+    outside = host.outside()
+    network = host.network("a", "172.18.0.0/20", masquerade=False)
+    container, (ip,), _ = host.container(network)
+    server = outside.listen(80)
+    assert container.connects("198.51.100.2", 80)
+    assert server.accept()[1][0] == ip
+
+
 def test_networks_are_isolated(host: Host) -> None:
     outside = host.outside()
     first, second = host.network("a", "172.18.0.0/20"), host.network("b", "172.18.16.0/20")
@@ -113,11 +155,11 @@ def test_networks_are_isolated(host: Host) -> None:
     assert both.connects(one_ip, 81) and both.connects(two_ip, 81)
     assert not two.connects(one_ip, 81, QUICK)
     assert not one.connects(two_ip, 81, QUICK)
-    assert not one.connects(second.gateway, 81, QUICK)
+    assert not one.connects(second.pools[0].gateway, 81, QUICK)
     assert not outside.connects(one_ip, 81, QUICK)  # routed past the published ports
     published.publish([PublishedPort("", 8080, "tcp", one_ip, 81)])
     assert not outside.connects(one_ip, 81, QUICK)
-    assert two.connects(first.gateway, 8080)
+    assert two.connects(first.pools[0].gateway, 8080)
     assert len(keep) == 2
 
 
@@ -128,7 +170,7 @@ def test_loopback_is_out_of_reach_from_links(host: Host) -> None:
     container, (ip,), published = host.container(network)
     keep = [host.listen(9000, "127.0.0.1"), container.listen(80)]
     published.publish([PublishedPort("127.0.0.1", 8080, "tcp", ip, 80)])
-    for space, gateway in ((outside, "198.51.100.1"), (container, network.gateway)):
+    for space, gateway in ((outside, "198.51.100.1"), (container, network.pools[0].gateway)):
         with space.inside():
             run("ip", "addr", "del", "127.0.0.1/8", "dev", "lo")
             run("ip", "route", "add", "127.0.0.0/8", "via", gateway)
@@ -149,12 +191,14 @@ def test_internal_network(host: Host) -> None:
     assert two.connects(one_ip, 80)
     with one.inside():
         assert run("ip", "route", "show", "default") == ""
-        run("ip", "route", "add", "default", "via", inner.gateway)  # even with a route of its own making
+        run(
+            "ip", "route", "add", "default", "via", inner.pools[0].gateway
+        )  # even with a route of its own making
     assert not one.connects("198.51.100.2", 80, QUICK)
     published.publish([PublishedPort("", 8080, "tcp", one_ip, 80)])
     other.publish([PublishedPort("", 8081, "tcp", three_ip, 80)])
     assert not outside.connects("198.51.100.1", 8080, QUICK)
-    assert not one.connects(inner.gateway, 8081, QUICK)
+    assert not one.connects(inner.pools[0].gateway, 8081, QUICK)
     assert host.connects("127.0.0.1", 8080)
     assert len(keep) == 3
 
@@ -175,6 +219,7 @@ def test_nft_lists_what_was_meant(host: Host) -> None:
         "type inet_proto . inet_service : ipv4_addr . inet_service",
         "tcp . 8080 : 172.18.0.2 . 80",
         '"br-a" . "br-a"',
+        'elements = { "br-a" }',
         "type filter hook prerouting priority raw; policy accept;",
         'iifname != "lo" ip daddr 127.0.0.0/8 drop',
         "type nat hook prerouting priority dstnat; policy accept;",
@@ -184,7 +229,7 @@ def test_nft_lists_what_was_meant(host: Host) -> None:
         "ip saddr 127.0.0.0/8 oifname @bridges masquerade",
         "iifname . oifname @pairs ct status dnat masquerade",
         'oifname @bridges iifname "" fib saddr type != local ct status dnat masquerade',
-        "iifname @bridges iifname . oifname != @pairs masquerade",
+        "iifname @bridges iifname != @unmasked iifname . oifname != @pairs masquerade",
         "type filter hook forward priority filter; policy accept;",
         "iifname . oifname @pairs accept",
         "iifname @internal drop",
@@ -202,7 +247,7 @@ def test_nft_lists_what_was_meant(host: Host) -> None:
 def test_removing_networks_takes_everything(host: Host) -> None:
     first, second = host.network("a", "172.18.0.0/20"), host.network("b", "172.18.16.0/20", internal=True)
     firewall = host.firewall()
-    firewall.ensure_network(first.bridge, internal=False)  # idempotent
+    firewall.ensure_network(NetworkRules(first.bridge, internal=False))  # idempotent
     stale = (
         PublishedPort("", 80, "tcp", "172.18.0.2", 80),
         PublishedPort("127.0.0.1", 80, "udp", "172.18.16.2", 8),
@@ -245,7 +290,7 @@ def test_a_stale_link_of_the_same_name_is_replaced(host: Host) -> None:
 
 
 def test_missing_bridge_and_table(host: Host) -> None:
-    network = NetworkRecord("x", "gone", subnet="172.18.0.0/20", gateway="172.18.0.1", bridge="br-gone")
+    network = NetworkRecord("ab", "gone", pools=(Pool("172.18.0.0/20", "172.18.0.1"),), bridge="br-gone")
     with pytest.raises(NotFoundError, match="br-gone of network gone"):
         host.container(network)
     _, _, container = host.container()
@@ -276,11 +321,11 @@ def test_an_older_table_is_renewed_with_its_elements(host: Host) -> None:
         transaction = Transaction()
         transaction.delete_table(TABLE)
         transaction.add_table(TABLE, "pycompose network 0")
-        for name, (key, data) in rules.SETS.items():
+        for name, (key, data) in rules.sets(ipv6=False).items():
             transaction.add_set(TABLE, name, key, data)
         transaction.add_elements(TABLE, rules.PUBLISHED_ANY, [rules.port_element(port)[1:]])
         netlink.commit(transaction)
-    firewall.ensure_network(network.bridge, internal=False)
+    firewall.ensure_network(NetworkRules(network.bridge, internal=False))
     assert run("nft", "list", "table", "ip", TABLE) == before
 
 
@@ -292,9 +337,9 @@ def test_networks_come_and_go_at_once(host: Host) -> None:
         try:
             firewall = host_firewalls[number]
             for _ in range(10):
-                firewall.ensure_network(f"br-{number}", internal=number % 2 == 0)
+                firewall.ensure_network(NetworkRules(f"br-{number}", internal=number % 2 == 0))
                 firewall.publish([PublishedPort("", 1000 + number, "tcp", f"10.{number}.0.2", 80)])
-                firewall.remove_network(f"br-{number}", ((10 << 24) | (number << 16), 16))
+                firewall.remove_network(f"br-{number}", [parse_subnet(f"10.{number}.0.0/16")])
         except BaseException as error:
             failures.append(error)
 
@@ -311,9 +356,8 @@ def test_networks_come_and_go_at_once(host: Host) -> None:
 def test_taken_prefixes(host: Host) -> None:
     host.network("a", "172.18.0.0/20")
     with Rtnetlink() as rtnetlink:
-        taken = [str(s) for s in links.taken_prefixes(rtnetlink)]
-        assert "172.18.0.0/20" in taken and "127.0.0.0/8" in taken
         owners = {str(s): owner for s, owner in links.owners_of_prefixes(rtnetlink)}
+        assert "127.0.0.0/8" in owners
         assert owners["172.18.0.0/20"] == "the host's interface br-a"
 
 

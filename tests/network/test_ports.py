@@ -13,7 +13,10 @@ from runtime.oci.container_spec import PortRequest
 
 def test_a_held_port_is_taken_for_others(host: Host) -> None:
     with reserve(PortRequest(80, host_port=8080)) as held:
-        assert held.getsockname() == ("0.0.0.0", 8080)
+        assert {address: sock.getsockname()[1] for address, sock in held.sockets.items()} == {
+            "0.0.0.0": 8080,
+            "::": 8080,
+        }
         for reuse in (0, 1):
             other = socket.socket()
             other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, reuse)
@@ -33,10 +36,10 @@ def test_a_held_port_is_taken_for_others(host: Host) -> None:
 
 def test_a_free_port_and_a_range(host: Host) -> None:
     with reserve(PortRequest(80)) as held:
-        assert held.getsockname()[1] > 0
+        assert held.number > 0 and len({sock.getsockname()[1] for sock in held.sockets.values()}) == 1
     wanted = PortRequest(80, host_port=9000, host_port_end=9001)
     with reserve(wanted) as one, reserve(wanted) as two:
-        assert (one.getsockname()[1], two.getsockname()[1]) == (9000, 9001)
+        assert (one.number, two.number) == (9000, 9001)
         with pytest.raises(ConflictError, match="9000-9001"):
             reserve(wanted)
 
@@ -50,8 +53,12 @@ def test_doubles_within_one_request_are_found(host: Host) -> None:
 def test_bad_requests(host: Host) -> None:
     with pytest.raises(InvalidError, match="not an address of this host"):
         reserve(PortRequest(80, host_port=8080, host_ip="203.0.113.9"))
-    with pytest.raises(InvalidError):
-        reserve(PortRequest(80, host_port=8080, host_ip="::1"))
+    with reserve(PortRequest(80, host_port=8080, host_ip="::1")) as held:
+        assert list(held.sockets) == ["::1"]
+        with pytest.raises(ConflictError, match=r"\[::1\]:8080/tcp is already taken by .*pid"):
+            reserve(PortRequest(80, host_port=8080, host_ip="::1"))
+    with pytest.raises(InvalidError, match="not an IPv6 address"):
+        reserve(PortRequest(80, host_port=8080, host_ip="::zz"))
     with pytest.raises(InvalidError, match="protocol"):
         reserve(PortRequest(80, protocol="icmp"))
     try:

@@ -50,7 +50,7 @@ def test_veth_message() -> None:
 
 
 def test_hairpin_message() -> None:
-    message = decode(ifinfmsg, rtnetlink.encode_hairpin("pv0"))
+    message = decode(ifinfmsg, rtnetlink.encode_port_flag("pv0", rtnetlink.BRIDGE_PORT_HAIRPIN))
     info = message.get_attr("IFLA_LINKINFO")
     assert info.get_attr("IFLA_INFO_SLAVE_KIND") == "bridge"
     assert info.get_attr("IFLA_INFO_SLAVE_DATA").get_attr("IFLA_BRPORT_MODE") == 1

@@ -4,6 +4,7 @@ import pytest
 
 from composer.errors import ComposeError, SelectionError
 from composer.plan.action import Kind, Plan
+from composer.plan.images import ImageOptions
 from composer.plan.render import render_plan
 from composer.plan.up import UpOptions, plan_up
 from tests.plan.build import NOTHING, container, desired, observed, service, volume
@@ -175,8 +176,9 @@ def test_leftovers_of_an_interrupted_command_are_removed() -> None:
 
 
 def test_a_missing_image_is_refused_before_anything() -> None:
-    with pytest.raises(ComposeError, match="no image nope"):
-        plan_up(desired(service("web", image="nope")), NOTHING, UpOptions())
+    for options in (ImageOptions("never"), ImageOptions(ready=True)):
+        with pytest.raises(ComposeError, match="no image nope"):
+            plan_up(desired(service("web", image="nope")), NOTHING, UpOptions(images=options))
 
 
 def test_an_unknown_service_is_refused() -> None:

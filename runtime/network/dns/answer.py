@@ -6,7 +6,7 @@ Pure; the wire format is dnslib's.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from dnslib import PTR, QTYPE, RCODE, RR, A, DNSHeader, DNSRecord
+from dnslib import AAAA, PTR, QTYPE, RCODE, RR, A, DNSHeader, DNSRecord
 
 # Short: a name's addresses change whenever a container is replaced.
 TTL_SECONDS = 10
@@ -56,10 +56,11 @@ def refuse(data: bytes, rcode: str) -> bytes:
 
 
 def build_addresses(query: Query, addresses: Sequence[str]) -> bytes:
-    """The answer with these A records; none = the name exists but has nothing of that type."""
+    """The answer with these A and AAAA records; none = the name exists but has nothing of that type."""
     reply = query.record.reply(ra=1, aa=1)
     for address in addresses:
-        reply.add_answer(RR(query.record.q.qname, QTYPE.A, rdata=A(address), ttl=TTL_SECONDS))
+        kind, data = (QTYPE.AAAA, AAAA(address)) if ":" in address else (QTYPE.A, A(address))
+        reply.add_answer(RR(query.record.q.qname, kind, rdata=data, ttl=TTL_SECONDS))
     return bytes(reply.pack())
 
 

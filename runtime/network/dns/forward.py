@@ -8,12 +8,14 @@ import os
 import select
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from runtime.linux import syscalls
+from runtime.linux.namespaces import socket_in
 from runtime.network.dns.answer import is_answer_to, refuse
+from runtime.network.etc_files import parse_resolv_conf
 
-_CLONE_NEWNET = 0x40000000
+RESOLV_CONF = "/etc/resolv.conf"
+
 _TRY_SECONDS = 2.0
 _ROUNDS = 2
 _MAX_PENDING = 256
@@ -36,25 +38,48 @@ class _Pending:
         self.sock: socket.socket | None = None
 
 
+class HostServers:
+    """The host's own name servers, read again when its resolv.conf has changed."""
+
+    __slots__ = ("_servers", "_stamp")
+
+    def __init__(self) -> None:
+        self._stamp: tuple[int, int, int] | None = None
+        self._servers: tuple[str, ...] = ()
+
+    def addresses(self) -> tuple[str, ...]:
+        """The present ones; the last known where the file is gone for a moment."""
+        try:
+            status = os.stat(RESOLV_CONF)
+            stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
+            if stamp != self._stamp:
+                with open(RESOLV_CONF, errors="replace") as file:
+                    self._servers = parse_resolv_conf(file.read()).nameservers
+                self._stamp = stamp
+        except OSError:
+            pass
+        return self._servers
+
+
 class Forwarder:
     """Passes queries on. `namespace` is a descriptor of the host's network namespace, -1 = the present one.
 
-    `upstreams` are addresses without port. `reply` functions get
-    the answer, SERVFAIL if no server has one. The owner watches `epoll` and calls `handle`, and `expire`
-    in time.
+    `upstreams` are addresses without port. `reply` functions get the answer, SERVFAIL if no server has one. The
+    owner watches `epoll` and calls `handle`, and `expire` in time.
     """
 
-    def __init__(self, epoll: select.epoll, upstreams: Sequence[str], namespace: int, port: int = 53) -> None:
+    def __init__(
+        self, epoll: select.epoll, upstreams: HostServers | tuple[str, ...], namespace: int, port: int = 53
+    ) -> None:
         self._epoll = epoll
-        self._upstreams = [(upstream, port) for upstream in upstreams]
+        self._upstreams = upstreams
         self._namespace = namespace
-        self._own = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        self._port = port
         self._pending: dict[int, _Pending] = {}
 
     def close(self) -> None:
         for pending in list(self._pending.values()):
             self._drop(pending)
-        os.close(self._own)
 
     def owns(self, fd: int) -> bool:
         return fd in self._pending
@@ -112,11 +137,12 @@ class Forwarder:
 
     def _ask(self, pending: _Pending) -> None:
         """The next try of a query, or SERVFAIL when all servers have had theirs."""
-        while pending.tries < len(self._upstreams) * _ROUNDS:
-            upstream = self._upstreams[pending.tries % len(self._upstreams)]
+        upstreams = self._upstreams if isinstance(self._upstreams, tuple) else self._upstreams.addresses()
+        while pending.tries < len(upstreams) * _ROUNDS:
+            upstream = upstreams[pending.tries % len(upstreams)]
             pending.tries += 1
             try:
-                self._start(pending, upstream)
+                self._start(pending, (upstream, self._port))
             except OSError:
                 self._drop(pending)
                 continue
@@ -124,7 +150,8 @@ class Forwarder:
         pending.reply(refuse(pending.original, "SERVFAIL"))
 
     def _start(self, pending: _Pending, upstream: tuple[str, int]) -> None:
-        sock = self._open(socket.AF_INET6 if ":" in upstream[0] else socket.AF_INET, pending.tcp)
+        family = socket.AF_INET6 if ":" in upstream[0] else socket.AF_INET
+        sock = socket_in(self._namespace, family, socket.SOCK_STREAM if pending.tcp else socket.SOCK_DGRAM)
         pending.sock = sock
         pending.buffer = b""
         pending.deadline = time.monotonic() + _TRY_SECONDS
@@ -137,17 +164,6 @@ class Forwarder:
             sock.send(pending.query)
         self._pending[sock.fileno()] = pending
         self._epoll.register(sock.fileno(), select.EPOLLOUT if pending.tcp else select.EPOLLIN)
-
-    def _open(self, family: int, tcp: bool) -> socket.socket:
-        """A socket of the host's namespace: a socket belongs to the namespace it was made in for good."""
-        kind = (socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM) | socket.SOCK_CLOEXEC
-        if self._namespace < 0:
-            return socket.socket(family, kind)
-        syscalls.setns(self._namespace, _CLONE_NEWNET)
-        try:
-            return socket.socket(family, kind)
-        finally:
-            syscalls.setns(self._own, _CLONE_NEWNET)
 
     def _drop(self, pending: _Pending) -> None:
         if pending.sock is not None:

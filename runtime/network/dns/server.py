@@ -11,21 +11,28 @@ import select
 import socket
 import struct
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 from runtime.linux.netlink import NetlinkError
 from runtime.linux.nfnetlink import HOOK_OUTPUT, Nfnetlink, Transaction
 from runtime.network.dns import answer, zone
 from runtime.network.dns.answer import Query
 from runtime.network.dns.entries import ZoneReader, is_live
-from runtime.network.dns.forward import Forwarder
+from runtime.network.dns.forward import Forwarder, HostServers
 from runtime.network.firewall import expressions as e
 
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 ADDRESS = "127.0.0.11"
 TABLE = "pycompose_dns"
 _MAX_CONNECTIONS = 64
 _IDLE_SECONDS = 10.0
 _MAX_MESSAGE = 65535
+_ID_BYTES = 2
+_SO_RCVBUFFORCE = 33  # socket(7)
+_BUFFER_BYTES = 1 << 22
+_MOST_REMEMBERED = 256
 # Datagrams taken at once before other sockets have their turn.
 _BURST = 64
 
@@ -45,8 +52,9 @@ class _Connection:
 class Responder:
     """The DNS server of one container. Made inside the container's network namespace.
 
-    `zones` are (network name, zone directory). `upstreams` are the name servers for everything else,
-    without any (also for containers with internal networks only) such queries get SERVFAIL.
+    `zones` are (network name, zone directory). `upstreams` are the name servers for everything else, None = the
+    host's, whatever they are at the moment; without any (also for containers with internal networks only) such
+    queries get SERVFAIL. `links` are names that only this container knows: alias -> name.
     `host_namespace` is a descriptor of the host's network namespace, which stays the caller's.
     `listeners` are those of `open_listeners`, made by another process; without them it opens its own. Watch
     `filenos()`, call `handle(fd)` when one is readable and `expire()` at `next_deadline()`. Raises OSError.
@@ -55,20 +63,34 @@ class Responder:
     def __init__(
         self,
         zones: Sequence[tuple[str, str]],
-        upstreams: Sequence[str],
+        upstreams: Sequence[str] | None,
         *,
         host_namespace: int = -1,
         listeners: tuple[socket.socket, socket.socket] | None = None,
+        links: Mapping[str, str] | None = None,
     ) -> None:
-        self._networks = [name for name, _ in zones]
-        self._readers = [ZoneReader(directory) for _, directory in zones]
+        self._networks: list[str] = []
+        self._readers: list[ZoneReader] = []
+        self.use_zones(zones)
+        self._links = {alias.lower(): name for alias, name in (links or {}).items()}
         self._turn = 0
+        # What was asked, byte for byte, and how it was answered: reading and writing messages is most of the work.
+        self._queries: dict[bytes, Query] = {}
+        self._answers: dict[tuple[bytes, tuple[str, ...]], bytes] = {}
+        # Whose lock is held; asked once for all queries that have come in at the same time.
+        self._alive: dict[str, bool] = {}
         self._epoll = select.epoll()
         self._udp, self._tcp = open_listeners() if listeners is None else listeners
         self._connections: dict[int, _Connection] = {}
-        self._forwarder = Forwarder(self._epoll, upstreams, host_namespace)
+        servers = HostServers() if upstreams is None else tuple(upstreams)
+        self._forwarder = Forwarder(self._epoll, servers, host_namespace)
         for sock in (self._udp, self._tcp):
             self._epoll.register(sock.fileno(), select.EPOLLIN)
+
+    def use_zones(self, zones: Sequence[tuple[str, str]]) -> None:
+        """Answer for these networks from now on: (network name, zone directory)."""
+        self._networks = [name for name, _ in zones]
+        self._readers = [ZoneReader(directory) for _, directory in zones]
 
     def close(self) -> None:
         self._forwarder.close()
@@ -98,6 +120,7 @@ class Responder:
 
     def handle(self, fd: int = -1) -> None:
         """Does all that is ready; never waits."""
+        self._alive.clear()
         for ready, events in self._epoll.poll(0):
             if ready == self._udp.fileno():
                 self._receive()
@@ -189,39 +212,79 @@ class Responder:
         connection.sock.close()
 
     def _answer(self, data: bytes, reply: Callable[[bytes], None], *, tcp: bool) -> None:
-        query = answer.parse_query(data)
+        asked = data[_ID_BYTES:]
+        query = self._queries.get(asked)
         if query is None:
-            reply(answer.refuse(data, "FORMERR"))
-            return
-        own = self._own_answer(query)
+            query = answer.parse_query(data)
+            if query is None:
+                reply(answer.refuse(data, "FORMERR"))
+                return
+            _remember(self._queries, asked, query)
+        own = self._own_answer(asked, query)
         if own:
-            reply(own if tcp else answer.truncate(own, query))
+            message = data[:_ID_BYTES] + own
+            reply(message if tcp else answer.truncate(message, query))
         elif zone.is_below(self._networks, query.name):
             reply(answer.refuse(data, "NXDOMAIN"))
         else:
             self._forwarder.forward(data, reply, tcp=tcp)
 
-    def _own_answer(self, query: Query) -> bytes:
-        """The answer about one of our own names or addresses, b"" if it is not ours."""
+    def _own_answer(self, asked: bytes, query: Query) -> bytes:
+        """The answer about one of our own names or addresses without its id, b"" if it is not ours."""
+        records = self._records(query)
+        if records is None:
+            return b""
+        known = self._answers.get((asked, records))
+        if known is None:
+            build = answer.build_names if query.kind == "PTR" else answer.build_addresses
+            known = build(query, records)[_ID_BYTES:]
+            _remember(self._answers, (asked, records), known)
+        return known
+
+    def _records(self, query: Query) -> tuple[str, ...] | None:
+        """The names or addresses that answer a query, () = the name has none of that type; None = not ours."""
         entries = [entry for reader in self._readers for entry in reader.entries()]
         if query.kind == "PTR":
-            named = [entry for entry in zone.find_address(entries, query.name) if is_live(entry)]
-            return answer.build_names(query, [f"{x.container}.{x.network}" for x in named]) if named else b""
-        found = [entry for entry in zone.find(entries, query.name) if is_live(entry)]
+            named = [entry for entry in zone.find_address(entries, query.name) if self._is_alive(entry)]
+            return tuple(f"{entry.container}.{entry.network}" for entry in named) or None
+        name = self._links.get(query.name.rstrip(".").lower(), query.name)
+        found = [entry for entry in zone.find(entries, name) if self._is_alive(entry)]
         if not found:
-            return b""
-        if query.kind not in ("A", "ANY"):
-            return answer.build_addresses(query, [])
-        addresses = list(dict.fromkeys(entry.address for entry in found))
-        # Programs take the first: each question begins with another replica.
+            return None
+        addresses: list[str] = []
+        for kind, of_family in (
+            ("A", [entry.address for entry in found]),
+            ("AAAA", [entry.address6 for entry in found]),
+        ):
+            if query.kind in (kind, "ANY"):
+                addresses += self._rotate(list(dict.fromkeys(filter(None, of_family))))
+        return tuple(addresses)
+
+    def _is_alive(self, entry: zone.Entry) -> bool:
+        alive = self._alive.get(entry.live)
+        if alive is None:
+            alive = self._alive[entry.live] = is_live(entry)
+        return alive
+
+    def _rotate(self, addresses: list[str]) -> list[str]:
+        """Programs take the first: each question begins with another replica."""
+        if not addresses:
+            return []
         self._turn += 1
         first = self._turn % len(addresses)
-        return answer.build_addresses(query, addresses[first:] + addresses[:first])
+        return addresses[first:] + addresses[:first]
+
+
+def _remember(known: dict[_Key, _Value], key: _Key, value: _Value) -> None:
+    if len(known) >= _MOST_REMEMBERED:
+        known.clear()
+    known[key] = value
 
 
 def open_listeners() -> tuple[socket.socket, socket.socket]:
     """The UDP and the TCP socket of a responder in the present namespace, port 53 leading to them. Raises OSError."""
     udp = _bind(socket.SOCK_DGRAM)
+    _enlarge_buffer(udp)
     tcp = _bind(socket.SOCK_STREAM)
     tcp.listen(16)
     redirect_port(udp.getsockname()[1], tcp.getsockname()[1])
@@ -236,6 +299,14 @@ def _bind(kind: int) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def _enlarge_buffer(udp: socket.socket) -> None:
+    """Room for the questions of a busy program while this process waits for its turn; used only then."""
+    try:
+        udp.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
+    except PermissionError:
+        udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
 
 
 def redirect_port(udp_port: int, tcp_port: int) -> None:

@@ -8,6 +8,7 @@ import struct
 _NESTED = 0x8000
 R1, R2 = 1, 2  # 16-byte registers
 W0, W1, W2 = 8, 9, 10  # 4-byte registers; W0 = the start of R1
+W4, W5 = 12, 13  # W4 = the start of R2
 
 _META_L4PROTO, _META_IIFNAME, _META_OIFNAME = 16, 6, 7
 _CT_STATE, _CT_STATUS = 0, 2
@@ -16,6 +17,7 @@ _PAYLOAD_NETWORK, _PAYLOAD_TRANSPORT = 1, 2
 _NAT_DNAT = 1
 _FIB_ADDRTYPE, _FIB_SADDR, _FIB_DADDR = 3, 1, 2
 _DROP, _ACCEPT = 0, 1
+_FAMILY_IP, _FAMILY_IP6 = 2, 10  # NFPROTO_*
 _RTN_LOCAL = 2
 
 STATE_ESTABLISHED, STATE_RELATED = 2, 4
@@ -58,14 +60,14 @@ def load_protocol(register: int = R1) -> bytes:
     return _meta(_META_L4PROTO, register)
 
 
-def load_source(register: int = R1) -> bytes:
-    """ip saddr"""
-    return _payload(_PAYLOAD_NETWORK, 12, 4, register)
+def load_source(register: int = R1, *, ipv6: bool = False) -> bytes:
+    """ip saddr, ip6 saddr"""
+    return _payload(_PAYLOAD_NETWORK, *((8, 16) if ipv6 else (12, 4)), register)
 
 
-def load_destination(register: int = R1) -> bytes:
-    """ip daddr"""
-    return _payload(_PAYLOAD_NETWORK, 16, 4, register)
+def load_destination(register: int = R1, *, ipv6: bool = False) -> bytes:
+    """ip daddr, ip6 daddr"""
+    return _payload(_PAYLOAD_NETWORK, *((24, 16) if ipv6 else (16, 4)), register)
 
 
 def load_port(register: int = R1) -> bytes:
@@ -142,9 +144,10 @@ def destination_in_loopback() -> bytes:
     return load_destination() + mask(b"\xff\0\0\0") + compare(b"\x7f\0\0\0")
 
 
-def destination_nat(address: int, port: int) -> bytes:
-    """dnat ip to the address and the port in these two registers"""
-    data = _number(1, _NAT_DNAT) + _number(2, 2) + _number(3, address) + _number(5, port)
+def destination_nat(address: int, port: int, *, ipv6: bool = False) -> bytes:
+    """dnat to the address and the port in these two registers"""
+    family = _FAMILY_IP6 if ipv6 else _FAMILY_IP
+    data = _number(1, _NAT_DNAT) + _number(2, family) + _number(3, address) + _number(5, port)
     return _expression("nat", data)
 
 

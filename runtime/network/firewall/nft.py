@@ -14,6 +14,7 @@ from runtime.linux.netlink import NetlinkError
 from runtime.linux.nfnetlink import (
     FAMILY_INET,
     FAMILY_IP,
+    FAMILY_IP6,
     HOOK_FORWARD,
     POLICY_DROP,
     Chain,
@@ -21,47 +22,55 @@ from runtime.linux.nfnetlink import (
     Transaction,
 )
 from runtime.network.firewall import expressions, legacy, rules
-from runtime.network.firewall.rules import PublishedPort
+from runtime.network.firewall.rules import NetworkRules, PublishedPort
+from runtime.network.ipam import IPV4_BITS, IPV6_BITS, Subnet
 
 _ERESTART = 85
+_DOCKER_USER = ("filter", "DOCKER-USER")
+# Its policy is to accept, but its last rule rejects.
+_FIREWALLD = ("firewalld", "filter_FORWARD")
 _ATTEMPTS = 50
 
 
 class Firewall:
-    """One root's nftables table, through a socket of the namespace that `nfnetlink` was opened in."""
+    """One root's nftables table of one family, through a socket of the namespace that `nfnetlink` was opened in."""
 
-    def __init__(self, nfnetlink: Nfnetlink, table: str) -> None:
+    def __init__(self, nfnetlink: Nfnetlink, table: str, *, ipv6: bool = False) -> None:
         self._netlink = nfnetlink
+        self._ipv6 = ipv6
+        self._family = FAMILY_IP6 if ipv6 else FAMILY_IP
         self.table = table
+        self.bits = IPV6_BITS if ipv6 else IPV4_BITS  # of the addresses it is about
 
-    def ensure_network(self, bridge: str, *, internal: bool) -> tuple[str, ...]:
+    def ensure_network(self, network: NetworkRules) -> tuple[str, ...]:
         """Makes a bridge one of ours: NAT, isolation, and an accept where a foreign chain would drop.
 
         Idempotent. Returns warnings for the user, one line each.
         Raises UnsupportedError where the kernel lacks nftables or NAT.
         """
-        elements = rules.network_elements(bridge, internal=internal)
+        elements = rules.network_elements(network)
         for _ in range(_ATTEMPTS):
             self._ensure_table()
-            transaction = Transaction()
+            transaction = Transaction(self._family)
             for name, keys in elements.items():
                 transaction.add_elements(self.table, name, [(key, b"") for key in keys])
             if self._commit(transaction, lost=errno.ENOENT):
                 break
         else:
             raise OSError(errno.EAGAIN, f"the firewall table {self.table} vanished {_ATTEMPTS} times")
-        self._ensure_foreign_accepts(bridge)
-        return legacy.ensure_accepts(bridge)
+        self._ensure_foreign_accepts(network.bridge)
+        return () if self._ipv6 else legacy.ensure_accepts(network.bridge)
 
-    def remove_network(self, bridge: str, subnet: tuple[int, int]) -> None:
-        """Takes away all of a network, ports into its subnet too; the last network takes the table along."""
+    def remove_network(self, bridge: str, subnets: Sequence[Subnet]) -> None:
+        """Takes away all of a network, ports into its subnets too; the last network takes the table along."""
 
         def build() -> Transaction | None:
-            return self._removal(bridge, subnet)
+            return self._removal(bridge, subnets)
 
         self._repeat(build)
         self._remove_foreign_accepts(bridge)
-        legacy.remove_accepts(bridge)
+        if not self._ipv6:
+            legacy.remove_accepts(bridge)
 
     def publish(self, ports: Sequence[PublishedPort]) -> None:
         """Makes host ports lead to containers. An entry of somebody who is gone is replaced.
@@ -70,7 +79,7 @@ class Firewall:
         """
         if not ports:
             return
-        transaction = Transaction()
+        transaction = Transaction(self._family)
         for name, elements in _by_map(ports).items():
             transaction.add_elements(self.table, name, list(elements.items()))
         try:
@@ -88,28 +97,28 @@ class Firewall:
     def published(self) -> list[PublishedPort]:
         """All entries of the table."""
         return [
-            rules.parse_port_element(name, key, data)
+            rules.parse_port_element(name, key, data, ipv6=self._ipv6)
             for name in (rules.PUBLISHED, rules.PUBLISHED_ANY)
-            for key, data in self._netlink.elements(self.table, name)
+            for key, data in self._elements(name)
         ]
 
     def _ensure_table(self) -> None:
-        found = self._netlink.table(self.table)
+        found = self._netlink.table(self.table, self._family)
         if found is not None and found.comment == rules.VERSION:
             return
         kept: dict[str, list[tuple[bytes, bytes]]] = {}
-        transaction = Transaction()
+        transaction = Transaction(self._family)
         generation = 0
         if found is not None:  # an older release's: same elements, new rules
             generation = self._netlink.generation()
-            kept = {name: self._netlink.elements(self.table, name) for name in rules.SETS}
+            kept = {name: self._elements(name) for name in rules.sets(ipv6=self._ipv6)}
             transaction.delete_table(self.table)
         transaction.add_table(self.table, rules.VERSION, exclusive=True)
-        for name, (key, data) in rules.SETS.items():
+        for name, (key, data) in rules.sets(ipv6=self._ipv6).items():
             transaction.add_set(self.table, name, key, data)
         for name, kind, hook, priority in rules.CHAINS:
             transaction.add_chain(self.table, name, kind, hook, priority)
-        for chain, body in rules.table_rules():
+        for chain, body in rules.table_rules(ipv6=self._ipv6):
             transaction.add_rule(self.table, chain, body)
         for name, elements in kept.items():
             transaction.add_elements(self.table, name, elements)
@@ -122,39 +131,43 @@ class Firewall:
             if error.errno in (errno.ENOENT, errno.EOPNOTSUPP, errno.EPROTONOSUPPORT, errno.EINVAL):
                 raise UnsupportedError(
                     f"the kernel refused the firewall table {self.table}: {error.strerror}",
-                    hint="networks need nf_tables with nft_nat, nft_masq, nft_fib_ipv4 and nft_ct",
+                    hint="networks need nf_tables with nft_nat, nft_masq, nft_fib_ipv4 (or _ipv6) and nft_ct",
                 ) from error
             raise
 
-    def _removal(self, bridge: str, subnet: tuple[int, int]) -> Transaction | None:
-        if self._netlink.table(self.table) is None:
+    def _elements(self, name: str) -> list[tuple[bytes, bytes]]:
+        return self._netlink.elements(self.table, name, self._family)
+
+    def _removal(self, bridge: str, subnets: Sequence[Subnet]) -> Transaction | None:
+        if self._netlink.table(self.table, self._family) is None:
             return None
-        transaction = Transaction()
-        wanted = rules.network_elements(bridge, internal=True)
-        present = {name: [key for key, _ in self._netlink.elements(self.table, name)] for name in wanted}
+        transaction = Transaction(self._family)
+        wanted = rules.network_elements(NetworkRules(bridge, internal=True, masquerade=False))
+        present = {name: [key for key, _ in self._elements(name)] for name in wanted}
         if not set(present[rules.BRIDGES]) - set(wanted[rules.BRIDGES]):
             transaction.delete_table(self.table)
             return transaction
         for name, keys in wanted.items():
             transaction.delete_elements(self.table, name, [key for key in keys if key in present[name]])
         for name in (rules.PUBLISHED, rules.PUBLISHED_ANY):
-            stale = rules.keys_into(self._netlink.elements(self.table, name), *subnet)
+            elements = self._elements(name)
+            stale = [key for subnet in subnets for key in rules.keys_into(elements, subnet)]
             transaction.delete_elements(self.table, name, stale)
         return transaction
 
     def _replacement(self, ports: Sequence[PublishedPort]) -> Transaction:
-        transaction = Transaction()
+        transaction = Transaction(self._family)
         for name, elements in _by_map(ports).items():
-            present = dict(self._netlink.elements(self.table, name))
+            present = dict(self._elements(name))
             stale = [key for key, data in elements.items() if key in present and present[key] != data]
             transaction.delete_elements(self.table, name, stale)
             transaction.add_elements(self.table, name, list(elements.items()))
         return transaction
 
     def _withdrawal(self, ports: Sequence[PublishedPort]) -> Transaction:
-        transaction = Transaction()
+        transaction = Transaction(self._family)
         for name, elements in _by_map(ports).items():
-            present = dict(self._netlink.elements(self.table, name))
+            present = dict(self._elements(name))
             ours = [key for key, data in elements.items() if present.get(key) == data]
             transaction.delete_elements(self.table, name, ours)
         return transaction
@@ -200,17 +213,17 @@ class Firewall:
             self._commit(transaction, lost=errno.ENOENT)
 
     def _foreign_chains(self, *, only_dropping: bool) -> list[Chain]:
-        """Where forwarded packets may be dropped: foreign base chains, DOCKER-USER in place of its
+        """Where forwarded packets of our family may be dropped: foreign base chains, DOCKER-USER in place of its
         FORWARD.
         """
-        chains = self._netlink.chains()
-        user = next((c for c in chains if (c.table, c.name) == ("filter", "DOCKER-USER")), None)
+        families = (self._family, FAMILY_INET)
+        chains = [chain for chain in self._netlink.chains() if chain.family in families]
+        user = next((c for c in chains if (c.family, c.table, c.name) == (self._family, *_DOCKER_USER)), None)
         out = []
         for chain in chains:
-            forward = chain.hook == HOOK_FORWARD and chain.kind == "filter"
-            if not forward or chain.family not in (FAMILY_IP, FAMILY_INET) or chain.table == self.table:
+            if chain.hook != HOOK_FORWARD or chain.kind != "filter" or chain.table == self.table:
                 continue
-            if only_dropping and chain.policy != POLICY_DROP:
+            if only_dropping and chain.policy != POLICY_DROP and (chain.table, chain.name) != _FIREWALLD:
                 continue
             docker = user is not None and (chain.family, chain.table) == (user.family, user.table)
             out.append(user if docker and user is not None and only_dropping else chain)

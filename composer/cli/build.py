@@ -1,0 +1,70 @@
+"""`build`: build the images of services. Hot: a build without changes should take no time."""
+
+from typing import NamedTuple
+
+from composer.cli.carry_out import carry_out_images
+from composer.cli.context import Context
+from composer.errors import ComposeError
+from composer.plan.action import PlanBuilder
+from composer.plan.build import BuildOptions, plan_build
+from composer.plan.render import render_plan
+
+
+class Arguments(NamedTuple):
+    services: tuple[str, ...] = ()
+    build_arg: tuple[str, ...] = ()
+    no_cache: bool = False
+    pull: bool = False
+    push: bool = False
+    quiet: bool = False
+    with_dependencies: bool = False
+    ssh: tuple[str, ...] = ()
+    progress: str = "auto"
+    dry_run: bool = False
+
+
+def run(context: Context, arguments: Arguments) -> int:
+    """Carry out `build`; the exit code."""
+    if arguments.progress not in ("auto", "tty", "plain", "quiet"):
+        raise ComposeError(f"--progress {arguments.progress!r} is not one of auto, tty, plain, quiet")
+    desired = context.desired(arguments.services)
+    builder = PlanBuilder(desired.project)
+    options = BuildOptions(
+        services=arguments.services,
+        arguments=_pairs(arguments.build_arg),
+        no_cache=arguments.no_cache,
+        pull=arguments.pull,
+        push=arguments.push,
+        with_dependencies=arguments.with_dependencies,
+        ssh=_ssh(arguments.ssh),
+    )
+    plan_build(builder, desired, options)
+    plan = builder.plan()
+    if context.options.dry_run:
+        context.out.line(render_plan(plan))
+        return 0
+    if not plan.actions:
+        context.err.line("no service is to be built")
+    quiet = arguments.quiet or arguments.progress == "quiet"
+    carry_out_images(context, desired, plan, quiet=quiet, plain=arguments.progress == "plain")
+    if arguments.quiet:
+        for action in plan.actions:
+            context.out.line(context.engine.images.resolve(action.name).id)
+    return 0
+
+
+def _pairs(words: tuple[str, ...]) -> dict[str, str]:
+    import os
+
+    found = {}
+    for word in words:
+        name, separator, value = word.partition("=")
+        if separator:
+            found[name] = value
+        elif name in os.environ:
+            found[name] = os.environ[name]
+    return found
+
+
+def _ssh(words: tuple[str, ...]) -> dict[str, str]:
+    return {name: value for name, _, value in (word.partition("=") for word in words)}

@@ -1,0 +1,117 @@
+"""`image pull|push|import|export|load|save`, `login`, `logout`: images that come and go."""
+
+import sys
+
+from composer.cli.context import Context
+from composer.errors import ComposeError
+from composer.output.transfer import LiveLines, TransferProgress
+
+_HUB = "docker.io"
+
+
+def pull(context: Context, *, names: tuple[str, ...], platform: str, quiet: bool) -> int:
+    """`image pull`: bring images from their registries."""
+    lines = LiveLines(context.err)
+    for name in names:
+        progress = TransferProgress(context.err, lines, name, quiet=quiet)
+        progress.heading("Pulling")
+        try:
+            image_id = context.engine.images.begin_pull(name, platform).finish(progress)
+        finally:
+            lines.close()
+        progress.heading("Pulled")
+        context.out.line(image_id)
+    return 0
+
+
+def push(context: Context, *, names: tuple[str, ...], quiet: bool) -> int:
+    """`image push`: send images to their registries."""
+    lines = LiveLines(context.err)
+    for name in names:
+        progress = TransferProgress(context.err, lines, name, quiet=quiet)
+        progress.heading("Pushing")
+        try:
+            digest = context.engine.images.begin_push(name).finish(progress)
+        finally:
+            lines.close()
+        progress.heading("Pushed")
+        context.out.line(digest)
+    return 0
+
+
+def bootstrap(context: Context, *, name: str, include: tuple[str, ...], quiet: bool) -> int:
+    """`image bootstrap`: a base image from the machine's package sources."""
+    lines = LiveLines(context.err)
+    progress = TransferProgress(context.err, lines, name, quiet=quiet)
+    packages = tuple(package for words in include for package in words.split(",") if package)
+    try:
+        image_id = context.engine.images.begin_bootstrap(name, packages).finish(progress)
+    finally:
+        lines.close()
+    context.out.line(image_id)
+    return 0
+
+
+def import_archive(
+    context: Context, *, archive: str, name: str, changes: tuple[str, ...] = (), message: str = ""
+) -> int:
+    """`image import`: make an image from a tar of a root filesystem."""
+    context.out.line(context.engine.images.import_archive(archive, name, changes, message))
+    return 0
+
+
+def load(context: Context, *, archive: str, quiet: bool) -> int:
+    """`image load`: bring in the images of a saved archive or layout."""
+    for name in context.engine.images.load(archive):
+        if not quiet:
+            context.out.line(f"Loaded image: {name}")
+    return 0
+
+
+def save(context: Context, *, names: tuple[str, ...], output: str, format: str) -> int:
+    """`image save`: write images to an archive."""
+    if not output and sys.stdout.isatty():
+        raise ComposeError("an archive is not for a terminal", hint="name a file with --output")
+    context.engine.images.save(names, output or "-", format)
+    return 0
+
+
+def export(context: Context, *, name: str, output: str) -> int:
+    """`image export`: write an image's root filesystem as one tar."""
+    if not output and sys.stdout.isatty():
+        raise ComposeError("an archive is not for a terminal", hint="name a file with --output")
+    context.engine.images.export(name, output or "-")
+    return 0
+
+
+def login(context: Context, *, registry: str, username: str, password: str, password_stdin: bool) -> int:
+    """`login`: check a password with a registry and keep it."""
+    import getpass
+
+    if password and password_stdin:
+        raise ComposeError("--password and --password-stdin exclude each other")
+    if not username:
+        if password_stdin or not sys.stdin.isatty():
+            raise ComposeError("no user name", hint="give it with --username")
+        username = input("Username: ")
+    if password_stdin:
+        password = sys.stdin.read().rstrip("\r\n")
+    elif not password:
+        if not sys.stdin.isatty():
+            raise ComposeError("no password", hint="pipe it in and say --password-stdin")
+        password = getpass.getpass("Password: ")
+    kept = context.engine.images.login(_host(registry), username, password)
+    context.err.line(f"Login succeeded; the password is kept in {kept}")
+    return 0
+
+
+def logout(context: Context, *, registry: str) -> int:
+    """`logout`: forget a registry's password."""
+    context.engine.images.logout(_host(registry))
+    context.err.line(f"Removed the password for {_host(registry)}")
+    return 0
+
+
+def _host(registry: str) -> str:
+    host = registry.split("://", 1)[-1].rstrip("/").partition("/")[0]
+    return _HUB if host in ("", "index.docker.io", "registry-1.docker.io") else host

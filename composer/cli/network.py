@@ -1,0 +1,261 @@
+"""`network`: list, make, remove and look at networks, and put containers into them."""
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from composer.cli.context import Context
+from composer.errors import ComposeError
+from composer.output.errors import print_error
+from composer.output.tables import render_table
+from runtime import Container, EngineError, NetworkAttachment, NetworkRequest, NetworkRow, Pool
+
+_ID_CHARACTERS = 12
+_FILTERS: dict[str, Callable[[NetworkRow, str], bool]] = {
+    "name": lambda network, value: value in network.name,
+    "id": lambda network, value: network.id.startswith(value),
+    "driver": lambda network, value: network.record.driver == value,
+    "label": lambda network, value: _has_label(network, value),
+}
+
+
+def _has_label(network: NetworkRow, wanted: str) -> bool:
+    key, separator, value = wanted.partition("=")
+    labels = network.record.labels
+    return key in labels and (not separator or labels[key] == value)
+
+
+def list_networks(
+    context: Context, *, quiet: bool, format: str, filters: tuple[str, ...], no_trunc: bool
+) -> int:
+    """`network ls`."""
+    if format not in ("table", "json"):
+        raise ComposeError(f"--format {format!r} is not one of table, json")
+    wanted = [_parse_filter(text) for text in filters]
+    networks = [
+        network
+        for network in context.engine.networks.list()
+        if all(_FILTERS[key](network, value) for key, value in wanted)
+    ]
+    length = 64 if no_trunc else _ID_CHARACTERS
+    if quiet:
+        lines = [network.id[:length] for network in networks]
+    elif format == "json":
+        lines = [json.dumps(_as_line(network, length)) for network in networks]
+    else:
+        rows = [(network.id[:length], network.name, network.record.driver, "local") for network in networks]
+        lines = [render_table(("NETWORK ID", "NAME", "DRIVER", "SCOPE"), rows)]
+    for line in lines:
+        context.out.line(line)
+    return 0
+
+
+def _parse_filter(text: str) -> tuple[str, str]:
+    key, separator, value = text.partition("=")
+    if not separator or key not in _FILTERS:
+        raise ComposeError(f"--filter {text!r} is not supported", hint=f"filter by {', '.join(_FILTERS)}")
+    return key, value
+
+
+def _as_line(network: NetworkRow, length: int) -> dict[str, str]:
+    record = network.record
+    return {
+        "CreatedAt": f"{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(network.created_ns / 1e9))} +0000 UTC",
+        "Driver": record.driver,
+        "ID": network.id[:length],
+        "IPv4": str(record.has_ipv4).lower(),
+        "IPv6": str(record.has_ipv6).lower(),
+        "Internal": str(record.internal).lower(),
+        "Labels": ",".join(f"{key}={value}" for key, value in record.labels.items()),
+        "Name": network.name,
+        "Scope": "local",
+    }
+
+
+def inspect(context: Context, *, names: tuple[str, ...]) -> int:
+    """`network inspect`: a JSON list with the reference's field names; 1 if one of them is not there."""
+    found = []
+    missing = 0
+    for name in names:
+        network = context.engine.networks.find(name)
+        if network is None:
+            print_error(context.err, ComposeError(f"network {name} not found"))
+            missing = 1
+        else:
+            found.append(_as_object(context, network))
+    context.out.line(json.dumps(found, indent=4))
+    return missing
+
+
+def _as_object(context: Context, network: NetworkRow) -> dict[str, Any]:
+    record = network.record
+    created = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(network.created_ns // 1_000_000_000))
+    return {
+        "Name": network.name,
+        "Id": network.id,
+        "Created": f"{created}.{network.created_ns % 1_000_000_000:09d}Z",
+        "Scope": "local",
+        "Driver": record.driver,
+        "EnableIPv4": record.has_ipv4,
+        "EnableIPv6": record.has_ipv6,
+        "IPAM": {"Driver": "default", "Options": {}, "Config": [_as_pool(pool) for pool in record.pools]},
+        "Internal": record.internal,
+        "Attachable": True,
+        "Ingress": False,
+        "ConfigFrom": {"Network": ""},
+        "ConfigOnly": False,
+        "Containers": {
+            member.container_id: {
+                "Name": member.name,
+                "MacAddress": member.mac,
+                "IPv4Address": member.address,
+                "IPv6Address": member.address6,
+            }
+            for member in context.engine.networks.members(network.id)
+        },
+        "Options": dict(record.options),
+        "Labels": dict(record.labels),
+    }
+
+
+def _as_pool(pool: Pool) -> dict[str, str]:
+    fields = {"Subnet": pool.subnet, "IPRange": pool.ip_range, "Gateway": pool.gateway}
+    return {key: value for key, value in fields.items() if value}
+
+
+def create(
+    context: Context,
+    *,
+    name: str,
+    driver: str,
+    subnets: tuple[str, ...],
+    gateways: tuple[str, ...],
+    ranges: tuple[str, ...],
+    aux: tuple[str, ...],
+    internal: bool,
+    ipv4: bool,
+    ipv6: bool,
+    options: tuple[str, ...],
+    labels: tuple[str, ...],
+) -> int:
+    """`network create`: prints the id."""
+    for values, option in ((gateways, "--gateway"), (ranges, "--ip-range")):
+        if len(values) > max(1, len(subnets)):
+            raise ComposeError(
+                f"there are more {option} than --subnet", hint="give one for each subnet, in order"
+            )
+    number = max(len(subnets), len(gateways), len(ranges))
+    padded = [(*values, *[""] * number)[:number] for values in (subnets, gateways, ranges)]
+    request = NetworkRequest(
+        name,
+        driver=driver,
+        internal=internal,
+        ipv4=ipv4,
+        ipv6=ipv6 or any(":" in subnet for subnet in subnets),
+        pools=tuple(Pool(*parts) for parts in zip(*padded, strict=True)),
+        aux=_pairs(aux, "--aux-address"),
+        options=_pairs(options, "--opt"),
+        labels=_pairs(labels, "--label"),
+    )
+    context.out.line(context.engine.networks.create(request))
+    return 0
+
+
+def _pairs(words: Sequence[str], option: str) -> dict[str, str]:
+    pairs = {}
+    for word in words:
+        key, separator, value = word.partition("=")
+        if not key or (not separator and option != "--label"):
+            raise ComposeError(f"{option} {word!r} is not NAME=VALUE")
+        pairs[key] = value
+    return pairs
+
+
+def remove(context: Context, *, names: tuple[str, ...], force: bool) -> int:
+    """`network rm`: goes on after a failure; 1 if there was one."""
+    code = 0
+    for name in names:
+        network = context.engine.networks.find(name)
+        if network is None and force:
+            continue
+        try:
+            context.engine.networks.remove(network.name if network else name)
+        except EngineError as error:
+            print_error(context.err, error)
+            code = 1
+        else:
+            context.out.line(name)
+    return code
+
+
+def prune(context: Context, *, force: bool) -> int:
+    """`network prune`: remove what nobody uses."""
+    if not force and not context.confirm("This removes all networks that no container uses. Go on? [y/N] "):
+        return 0
+    unused = [
+        network for network in context.engine.networks.list() if not context.engine.networks.users(network.id)
+    ]
+    if unused:
+        context.out.line("Deleted Networks:")
+    for network in unused:
+        context.engine.networks.remove(network.name)
+        context.out.line(network.name)
+    return 0
+
+
+def connect(
+    context: Context,
+    *,
+    network: str,
+    container: str,
+    ip: str,
+    ip6: str,
+    aliases: tuple[str, ...],
+    link_local: tuple[str, ...],
+    gw_priority: int,
+) -> int:
+    """`network connect`."""
+    name = _network(context, network).name
+    attachment = NetworkAttachment(
+        name,
+        aliases,
+        ipv4_address=ip,
+        ipv6_address=ip6,
+        gw_priority=gw_priority,
+        link_local_ips=link_local,
+    )
+    with _locked(context, container) as found:
+        context.engine.containers.connect(found, attachment)
+    return 0
+
+
+def disconnect(context: Context, *, network: str, container: str) -> int:
+    """`network disconnect`."""
+    name = _network(context, network).name
+    with _locked(context, container) as found:
+        context.engine.containers.disconnect(found, name)
+    return 0
+
+
+def _network(context: Context, name: str) -> NetworkRow:
+    network = context.engine.networks.find(name)
+    if network is None:
+        raise ComposeError(f"network {name} not found", hint="`pycompose network ls` lists them")
+    return network
+
+
+@contextlib.contextmanager
+def _locked(context: Context, name: str) -> Iterator[Container]:
+    """A container, with its project's lock held."""
+    containers = context.engine.containers
+    found = containers.find(name)
+    if found is None:
+        raise ComposeError(f"there is no container {name}", hint="`pycompose ps -a` lists a project's")
+    lock = context.engine.project_lock(found.project)
+    lock.acquire()
+    try:
+        yield containers.get(found.id)
+    finally:
+        lock.release()

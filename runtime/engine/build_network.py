@@ -1,0 +1,108 @@
+"""The network of a build's RUN steps: a bridge of the build's own, made for its first step and gone with it.
+
+A build that is killed leaves its network; the next one that needs one finds its lock free and removes it.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from runtime.network import ipam
+from runtime.network.plan import NetworkRequest
+from runtime.network.record import Address, Endpoint
+from runtime.store.locks import FileLock
+from runtime.store.paths import Paths
+
+if TYPE_CHECKING:
+    from runtime.engine.engine import Engine
+    from runtime.engine.networks import NetworkRow
+
+_PREFIX = "build."
+
+
+class BuildNetwork:
+    """Gives one step after the other, or several at once, a place in the network."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
+        self._engine: Engine | None = None
+        self._lock: FileLock | None = None
+        self._row: NetworkRow | None = None
+        self._given = 0
+
+    def endpoint(self, step: str) -> Endpoint:
+        """A place for a step of this id. Raises EngineError where no network can be made."""
+        row = self._row or self._make()
+        record = row.record
+        pool = record.pools[0]
+        prefix = ipam.parse_subnet(pool.subnet)
+        gateway = ipam.parse_address(pool.gateway)
+        self._given += 1
+        address = prefix.network + 2 + self._given % 200
+        if address == gateway:
+            address += 1
+        return Endpoint(
+            network_id=record.id,
+            network_name=record.name,
+            bridge=record.bridge,
+            host_interface=self._paths.veth(step, 0),
+            interface="eth0",
+            addresses=(Address(ipam.format_address(address), prefix.length, pool.gateway),),
+            mac=ipam.mac_of(address),
+            mtu=record.mtu,
+        )
+
+    def _make(self) -> "NetworkRow":
+        # Most builds change nothing and need no network: what makes one is loaded when it is made.
+        from runtime.engine.engine import Engine
+
+        engine = self._engine = Engine(self._paths.data, self._paths.state)
+        os.makedirs(self._paths.locks, mode=0o700, exist_ok=True)
+        self._remove_abandoned(engine)
+        name = f"{_PREFIX}{os.urandom(4).hex()}"
+        self._lock = FileLock(self._lock_path(name))
+        self._lock.acquire()
+        engine.networks.create(NetworkRequest(name))
+        found = engine.networks.find(name)
+        assert found is not None
+        self._row = found
+        return found
+
+    def _lock_path(self, name: str) -> str:
+        return f"{self._paths.locks}/{name}.lock"
+
+    def _remove_abandoned(self, engine: "Engine") -> None:
+        for row in engine.networks.list():
+            if not row.name.startswith(_PREFIX):
+                continue
+            lock = FileLock(self._lock_path(row.name))
+            if lock.acquire(timeout_s=0.0):
+                try:
+                    engine.networks.remove(row.name)
+                finally:
+                    lock.release()
+
+    def close(self) -> None:
+        """Take the network away again."""
+        if self._engine is None:
+            return
+        try:
+            if self._row is not None:
+                self._engine.networks.remove(self._row.name)
+        finally:
+            self._row = None
+            if self._lock is not None:
+                self._lock.release()
+            self._engine.close()
+            self._engine = None
+
+
+@contextmanager
+def build_network(paths: Paths) -> Iterator[BuildNetwork]:
+    """For the stages of one build."""
+    network = BuildNetwork(paths)
+    try:
+        yield network
+    finally:
+        network.close()

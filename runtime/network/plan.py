@@ -1,0 +1,163 @@
+"""What a new network is going to be: subnets, gateways, and what its driver_opts mean. Pure.
+
+The names of options are the reference's (docs.docker.com: bridge, macvlan and ipvlan network drivers).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from runtime.errors import InvalidError, UnsupportedError
+from runtime.network import ipam
+from runtime.network.ipam import Blocks, Subnet
+from runtime.network.record import NetworkRecord, Pool
+
+BRIDGE, MACVLAN, IPVLAN = "bridge", "macvlan", "ipvlan"
+DRIVERS = (BRIDGE, MACVLAN, IPVLAN)
+OPTION_BRIDGE_NAME = "com.docker.network.bridge.name"
+OPTION_ICC = "com.docker.network.bridge.enable_icc"
+OPTION_MASQUERADE = "com.docker.network.bridge.enable_ip_masquerade"
+OPTION_HOST_BINDING = "com.docker.network.bridge.host_binding_ipv4"
+OPTION_MTU = "com.docker.network.driver.mtu"
+OPTION_INTERFACE_PREFIX = "com.docker.network.container_iface_prefix"
+_MODES = {
+    MACVLAN: ("bridge", "vepa", "passthru", "private"),
+    IPVLAN: ("l2", "l3", "l3s"),
+}
+_LONGEST_NAME = 15  # IFNAMSIZ without the NUL
+_WORDS = {"true": True, "1": True, "t": True, "false": False, "0": False, "f": False}
+
+
+class NetworkRequest(NamedTuple):
+    """A network as somebody asks for it."""
+
+    name: str
+    project: str = ""
+    config_hash: str = ""
+    driver: str = ""  # "" = bridge
+    internal: bool = False
+    ipv4: bool = True
+    ipv6: bool = False
+    pools: tuple[Pool, ...] = ()  # those of a family that is not wanted are left aside
+    aux: Mapping[str, str] = {}
+    options: Mapping[str, str] = {}
+    labels: Mapping[str, str] = {}
+
+
+class HostFacts(NamedTuple):
+    """What the choice depends on. `taken` are prefixes in use with their users, `networks` only those of networks."""
+
+    taken: Sequence[tuple[Subnet, str]]
+    networks: Sequence[tuple[Subnet, str]]
+    uplink_mtu: int  # bytes
+    pools: tuple[Blocks, ...] = ()  # chosen by the user; () = the defaults
+
+
+def plan_network(request: NetworkRequest, network_id: str, facts: HostFacts, *, bridge: str) -> NetworkRecord:
+    """The record of a new network; `bridge` is the name its bridge gets unless an option names another.
+
+    Raises InvalidError, ConflictError, UnsupportedError.
+    """
+    driver = BRIDGE if request.driver in ("", "default") else request.driver
+    if driver not in DRIVERS:
+        raise UnsupportedError(
+            f"network {request.name}: driver {driver!r} is not supported",
+            hint=f"use one of {', '.join(DRIVERS)}",
+        )
+    if not (request.ipv4 or request.ipv6):
+        raise InvalidError(f"network {request.name} has neither IPv4 nor IPv6", hint="set enable_ipv6: true")
+    aux = {key: value.partition("/")[0] for key, value in request.aux.items()}
+    options = request.options
+    return NetworkRecord(
+        id=network_id,
+        name=request.name,
+        driver=driver,
+        pools=_plan_pools(request, driver, network_id, facts, aux),
+        aux=aux,
+        internal=request.internal,
+        bridge=_bridge_name(options, bridge) if driver == BRIDGE else "",
+        parent=_parent(request) if driver != BRIDGE else "",
+        mode=_mode(request, driver),
+        mtu=_mtu(options, facts.uplink_mtu),
+        labels=dict(request.labels),
+        options=dict(options),
+    )
+
+
+def is_on(options: Mapping[str, str], name: str, *, default: bool) -> bool:
+    """A switch among the options. Raises InvalidError for another word than true and false."""
+    text = options.get(name, "").lower()
+    if text and text not in _WORDS:
+        raise InvalidError(f"{name}: {options[name]!r} is neither true nor false")
+    return _WORDS[text] if text else default
+
+
+def _bridge_name(options: Mapping[str, str], default: str) -> str:
+    name = options.get(OPTION_BRIDGE_NAME) or default
+    if len(name.encode()) > _LONGEST_NAME or "/" in name or name in (".", "..") or not name.isprintable():
+        raise InvalidError(
+            f"{name!r} can't be an interface's name", hint=f"at most {_LONGEST_NAME} characters"
+        )
+    return name
+
+
+def _parent(request: NetworkRequest) -> str:
+    parent = request.options.get("parent", "")
+    if not parent:
+        raise UnsupportedError(
+            f"network {request.name}: a {request.driver} network needs a parent interface",
+            hint="name one of the host's interfaces: driver_opts: {parent: eth0}",
+        )
+    return parent
+
+
+def _mode(request: NetworkRequest, driver: str) -> str:
+    if driver == BRIDGE:
+        return ""
+    modes = _MODES[driver]
+    mode = request.options.get(f"{driver}_mode") or modes[0]
+    if mode not in modes:
+        raise InvalidError(f"network {request.name}: {driver}_mode {mode!r} is not one of {', '.join(modes)}")
+    return mode
+
+
+def _mtu(options: Mapping[str, str], uplink: int) -> int:
+    text = options.get(OPTION_MTU, "")
+    if text and not (text.isdigit() and 68 <= int(text) <= 65535):
+        raise InvalidError(f"{OPTION_MTU}: {text!r} is not a number of bytes from 68 to 65535")
+    return int(text) if text else uplink
+
+
+def _plan_pools(
+    request: NetworkRequest, driver: str, network_id: str, facts: HostFacts, aux: Mapping[str, str]
+) -> tuple[Pool, ...]:
+    # The others' links are behind a parent, in the same subnet as the host's own address.
+    taken = list(facts.taken if driver == BRIDGE else facts.networks)
+    kept = {ipam.parse_address(address) for address in aux.values()}
+    planned: list[Pool] = []
+    for ipv6 in (False, True):
+        if not (request.ipv6 if ipv6 else request.ipv4):
+            continue
+        wanted = [pool for pool in request.pools if _is_ipv6(pool) == ipv6]
+        for pool in wanted or [Pool("")]:
+            subnet = _subnet(pool, ipv6, network_id, facts, taken)
+            taken.append((subnet, f"network {request.name}"))
+            gateway = ipam.format_address(ipam.choose_gateway(subnet, pool.gateway, kept), subnet.bits)
+            planned.append(Pool(str(subnet), gateway, pool.ip_range))
+    return tuple(planned)
+
+
+def _is_ipv6(pool: Pool) -> bool:
+    return ipam.is_ipv6(pool.subnet or pool.gateway or pool.ip_range)
+
+
+def _subnet(
+    pool: Pool, ipv6: bool, network_id: str, facts: HostFacts, taken: Iterable[tuple[Subnet, str]]
+) -> Subnet:
+    if pool.subnet:
+        subnet = ipam.parse_subnet(pool.subnet)
+        ipam.check_subnet(subnet, taken)
+        return subnet
+    bits = ipam.IPV6_BITS if ipv6 else ipam.IPV4_BITS
+    own = (ipam.unique_local_pool(network_id),) if ipv6 else ipam.POOLS
+    blocks = tuple(item for item in facts.pools if item.bits == bits) or own
+    return ipam.choose_subnet([prefix for prefix, _ in taken], blocks)
