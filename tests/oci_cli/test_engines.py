@@ -66,7 +66,7 @@ def podman(tmp_path_factory: pytest.TempPathFactory, busybox_root: Path, program
         *Path("/sys/fs/cgroup").glob("libpod_parent"),
         *Path("/sys/fs/cgroup").glob("*/libpod_parent"),
     ):
-        for cgroup in sorted(folder.rglob("*/"), reverse=True) + [folder]:
+        for cgroup in (*sorted(folder.rglob("*/"), reverse=True), folder):
             with contextlib.suppress(OSError):  # another podman's
                 cgroup.rmdir()
 
