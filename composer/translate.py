@@ -154,6 +154,7 @@ def translate_service(service: Service, project: Project) -> ContainerSpec:
         healthcheck=_healthcheck(service),
         restart=translate_restart(service),
         stop_signal=service.stop_signal,
+        runtime=service.runtime,
         stop_grace_period_ns=10_000_000_000
         if service.stop_grace_period is None
         else service.stop_grace_period,

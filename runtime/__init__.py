@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         StateError,
         UnsupportedError,
     )
+    from runtime.linux.processes import ProcessRow, list_processes
     from runtime.network.plan import NetworkRequest
     from runtime.network.ports import check_free
     from runtime.network.record import Pool
@@ -70,6 +71,8 @@ _HOMES = {
     "StartError": "runtime.errors",
     "StateError": "runtime.errors",
     "UnsupportedError": "runtime.errors",
+    "ProcessRow": "runtime.linux.processes",
+    "list_processes": "runtime.linux.processes",
     "NetworkRequest": "runtime.network.plan",
     "Pool": "runtime.network.record",
     "check_free": "runtime.network.ports",
@@ -130,6 +133,8 @@ __all__ = [
     "UnsupportedError",
     "NetworkRequest",
     "NetworkRow",
+    "ProcessRow",
+    "list_processes",
     "Pool",
     "check_free",
     "from_json",

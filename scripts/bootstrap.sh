@@ -13,6 +13,10 @@ if [ "$extras" = dev ]; then
     need busybox busybox-static
     need nft nftables
     need ip iproute2
+    # Networks: programs that resolve names and fetch pages in the tests' containers.
+    need nginx nginx-light
+    need dig bind9-dnsutils
+    need curl curl
     # Images: a registry server, other engines' tools to exchange with, base images from packages.
     need docker-registry docker-registry
     need htpasswd apache2-utils
@@ -22,10 +26,24 @@ if [ "$extras" = dev ]; then
     need buildah buildah
     need mmdebstrap mmdebstrap
     need git git
+    # The engines and runtimes that pycompose-oci is tried with, and compared to.
+    need crun crun
+    need runc runc
+    need podman podman
+    need conmon conmon
+    need dockerd docker.io
+    need iptables iptables
 fi
 if [ -n "$missing" ]; then
     [ "$(id -u)" = 0 ] || { echo "bootstrap: run as root to install:$missing" >&2; exit 1; }
     export DEBIAN_FRONTEND=noninteractive
+    # Servers among the packages are for the tests to start, in places of their own.
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e "$policy" ]; then
+        trap 'rm -f "$policy"' EXIT
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod 755 "$policy"
+    fi
     apt-get -qq update
     # shellcheck disable=SC2086
     apt-get install -y -qq --no-install-recommends $missing >/dev/null

@@ -352,5 +352,6 @@ def version(
     _run(context, "version", locals())
 
 
-# Commands about images have a file of their own; importing it adds them to `app`.
+# More commands, in files of their own; importing these adds them to `app`.
 importlib.import_module("composer.cli.app_images")
+importlib.import_module("composer.cli.app_lifecycle")

@@ -9,7 +9,7 @@ from composer.errors import SelectionError
 from composer.load.options import LoadOptions
 from composer.load.pipeline import load_project
 from composer.load.result import LoadResult
-from composer.output.config_text import render_config
+from composer.output.config_text import render_config, render_plain_json
 
 
 def render(options: LoadOptions, arguments: Arguments, separator: str) -> Rendered:
@@ -43,6 +43,8 @@ def _text(result: LoadResult, arguments: Arguments, separator: str) -> str:
     names = _names(arguments, result, separator)
     if names is not None:
         return _lines(names)
+    if arguments.no_interpolate and arguments.format == "json":
+        return render_plain_json(result.tree)
     text = render_config(result.tree, format=arguments.format or "yaml")
     if arguments.origins:
         from composer.output.origins import annotate

@@ -135,6 +135,12 @@ class Context:
 
         return load_desired(self.load_options(services), self.engine.paths.cache)
 
+    def confirm(self, question: str) -> bool:
+        """Ask on stderr; False unless the answer is yes."""
+        self.err.stream.write(question)
+        self.err.stream.flush()
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+
     def close(self) -> None:
         if self._engine is not None:
             self._engine.close()

@@ -61,7 +61,7 @@ def _choose(containers: list[Container], arguments: Arguments) -> Container:
         container
         for container in containers
         if container.service == arguments.service
-        and container.status == "running"
+        and container.status in ("running", "paused")
         and (not arguments.number or container.number == arguments.number)
     ]
     if not running:

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -193,7 +192,7 @@ def remove(context: Context, *, names: tuple[str, ...], force: bool) -> int:
 
 def prune(context: Context, *, force: bool) -> int:
     """`network prune`: remove what nobody uses."""
-    if not force and not _confirm(context, "This removes all networks that no container uses. Go on? [y/N] "):
+    if not force and not context.confirm("This removes all networks that no container uses. Go on? [y/N] "):
         return 0
     unused = [
         network for network in context.engine.networks.list() if not context.engine.networks.users(network.id)
@@ -204,12 +203,6 @@ def prune(context: Context, *, force: bool) -> int:
         context.engine.networks.remove(network.name)
         context.out.line(network.name)
     return 0
-
-
-def _confirm(context: Context, question: str) -> bool:
-    context.err.stream.write(question)
-    context.err.stream.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def connect(

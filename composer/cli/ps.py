@@ -106,6 +106,8 @@ def describe_status(container: Container) -> str:
         return f"Restarting ({live.exit_code}) {describe_duration(now - live.started_ns)} ago"
     if not live.started_ns:
         return "Created"
+    if container.status == "paused":
+        return f"Up {describe_duration(now - live.started_ns)} (Paused)"
     health = {"": "", "starting": " (health: starting)"}.get(live.health, f" ({live.health})")
     return f"Up {describe_duration(now - live.started_ns)}{health}"
 

@@ -234,6 +234,8 @@ class Executor:
             containers.remove(action.container_id, volumes=action.anonymous_volumes)
         elif action.kind is Kind.REMOVE_IMAGE:
             self._engine.images.remove(action.name)
+        elif action.kind in (Kind.PAUSE, Kind.UNPAUSE):
+            containers.pause(containers.get(action.container_id), paused=action.kind is Kind.PAUSE)
         elif action.kind is Kind.KILL:
             containers.signal(containers.get(action.container_id), action.number)
 

@@ -11,7 +11,7 @@ from composer.load.merge import KEYED, Pair, as_keys, as_list, as_mapping
 from composer.load.mounts import parse_mount
 from composer.load.origins import Document, Marks, Path, Report
 from composer.load.ports import count_ports, parse_ports
-from composer.load.rules import RuleTable
+from composer.load.rules import RuleTable, words
 from composer.values import format_scalar
 
 _MAX_PORTS = 3 * 65536  # every port of every protocol
@@ -26,13 +26,18 @@ class _PartError(ValueError):
         self.keys = keys
 
 
-def canonicalize(document: Document, report: Report) -> Document:
-    """The tree in long forms, with marks moved along. Bad short forms are problems."""
+def canonicalize(document: Document, report: Report, *, raw: bool = False) -> Document:
+    """The tree in long forms, with marks moved along. Bad short forms are problems.
+
+    `raw`: variables are not replaced, so that only forms that do not depend on their values are made, and values
+    stay what they are.
+    """
     _limit_ports(document, report)
     marks = document.marks.copy()
     if report.problems:
         return document
-    return Document(_walk(document.value, marks, (), report), marks, document.resets)
+    forms = RAW_FORMS if raw else FORMS
+    return Document(_walk(document.value, marks, (), report, forms), marks, document.resets)
 
 
 def _limit_ports(document: Document, report: Report) -> None:
@@ -47,8 +52,8 @@ def _limit_ports(document: Document, report: Report) -> None:
                 return
 
 
-def _walk(value: Any, marks: Marks, path: Path, report: Report) -> Any:
-    form = FORMS.find(path)
+def _walk(value: Any, marks: Marks, path: Path, report: Report, forms: RuleTable[Form]) -> Any:
+    form = forms.find(path)
     if form is not None:
         try:
             value, moved = form((value, marks))
@@ -57,9 +62,13 @@ def _walk(value: Any, marks: Marks, path: Path, report: Report) -> Any:
             keys = error.keys if isinstance(error, _PartError) else ()
             report.add_at(str(error), (*path, *keys), marks.at(keys))
     if isinstance(value, dict):
-        return {key: _walk(item, _own(marks, key), (*path, key), report) for key, item in value.items()}
+        return {
+            key: _walk(item, _own(marks, key), (*path, key), report, forms) for key, item in value.items()
+        }
     if isinstance(value, list):
-        return [_walk(item, _own(marks, index), (*path, index), report) for index, item in enumerate(value)]
+        return [
+            _walk(item, _own(marks, index), (*path, index), report, forms) for index, item in enumerate(value)
+        ]
     return value
 
 
@@ -111,13 +120,13 @@ def _depends(pair: Pair) -> Pair:
     return {k: {"required": True, **v} if isinstance(v, dict) else v for k, v in value.items()}, marks
 
 
-def _ports(pair: Pair) -> Pair:
+def _ports(pair: Pair, raw: bool = False) -> Pair:
     value, marks = pair
     out: list[Any] = []
     children: dict[str | int, Marks] = {}
     for index, item in enumerate(value if isinstance(value, list) else ()):
         try:
-            entries = _port(item)
+            entries = _port(item, raw)
         except ValueError as error:
             raise _PartError(str(error), (index,)) from None
         for entry in entries:
@@ -126,7 +135,7 @@ def _ports(pair: Pair) -> Pair:
     return out, marks.holding(children)
 
 
-def _port(item: Any) -> list[Any]:
+def _port(item: Any, raw: bool) -> list[Any]:
     if isinstance(item, float):
         raise ValueError(f"the port {item} is not a whole number")
     if isinstance(item, str | int) and not isinstance(item, bool):
@@ -134,7 +143,7 @@ def _port(item: Any) -> list[Any]:
     if not isinstance(item, dict):
         return [item]
     entry = {"mode": "ingress", "protocol": "tcp", **item}
-    if "published" in item:
+    if "published" in item and not raw:
         entry["published"] = format_scalar(item["published"])
     return [entry]
 
@@ -292,6 +301,31 @@ FORMS: RuleTable[Form] = RuleTable(
         "secrets.*": _single(_external),
         "secrets.*.driver_opts": _single(_options),
         "configs.*": _single(_external),
+    }
+)
+
+
+def _ports_or_raw(pair: Pair) -> Pair:
+    """Long forms, or the list as it is where a variable stands for a part of one."""
+    try:
+        return _ports(pair, raw=True)
+    except ValueError:
+        return [_port(item, True)[0] if isinstance(item, dict) else item for item in pair[0]], pair[1]
+
+
+# What the reference brings to its long form although variables are not replaced.
+_RAW_ROWS = words(
+    "services.*.build services.*.build.secrets.* services.*.configs.* services.*.depends_on services.*.devices.*"
+    " services.*.dns services.*.env_file services.*.env_file.* services.*.gpus services.*.label_file services.*.models"
+    " services.*.networks services.*.secrets.* services.*.volumes.* services.*.build.provenance"
+    " services.*.build.sbom networks.* volumes.* secrets.* configs.*"
+)
+RAW_FORMS: RuleTable[Form] = RuleTable(
+    {
+        **{row: form for row in _RAW_ROWS if (form := FORMS.find(tuple(row.split(".")))) is not None},
+        "services.*.build.additional_contexts": as_mapping,
+        "services.*.build.ssh": as_mapping,
+        "services.*.ports": _ports_or_raw,
     }
 )
 

@@ -70,11 +70,6 @@ def _mounts_and_ports(service: dict[str, Any], path: Path, marks: Marks, report:
         return
     if build.get("dockerfile") and build.get("dockerfile_inline"):
         report.add("'dockerfile' and 'dockerfile_inline' exclude each other", (*path, "build"), marks)
-    platform, platforms = service.get("platform"), build.get("platforms")
-    if platform and platforms and platform not in platforms:
-        report.add(
-            f"the platform {platform!r} is not among those built", (*path, "build", "platforms"), marks
-        )
 
 
 def _devices(service: dict[str, Any], path: Path, marks: Marks, report: Report) -> None:
@@ -100,6 +95,10 @@ def check_consistency(tree: dict[str, Any], active: Iterable[str], marks: Marks,
             report.add("the service has neither an image nor a build", where, marks, hint)
         if service.get("network_mode") and service.get("networks"):
             report.add("network_mode and networks exclude each other", (*path, "network_mode"), marks)
+        platform, platforms = service.get("platform"), (service.get("build") or {}).get("platforms")
+        if platform and platforms and platform not in platforms:
+            where = (*path, "build", "platforms")
+            report.add(f"the platform {platform!r} is not among those built", where, marks)
         _references(tree, service, path, marks, report)
         _dependencies(tree, chosen, service, path, marks, report)
         _limits(service, path, marks, report)

@@ -131,8 +131,11 @@ def _text(value: Any, double: bool) -> Any:
 
 def raw_tree(tree: Mapping[str, Any]) -> dict[str, Any]:
     """The tree for `config --no-interpolate`: long forms, every resource, values as written."""
+    for key, model in (tree.get("models") or {}).items():
+        if model.get("name") == f"{tree['name']}_{key}":
+            del model["name"]
     order = ("name", "services", "networks", "volumes", "secrets", "configs", "models")
     return {
         **{key: tree[key] for key in order if tree.get(key) is not None},
-        **{k: v for k, v in tree.items() if k not in order},
+        **{k: v for k, v in tree.items() if k not in order and k != "version"},
     }

@@ -145,7 +145,7 @@ class _Extender:
             {"services": {target: value}}, Marks(None, {"services": Marks(None, {target: marks})})
         )
         try:
-            wrapped = canonicalize(wrapped, self.report)
+            wrapped = canonicalize(wrapped, self.report, raw=not self.scope.shared.interpolate)
             enforce(wrapped)
         except (TypeError, AttributeError):  # kinds the schema will refuse after the merge
             return value, marks

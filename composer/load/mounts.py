@@ -23,8 +23,8 @@ def parse_mount(text: str) -> dict[str, Any]:
     bind: dict[str, Any] = {}
     volume: dict[str, Any] = {}
     for option in ",".join(parts[2:]).split(","):
-        if option in ("ro", "rw"):
-            mount["read_only"] = option == "ro"
+        if option == "ro":
+            mount["read_only"] = True
         elif option == "nocopy":
             volume["nocopy"] = True
         elif option in ("z", "Z"):
@@ -37,9 +37,14 @@ def parse_mount(text: str) -> dict[str, Any]:
 
 
 def _split(text: str) -> list[str]:
-    parts, current = [], ""
-    for character in text:
-        if character == ":" and not (len(current) == 1 and current.isalpha()):
+    """At colons, but not after a drive letter nor within a reference that has not been replaced."""
+    parts, current, braces = [], "", 0
+    for index, character in enumerate(text):
+        if character == "{" and (braces or text[index - 1 : index] == "$"):
+            braces += 1
+        elif character == "}" and braces:
+            braces -= 1
+        if character == ":" and not braces and not (len(current) == 1 and current.isalpha()):
             parts.append(current)
             current = ""
         else:

@@ -41,6 +41,9 @@ def set_defaults(tree: dict[str, Any]) -> None:
         build = service.get("build")
         if isinstance(build, dict):
             build.setdefault("context", ".")
+        for secret in service.get("secrets") or ():
+            if not secret.get("target") and secret.get("source"):
+                secret["target"] = f"/run/secrets/{secret['source']}"
         for device in service.get("gpus") or ():
             if not device.get("count") and not device.get("device_ids"):
                 device["count"] = -1
@@ -74,9 +77,6 @@ def _service(service: dict[str, Any], marks: Marks) -> None:
             where.children.setdefault(other, Marks(marks.at((attribute,))))
     if depends:
         service["depends_on"] = depends
-    for secret in service.get("secrets") or ():
-        if not secret.get("target"):
-            secret["target"] = f"/run/secrets/{secret['source']}"
     if service.get("pull_policy") == "if_not_present":
         service["pull_policy"] = "missing"
 

@@ -53,7 +53,8 @@ def load_project(options: LoadOptions) -> LoadResult:
     document.value.setdefault("services", {})
     report = Report()
     set_defaults(document.value)
-    check_values(document.value, document.marks, report)
+    if options.interpolate:
+        check_values(document.value, document.marks, report)
     scope.stop(report)
     if options.resolve_paths:
         resolve_paths(document.value, inputs.working_dir, shared.home)
@@ -69,8 +70,8 @@ def _finish(options: LoadOptions, inputs: Inputs, document: Document, scope: Sco
     scope.stop(report)
     if options.resolve_env:
         resolve_environment(tree, inputs.variables.get)
-    _drop_unset_arguments(tree)
     if options.normalize:
+        _drop_unset_arguments(tree)
         normalize(tree, marks)
     active = active_services(tree["services"], inputs.profiles, options.services)
     if options.consistency:

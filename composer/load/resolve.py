@@ -68,6 +68,7 @@ _RULES: RuleTable[Resolver] = RuleTable(
         "services.*.build": _context,
         "services.*.build.context": _context,
         "services.*.build.additional_contexts.*": _additional,
+        "services.*.build.ssh.*": host_path,
         "services.*.env_file.*.path": host_path,
         "services.*.label_file.*": host_path,
         "services.*.develop.watch.*.path": host_path,

@@ -92,7 +92,7 @@ class Scope:
 
             validate(merged, self.shared.schema, report)
         self.stop(report)
-        merged = canonicalize(merged, report)
+        merged = canonicalize(merged, report, raw=not self.shared.interpolate)
         self.stop(report)
         enforce(merged)
         return merged

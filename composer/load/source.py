@@ -44,6 +44,7 @@ class Source:
 
     def exists(self, path: str) -> bool:
         """Whether a file is there. Remembered as an input."""
+        path = os.path.join(self.cwd, path)
         found = os.path.exists(path)
         self.inputs[path] = found
         return found
@@ -55,6 +56,7 @@ class Source:
             if len(self.texts[path]) > MAX_BYTES:
                 raise LoadError([Problem(f"standard input has more than {MAX_BYTES // 2**20} MB")])
             return self.texts[path]
+        path = os.path.join(self.cwd, path)
         if path in self.texts:
             return self.texts[path]
         self.inputs[path] = True

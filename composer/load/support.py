@@ -61,6 +61,7 @@ HONOURED_SERVICE = frozenset(
         pull_policy
         read_only
         restart
+        runtime
         scale
         security_opt
         shm_size

@@ -21,10 +21,14 @@ _WORDS = {
     Kind.START: ("Container", "Starting", "Started"),
     Kind.STOP: ("Container", "Stopping", "Stopped"),
     Kind.KILL: ("Container", "Killing", "Killed"),
+    Kind.PAUSE: ("Container", "Pausing", "Paused"),
+    Kind.UNPAUSE: ("Container", "Unpausing", "Unpaused"),
     Kind.REMOVE: ("Container", "Removing", "Removed"),
     Kind.WAIT: ("Service", "Waiting", "Ready"),
 }
-_OBVIOUS_CAUSES = frozenset(("new", "down", "stop", "start", "restart", "kill", "--wait", "build", "push"))
+_OBVIOUS_CAUSES = frozenset(
+    ("new", "down", "stop", "start", "restart", "kill", "pause", "unpause", "rm", "--wait", "build", "push")
+)
 
 
 class Progress:

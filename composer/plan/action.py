@@ -20,6 +20,8 @@ class Kind(StrEnum):
     START = "start container"
     STOP = "stop container"
     KILL = "kill container"
+    PAUSE = "pause container"
+    UNPAUSE = "unpause container"
     REMOVE = "remove container"
     WAIT = "wait for service"
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from composer.errors import SelectionError
 from composer.plan.action import Kind, Plan, PlanBuilder
 from composer.plan.desired import COMPLETED, HEALTHY, Desired, DesiredService
-from composer.plan.observed import ObservedContainer, ObservedState
+from composer.plan.observed import PAUSED, RUNNING, ObservedContainer, ObservedState
 from composer.plan.orphans import find_orphans, plan_orphans
 from composer.plan.selection import check_services, select_services
 
@@ -169,6 +169,55 @@ def plan_kill(desired: Desired, observed: ObservedState, services: tuple[str, ..
                 container_id=container.id,
                 number=number,
             )
+    return builder.plan()
+
+
+def plan_pause(desired: Desired, observed: ObservedState, services: tuple[str, ...], *, paused: bool) -> Plan:
+    """Freeze running containers, or let frozen ones go on."""
+    check_services(desired, services)
+    kind, wanted = (Kind.PAUSE, RUNNING) if paused else (Kind.UNPAUSE, PAUSED)
+    builder = PlanBuilder(desired.project)
+    for container in observed.containers:
+        if container.status == wanted and (not services or container.service in services):
+            builder.add(
+                kind,
+                container.name,
+                "pause" if paused else "unpause",
+                service=container.service,
+                container_id=container.id,
+            )
+    return builder.plan()
+
+
+class RemoveOptions(NamedTuple):
+    """The options of `rm` that change the plan."""
+
+    services: tuple[str, ...] = ()
+    stop: bool = False
+    volumes: bool = False
+
+
+def plan_remove(desired: Desired, observed: ObservedState, options: RemoveOptions) -> Plan:
+    """Remove stopped containers, with `stop` also those that run, with `volumes` their anonymous ones."""
+    check_services(desired, options.services)
+    builder = PlanBuilder(desired.project)
+    chosen = [
+        item
+        for item in observed.containers
+        if (not options.services or item.service in options.services) and (options.stop or not item.live)
+    ]
+    stops = _stop_all(builder, desired, chosen, "rm", -1)
+    for container in chosen:
+        builder.add(
+            Kind.REMOVE,
+            container.name,
+            "rm",
+            needs=(stops[container.id],) if container.id in stops else (),
+            service=container.service,
+            container_id=container.id,
+            anonymous_volumes=options.volumes,
+            destructive=True,
+        )
     return builder.plan()
 
 

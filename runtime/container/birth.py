@@ -68,8 +68,6 @@ def plan_birth(spec: Spec) -> Birth:
             for fd in joined.values():
                 os.close(fd)
             raise InvalidError(f"cannot join the {kind} namespace {path}: {error.strerror}") from None
-    if "mount" not in joined:
-        new |= k.CLONE_NEWNS  # without one of its own the container's mounts would be the host's
     offsets = "".join(
         f"{clock} {offset.get('secs', 0)} {offset.get('nanosecs', 0)}\n"
         for clock, offset in spec["linux"].get("timeOffsets", {}).items()
@@ -82,16 +80,19 @@ def give_birth(birth: Birth, cgroup_fd: int) -> tuple[int, int]:
 
     Raises StartError if a namespace cannot be joined, OSError.
     """
+    new = birth.new & ~k.CLONE_NEWCGROUP
+    if new & k.CLONE_NEWUSER:
+        new &= ~k.CLONE_NEWIPC  # its message queues belong to who makes it: the new root, in a moment
     if not birth.indirect:
-        return syscalls.clone3(birth.new & ~k.CLONE_NEWCGROUP, cgroup_fd=cgroup_fd)
+        return syscalls.clone3(new, cgroup_fd=cgroup_fd)
     report, far = make_channel()
     middle, middle_fd = syscalls.clone3(0)
     if middle == 0:
         try:
             settle()
             _prepare(birth)
-            new = birth.new & ~(k.CLONE_NEWCGROUP | k.CLONE_NEWTIME)
-            pid, pidfd = syscalls.clone3(new | k.CLONE_PARENT, cgroup_fd=cgroup_fd)
+            flags = new & ~k.CLONE_NEWTIME | k.CLONE_PARENT
+            pid, pidfd = syscalls.clone3(flags, cgroup_fd=cgroup_fd)
         except BaseException as error:
             sync.send_failure(far.fileno(), "make or join namespaces", error)
             os._exit(1)

@@ -34,6 +34,7 @@ class Child:
         "error_fd",
         "extra_fds",
         "last_capability",
+        "program",
         "root_fd",
         "trampoline_fd",
     )
@@ -46,6 +47,7 @@ class Child:
         self.console = -1
         self.extra_fds = range(0)
         self.entered = False
+        self.program = ""  # found beforehand; else exec_program looks for it
         self.last_capability = last_capability
 
     def arrange_descriptors(
@@ -106,7 +108,7 @@ class Child:
     def exec_program(self, args: Sequence[str], environment: Sequence[str]) -> None:
         """Find the program in the container's PATH and exec it by the trampoline. Never returns."""
         try:
-            path = find_program(args[0], environment)
+            path = self.program or find_program(args[0], environment)
             for number in range(1, 32):
                 # What the shim ignores would stay ignored in the program; handlers go by themselves.
                 if signal.getsignal(number) == signal.SIG_IGN:

@@ -25,8 +25,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from runtime.cgroups.manager import join_opened
 from runtime.container import birth, oci_steps, sync
 from runtime.container.child import make_channel, settle
+from runtime.container.delete import unmount_below
 from runtime.container.hooks import run_container_hooks, run_hooks
-from runtime.container.oci_cgroup import CGROUPFS, DISABLED, cgroup_path, check_unused, open_by, resources_of
+from runtime.container.oci_cgroup import CGROUPFS, OwnCgroup
 from runtime.container.oci_child import OciChild
 from runtime.container.oci_setup import Surroundings, plan_oci_identity, plan_oci_setup
 from runtime.container.oci_trees import open_trees
@@ -41,7 +42,6 @@ from runtime.linux.procfs import load_mountinfo, start_time
 from runtime.linux.seccomp import filter_flags, load_program, unknown_names
 
 if TYPE_CHECKING:
-    from runtime.cgroups.manager import Cgroup
     from runtime.container.setup import SetupStep
     from runtime.oci.spec import Spec
     from runtime.oci.spec_extra import IdMapping
@@ -81,23 +81,20 @@ def create_container(spec: Spec, container_id: str, options: Options, *, waiting
     """
     directory = StateDirectory(options.root, container_id)
     directory.reserve()
-    cgroup = None
     created = Created(directory, spec)
+    own: OwnCgroup | None = None
     try:
-        path = cgroup_path(spec, container_id)
-        opened = open_by(options.manager, path)
-        if options.manager != DISABLED:
-            check_unused(opened)
-            cgroup = opened
-            created.warnings += cgroup.create(resources_of(spec))
-        _Creation(spec, options, created, opened, path).run(waiting)
+        own = OwnCgroup(spec, container_id, options.manager)
+        created.warnings += own.make()
+        _Creation(spec, options, created, own).run(waiting)
         return created
     except BaseException:
         if created.pidfd >= 0:
             _kill(created.pidfd)
-        if cgroup is not None:
-            cgroup.kill()
-            cgroup.delete()
+        if own is not None:
+            own.take_back()
+        if all(namespace["type"] != "mount" for namespace in spec["linux"]["namespaces"]):
+            unmount_below(spec["root"]["path"])
         directory.remove()
         raise
 
@@ -137,12 +134,12 @@ class _Extra(NamedTuple):
 class _Creation:
     """One creation: what its parts share."""
 
-    def __init__(self, spec: Spec, options: Options, created: Created, cgroup: Cgroup, path: str) -> None:
+    def __init__(self, spec: Spec, options: Options, created: Created, own: OwnCgroup) -> None:
         self.spec = spec
         self.options = options
         self.created = created
-        self.cgroup = cgroup
-        self.cgroup_path = path
+        self.own = own
+        self.cgroup = own.cgroup
         self.rootfs = spec["root"]["path"]
         self.birth = birth.plan_birth(spec)
         hooks = spec.get("hooks", {})
@@ -352,6 +349,7 @@ class _Creation:
         while True:
             word, fd = sync.receive_progress(channel)
             if word == "created":
+                self.own.settled()
                 self.created.console = fd
                 return
             if word == "listener":
@@ -394,7 +392,8 @@ class _Creation:
             rootfs=self.rootfs,
             created=time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()) + f".{time.time_ns() % 10**9:09d}Z",
             owner="root" if os.geteuid() == 0 else str(os.geteuid()),
-            cgroup_path=self.cgroup_path,
+            cgroup_path=self.own.path,
+            scope=self.own.scope,
             cgroup_manager=self.options.manager,
             annotations=self.spec.get("annotations", {}),
         )

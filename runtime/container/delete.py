@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+from typing import TYPE_CHECKING
 
 from runtime.container.hooks import run_hooks_leniently
-from runtime.container.oci_cgroup import open_recorded
+from runtime.container.oci_cgroup import open_recorded, remove_cgroup
 from runtime.container.state import CREATED, STOPPED, Record, StateDirectory, is_alive, state_json, status_of
 from runtime.errors import NotFoundError, StateError
+from runtime.linux.constants import MNT_DETACH
 from runtime.linux.pidfd import has_exited, open_checked
+from runtime.linux.procfs import load_mountinfo
+from runtime.linux.syscalls import umount2
+
+if TYPE_CHECKING:
+    from runtime.oci.spec import Hook
 
 _DEATH_TIMEOUT_MS = 10_000
 
@@ -39,15 +46,24 @@ def remove_container(directory: StateDirectory, record: Record) -> list[str]:
     """Kill what is left of it and remove everything. Returns warnings of poststop hooks."""
     if is_alive(record):
         kill_first_process(record)
-    cgroup = open_recorded(record)
-    cgroup.kill()
-    cgroup.delete()
+    remove_cgroup(open_recorded(record), record.scope)
+    hooks: list[Hook] = []
     try:
-        hooks = directory.load_spec().get("hooks", {}).get("poststop", [])
+        spec = directory.load_spec()
+        hooks = spec.get("hooks", {}).get("poststop", [])
+        if all(namespace["type"] != "mount" for namespace in spec["linux"]["namespaces"]):
+            unmount_below(record.rootfs)
     except FileNotFoundError:
-        hooks = []
+        pass  # its creation was not finished
     directory.remove()
     return run_hooks_leniently(hooks, "poststop", state_json(record, STOPPED))
+
+
+def unmount_below(rootfs: str) -> None:
+    """Take away what a container without a mount namespace has mounted in ours: last mounted, first gone."""
+    for mount in reversed(load_mountinfo()):
+        if mount.target.startswith(f"{rootfs}/"):
+            umount2(mount.target, MNT_DETACH)
 
 
 def kill_first_process(record: Record) -> None:

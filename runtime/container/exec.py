@@ -152,6 +152,8 @@ def spawn_exec(
                     sync.send_process(report_far.fileno(), pid, pidfd)
                     os._exit(0)
                 join_opened(procs)
+                if manner.namespaces & k.CLONE_NEWCGROUP:
+                    namespaces.join_process(init_pidfd, k.CLONE_NEWCGROUP)
                 descriptors = (null, null, null) if null >= 0 else stdio
                 child.arrange_descriptors(
                     descriptors, preserve_fds, errors_far, far.fileno(), trampoline, manner.keep
@@ -193,7 +195,8 @@ def _enter(init_pidfd: int, report: int, manner: Manner, birth: int) -> tuple[in
     try:
         if manner.before_joining is not None:
             manner.before_joining()
-        namespaces.join_process(init_pidfd, manner.namespaces)
+        # Not yet the cgroup namespace: from inside it nobody may be moved or born across its border (nsdelegate).
+        namespaces.join_process(init_pidfd, manner.namespaces & ~k.CLONE_NEWCGROUP)
         return syscalls.clone3(k.CLONE_PARENT, cgroup_fd=birth)
     except BaseException as error:
         sync.send_failure(report, "enter the container's namespaces", error)

@@ -91,7 +91,10 @@ def plan_oci_setup(spec: Spec, surroundings: Surroundings, *, hooked: bool) -> t
     rewritten: list[SetupStep] = [SetupStep("open labels")]
     if "user" in own:
         rewritten.append(SetupStep("take root of the user namespace"))
-    if any(n["type"] == "network" and not n.get("path") for n in spec["linux"]["namespaces"]):
+    new = {n["type"] for n in spec["linux"]["namespaces"] if not n.get("path")}
+    if {"user", "ipc"} <= new:
+        rewritten.append(SetupStep("make ipc namespace"))
+    if "network" in new:
         rewritten.append(SetupStep("bring up loopback"))
     steps = plan_setup(spec, rootfs=spec["root"]["path"], cgroup_mounts=surroundings.cgroup_mounts)
     numbers = iter(range(len(spec.get("mounts", []))))
@@ -102,6 +105,8 @@ def plan_oci_setup(spec: Spec, surroundings: Surroundings, *, hooked: bool) -> t
             number = next(numbers)
             tree = prepared.index(number) if number in prepared else -1
             rewritten.append(_mounting_step(spec, step, tree, surroundings))
+        elif "mount" not in own and step.op in _WITHOUT_MOUNT_NAMESPACE:
+            rewritten += _shared_mount_steps(step)
         elif step.op == "set propagation of":
             rewritten += _propagation_steps(spec, step, surroundings)
         elif step.op == "change root to":
@@ -144,12 +149,11 @@ def plan_oci_identity(
             step = step._replace(value=step.value._replace(groups=None))
         if step.op == "own stdio":
             step = step._replace(value=(process["user"]["uid"], process["user"]["gid"]))
+            where = (process["cwd"], tuple(process.get("env", ())))
+            rewritten.append(SetupStep("find program", process["args"][0], value=where))
         if step.op == "set oom score":
             continue  # done from outside: the container's /proc is not to be trusted
         if step.op == "set umask":
-            rewritten.append(
-                SetupStep("find program", process["args"][0], value=tuple(process.get("env", ())))
-            )
             rewritten += plan_labels(process)
         rewritten.append(step)
     return tuple(rewritten)
@@ -211,6 +215,18 @@ def _is_bind(mount: Mount) -> bool:
 
 def _is_remount(mount: Mount) -> bool:
     return "remount" in mount.get("options", ())
+
+
+# In the mount namespace of the caller nothing of the caller's may be changed: the root stays where it is, and what is
+# mounted below it is taken away by `delete`.
+_WITHOUT_MOUNT_NAMESPACE = ("set propagation of", "open root", "change root to", "make root read-only")
+
+
+def _shared_mount_steps(step: SetupStep) -> list[SetupStep]:
+    if step.op == "make root read-only":
+        raise InvalidError("root.readonly needs a mount namespace", hint="it would make the host's read-only")
+    renamed = {"open root": "use root", "change root to": "confine to root"}.get(step.op)
+    return [step._replace(op=renamed)] if renamed else []
 
 
 def _propagation_steps(spec: Spec, step: SetupStep, around: Surroundings) -> list[SetupStep]:

@@ -59,6 +59,10 @@ def take_root(child: Child, step: SetupStep) -> None:
     syscalls.prctl(k.PR_SET_DUMPABLE, 0)
 
 
+def _make_ipc_namespace(child: Child, step: SetupStep) -> None:
+    syscalls.unshare(k.CLONE_NEWIPC)
+
+
 def _run_hooks(child: Child, step: SetupStep) -> None:
     assert isinstance(child, OciChild)
     sync.send_ready_for_hooks(child.channel_fd)
@@ -66,6 +70,19 @@ def _run_hooks(child: Child, step: SetupStep) -> None:
         os._exit(1)
     if child.hooks is not None:
         child.hooks()
+
+
+def _use_root(child: Child, step: SetupStep) -> None:
+    child.root_fd = paths.open_root(step.target)
+
+
+def _confine_to_root(child: Child, step: SetupStep) -> None:
+    """chroot(2) alone, where the mount namespace is shared with the caller."""
+    os.fchdir(child.root_fd)
+    os.close(child.root_fd)
+    child.root_fd = -1
+    os.chroot(".")
+    os.chdir("/")
 
 
 def _move_root(child: Child, step: SetupStep) -> None:
@@ -94,14 +111,21 @@ def _set_sysctl(child: Child, step: SetupStep) -> None:
 
 
 def _find_program(child: Child, step: SetupStep) -> None:
-    """At `create` already, so that an engine hears of a wrong command before it has set everything up."""
+    """At `create` already, so that an engine hears of a wrong command before it has set everything up.
+
+    As root, and before a filter is loaded that may forbid to look.
+    """
+    cwd, environment = step.value
     try:
-        path = find_program(step.target, step.value)
+        path = find_program(step.target, environment)
     except FileNotFoundError:
         raise OSError(errno.ENOENT, "executable file not found in $PATH", step.target) from None
     except PermissionError:
         raise OSError(errno.EACCES, "permission denied", step.target) from None
+    child.program = path
     if "/" in step.target:
+        if not step.target.startswith("/"):
+            os.chdir(cwd)
         if not os.path.exists(path):
             raise OSError(errno.ENOENT, "no such file or directory", step.target)
         if os.path.isdir(path) or not os.access(path, os.X_OK, effective_ids=True):
@@ -198,8 +222,11 @@ OPERATIONS: dict[str, Callable[[Child, SetupStep], None]] = {
     **oci_mounts.OPERATIONS,
     "open labels": _open_labels,
     "take root of the user namespace": take_root,
+    "make ipc namespace": _make_ipc_namespace,
     "run hooks": _run_hooks,
     "move root to": _move_root,
+    "use root": _use_root,
+    "confine to root": _confine_to_root,
     "set sysctl": _set_sysctl,
     "find program": _find_program,
     "become user": _become_user,

@@ -274,6 +274,20 @@ class Containers:
         if answer is None or "error" in answer:
             raise StateError(f"container {container.name} is not running")
 
+    def pause(self, container: Container, *, paused: bool = True) -> None:
+        """Freeze all processes of a container, or let them go on. Raises StateError if it is not in that state."""
+        answer = control.request(self._paths.live(container.id), {"op": "pause" if paused else "resume"})
+        if answer is None:
+            raise StateError(f"container {container.name} is not running")
+        if "error" in answer:
+            raise StateError(str(answer["error"]))
+
+    def processes(self, container: Container) -> Sequence[int]:
+        """The pids of a running container on the host, [] if it does not run."""
+        from runtime.cgroups.manager import open_cgroup
+
+        return open_cgroup(f"{self._paths.cgroup_parent}/{container.id}").procs() if container.is_live else []
+
     def subscribe(self, container_id: str) -> Subscription | None:
         """News of a container; None if it has no shim."""
         return subscribe(self, container_id)

@@ -11,6 +11,7 @@ from runtime.linux.pidfd import open_checked
 from runtime.linux.seccomp import load_program
 from runtime.oci.spec import Process, Spec
 from runtime.shim import control
+from runtime.shim.state import PAUSED, LiveState
 
 if TYPE_CHECKING:
     from runtime.engine.containers import Container
@@ -33,9 +34,7 @@ def run_attached(engine: "Engine", container: "Container", request: ExecRequest)
 
     Raises StateError if the container does not run, StartError if the program cannot be started.
     """
-    live = container.live
-    if live is None or not live.pid:
-        raise StateError(f"container {container.name} is not running")
+    live = _running(container)
     # A command that has started shims lets the kernel reap its children; this one's exit code is wanted.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     pidfd = open_checked(live.pid, live.pid_start)
@@ -66,9 +65,7 @@ def run_attached(engine: "Engine", container: "Container", request: ExecRequest)
 
 def run_detached(engine: "Engine", container: "Container", request: ExecRequest) -> int:
     """Start a program in the background; its pid. Raises StateError, StartError."""
-    live = container.live
-    if live is None or not live.pid:
-        raise StateError(f"container {container.name} is not running")
+    live = _running(container)
     spec = cast(Spec, engine.containers.oci_spec(container.id))
     process: dict[str, Any] = dict(_process(spec, request, live.pid))
     answer = control.request(
@@ -79,6 +76,15 @@ def run_detached(engine: "Engine", container: "Container", request: ExecRequest)
     if "error" in answer:
         raise StartError(str(answer["error"]))
     return int(answer["pid"])
+
+
+def _running(container: "Container") -> LiveState:
+    live = container.live
+    if live is None or not live.pid:
+        raise StateError(f"container {container.name} is not running")
+    if live.status == PAUSED:
+        raise StateError(f"container {container.name} is paused", hint="`pycompose unpause` it before")
+    return live
 
 
 def _process(spec: Spec, request: ExecRequest, pid: int) -> Process:

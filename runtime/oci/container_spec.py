@@ -136,6 +136,7 @@ class ContainerSpec(NamedTuple):
     restart: RestartPolicy = RestartPolicy()
     stop_signal: str = ""  # "" = the image's or SIGTERM
     stop_grace_period_ns: int = 10_000_000_000
+    runtime: str = ""  # another OCI runtime by name or path; "" = the built-in one
 
 
 _TUPLES: dict[str, type] = {

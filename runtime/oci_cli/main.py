@@ -6,6 +6,7 @@ an error, the program's own for `run` and `exec` that wait.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -65,6 +66,7 @@ class Call(NamedTuple):
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command; its exit code."""
+    gc.disable()  # nothing that a call this short leaves behind is worth collecting
     words = sys.argv[1:] if words is None else words
     log, failure = Log(), 1
     try:

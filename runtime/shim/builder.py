@@ -25,9 +25,9 @@ import time
 from typing import NoReturn, cast
 
 from runtime.cgroups.manager import open_cgroup
-from runtime.container.start import spawn_init
+from runtime.container.start import Init, spawn_init
 from runtime.container.users import resolve_user
-from runtime.errors import EngineError, StateError
+from runtime.errors import EngineError, StateError, UnsupportedError
 from runtime.image.snapshot import mount_snapshot, plan_snapshot, prepare_layer_dir
 from runtime.linux import constants as k
 from runtime.linux import syscalls
@@ -65,6 +65,7 @@ class Builder:
         "_cgroup",
         "_directory",
         "_host",
+        "_host_namespace",
         "_line",
         "_published",
         "_rootfs",
@@ -73,7 +74,7 @@ class Builder:
         "_warnings",
     )
 
-    def __init__(self, task: ShimTask, shim: int, shim_line: socket.socket) -> None:
+    def __init__(self, task: ShimTask, shim: int, shim_line: socket.socket, host_namespace: int) -> None:
         self._task = task
         self._shim = shim
         self._line = shim_line
@@ -81,18 +82,19 @@ class Builder:
         self._rootfs = f"{task.paths.container(task.container_id)}/rootfs"
         self._cgroup = open_cgroup(f"{task.paths.cgroup_parent}/{task.container_id}")
         self._host: HostNetwork | None = None
+        self._host_namespace = host_namespace
         self._published: list[PublishedPort] = []
         self._addresses: list[PublishedAddress] = []
         self._warnings: list[str] = []
 
     # ---- the world
 
-    def make_world(self, host_namespace: int) -> Spec:
+    def make_world(self) -> Spec:
         """Make everything up to the OCI spec. Raises EngineError or OSError; the shim undoes what was done."""
         self._take_over()
         resolv_conf = etc_files.parse_resolv_conf(_read_text("/etc/resolv.conf"))
         if self._task.spec.network_mode != "host" and not self._task.network_owner:
-            self._reach_host(host_namespace)
+            self._reach_host()
         syscalls.mount(None, "/", None, k.MS_REC | k.MS_SLAVE, None)
         self._mount_root()
         if self._host is not None:
@@ -115,10 +117,10 @@ class Builder:
         server = control.listen(self._directory)
         line.send(self._line, "server", None, [server.fileno()])
 
-    def _reach_host(self, host_namespace: int) -> None:
+    def _reach_host(self) -> None:
         """Open what has to be opened in the host's network namespace, and come back."""
         own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        syscalls.setns(host_namespace, k.CLONE_NEWNET)
+        syscalls.setns(self._host_namespace, k.CLONE_NEWNET)
         self._host = HostNetwork(self._task.paths.nft_table)
         self._reserve_ports()
         syscalls.setns(own, k.CLONE_NEWNET)
@@ -243,23 +245,53 @@ class Builder:
         """Start the program; `state` becomes that of the running container. Raises EngineError, OSError."""
         task = self._task
         seccomp = load_program(spec["linux"].get("seccomp"), task.paths.cache)
+        if task.spec.runtime:
+            pid, console = self._run_on_other_runtime(spec, stdio)
+        else:
+            init = self._spawn(spec, stdio, seccomp)
+            pid, console = init.pid, init.console
+        self._tell_started(pid, console, seccomp, state)
+
+    def _spawn(self, spec: Spec, stdio: tuple[int, int, int], seccomp: bytes | None) -> Init:
         init = spawn_init(
             spec,
             rootfs=self._rootfs,
             cgroup=self._cgroup,
             stdio=stdio,
-            init_process=task.spec.init,
+            init_process=self._task.spec.init,
             seccomp_program=seccomp,
             of_parent=True,
         )
         line.send(self._line, "born", init.pid, [init.pidfd])
         init.wait_created()
         init.start()
+        return init
+
+    def _run_on_other_runtime(self, spec: Spec, stdio: tuple[int, int, int]) -> tuple[int, int]:
+        from runtime.shim.external import ExternalRuntime
+
+        task = self._task
+        if task.spec.init:
+            raise UnsupportedError(
+                f"init: true of container {task.spec.name} needs the built-in runtime",
+                hint="leave out `runtime`, or run an init of the image's own",
+            )
+        directory = task.paths.container(task.container_id)
+        state = f"{task.paths.state}/other-runtime"
+        other = ExternalRuntime(task.spec.runtime, task.container_id, directory, state, self._host_namespace)
+        pid, console = other.create(spec, self._shim, stdio)
+        pidfd = os.pidfd_open(pid)
+        line.send(self._line, "born", pid, [pidfd])
+        other.start()
+        return pid, console
+
+    def _tell_started(self, pid: int, console: int, seccomp: bytes | None, state: LiveState) -> None:
+        task = self._task
         probe = plan_probe(task.spec.healthcheck or task.image.config.healthcheck)
         state = state._replace(
             status=RUNNING,
-            pid=init.pid,
-            pid_start=start_time(init.pid),
+            pid=pid,
+            pid_start=start_time(pid),
             started_ns=time.time_ns(),
             health="" if probe is None else Health().status,
             failing_streak=0,
@@ -267,13 +299,13 @@ class Builder:
         )
         write_live_state(self._directory, state)
         self._announce()
-        report = {"ok": True, "pid": init.pid, "warnings": self._warnings}
+        report = {"ok": True, "pid": pid, "warnings": self._warnings}
         started = {
             "state": (*state[:-1], tuple(tuple(port) for port in state.ports)),
             "report": json.dumps(report).encode(),
             "seccomp": seccomp,
         }
-        line.send(self._line, "started", started, [init.console] if init.console >= 0 else [])
+        line.send(self._line, "started", started, [console] if console >= 0 else [])
 
     def _announce(self) -> None:
         """The program runs for the first time: publish its ports and let others find it by name."""
@@ -301,8 +333,8 @@ def be_builder(
     try:
         syscalls.prctl(k.PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() == shim:
-            builder = Builder(task, shim, shim_line)
-            spec = builder.make_world(host_namespace) if first else load_spec(task)
+            builder = Builder(task, shim, shim_line, host_namespace)
+            spec = builder.make_world() if first else load_spec(task)
             builder.run_program(spec, stdio, state)
     except BaseException as error:
         line.send(shim_line, "error", line.describe(error))

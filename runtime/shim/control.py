@@ -3,6 +3,7 @@
     command → shim                                   shim → command
     {"v":1,"op":"stop","signal":15,"grace_ns":N}     {"ok":true}, then the connection ends with the shim
     {"v":1,"op":"kill","signal":9}                   {"ok":true}
+    {"v":1,"op":"pause"}, {"v":1,"op":"resume"}      {"ok":true} or {"error":"…"}
     {"v":1,"op":"exec","process":{…}}                {"ok":true,"pid":N} or {"error":"…"}
     {"v":1,"op":"networks","endpoints":[…]}          {"ok":true}
     {"v":1,"op":"subscribe"}                         {"status":…,"health":…} now and at every change,

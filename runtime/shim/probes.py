@@ -50,6 +50,18 @@ class Prober:
         delay_ns = next_delay_ns(self._probe, self.health, uptime_ns=self._uptime_ns())
         self._loop.at("health", delay_ns, self._start)
 
+    def pause(self) -> None:
+        """No probe and no timeout while the container is frozen."""
+        self._loop.cancel("health")
+        self._loop.cancel("health timeout")
+
+    def resume(self) -> None:
+        """Go on after `pause`; a probe that was under way gets its whole time again."""
+        if self._running is None:
+            self._schedule()
+        else:
+            self._loop.at("health timeout", self._probe.timeout_ns, self._on_timeout)
+
     def _start(self) -> None:
         self._timed_out = False
         self.output = ""

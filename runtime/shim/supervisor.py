@@ -14,7 +14,7 @@ from typing import Any
 
 from runtime.container.exec import spawn_exec
 from runtime.container.kill import parse_signal
-from runtime.errors import EngineError, StartError
+from runtime.errors import EngineError, StartError, StateError
 from runtime.linux.syscalls import signalfd
 from runtime.network.dns.server import Responder
 from runtime.network.proxy import Proxy
@@ -29,7 +29,9 @@ from runtime.shim.restart import Backoff, plan_restart
 from runtime.shim.state import (
     CREATED,
     EXITED,
+    PAUSED,
     RESTARTING,
+    RUNNING,
     ExitRecord,
     LiveState,
     write_exit_record,
@@ -278,6 +280,12 @@ class Supervisor:
         elif operation == "subscribe":
             self._subscribers.add(client.fileno())
             self._answer(client, self._summary())
+        elif operation == "pause":
+            self._pause()
+            self._answer(client, {"ok": True})
+        elif operation == "resume":
+            self._resume()
+            self._answer(client, {"ok": True})
         elif operation == "networks":
             self._world.use_endpoints(tuple(endpoint_from_json(item) for item in message["endpoints"]))
             self._answer(client, {"ok": True})
@@ -297,9 +305,30 @@ class Supervisor:
             self._kill(number)
         self._loop.at("kill", grace_ns, lambda: self._kill(signal.SIGKILL))
 
+    def _pause(self) -> None:
+        if self._init is None or self._state.status != RUNNING:
+            raise StateError(f"container {self._task.spec.name} is not running")
+        self._world.cgroup.freeze(True)
+        if self._prober is not None:
+            self._prober.pause()
+        self._state = self._state._replace(status=PAUSED)
+        self._publish_state()
+
+    def _resume(self) -> None:
+        if self._state.status != PAUSED:
+            raise StateError(f"container {self._task.spec.name} is not paused")
+        self._world.cgroup.freeze(False)
+        if self._prober is not None:
+            self._prober.resume()
+        self._state = self._state._replace(status=RUNNING)
+        self._publish_state()
+
     def _kill(self, number: int) -> None:
         if self._init is None:
             raise StartError(f"container {self._task.spec.name} is not running")
+        if self._state.status == PAUSED:
+            # A frozen process never gets to its signal.
+            self._resume()
         signal.pidfd_send_signal(self._init.pidfd, number)
 
     def _exec(self, process: Process) -> int:

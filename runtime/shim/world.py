@@ -107,6 +107,11 @@ class World:
         """Have a builder make what there is not yet, and start the program. Raises EngineError, OSError."""
         near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         shim = os.getpid()
+        if self._task.spec.runtime:
+            import runtime.shim.external  # noqa: F401 (now: nothing is imported once the container runs)
+
+            # Another runtime's container is nobody's child when that has ended: it becomes ours.
+            syscalls.prctl(k.PR_SET_CHILD_SUBREAPER, 1)
         self._builder = os.fork()
         if self._builder == 0:
             be_builder(
@@ -224,8 +229,22 @@ class World:
         for reservation in self._reservations:
             os.close(reservation)
         self._reservations.clear()
+        if self._task.spec.runtime:
+            self._delete_on_other_runtime()
         self.cgroup.kill()
         self.cgroup.delete()
+
+    def _delete_on_other_runtime(self) -> None:
+        from runtime.shim.external import ExternalRuntime
+
+        task = self._task
+        try:
+            directory = task.paths.container(task.container_id)
+            state = f"{task.paths.state}/other-runtime"
+            name, namespace = task.spec.runtime, self._host_namespace
+            ExternalRuntime(name, task.container_id, directory, state, namespace).delete()
+        except EngineError:
+            pass  # it is not installed (any more)
 
     def _unpublish(self) -> None:
         syscalls.setns(self._host_namespace, k.CLONE_NEWNET)

@@ -184,3 +184,40 @@ volumes: {data: {}}
     first = load(text)
     for style in ("yaml", "json"):
         assert load(render_config(first.tree, format=style)).tree == first.tree
+
+
+def test_without_interpolation_values_stay_as_they_are(load, tmp_path):
+    text = (
+        "services:\n  web:\n    image: i:${T:-1}\n    ports: ['80:80', '${P:-1}:80']\n    environment: [A=1, B]\n"
+        "    volumes: ['${D:-/x}/h:/w:ro', './${E}:/z']\n    expose: [80]\n    command: echo $X\n    build: {ssh: [k=./p]}\n"
+    )
+    web = load(text, interpolate=False).tree["services"]["web"]
+    assert web["image"] == "i:${T:-1}"
+    assert web["ports"] == ["80:80", "${P:-1}:80"]
+    assert (web["environment"], web["expose"], web["command"]) == (["A=1", "B"], [80], "echo $X")
+    assert [mount["source"] for mount in web["volumes"]] == ["${D:-/x}/h", f"{tmp_path}/demo/${{E}}"]
+    assert web["build"]["ssh"] == {"k": f"{tmp_path}/demo/p"}
+
+
+def test_absolute_paths_stay_as_they_are_written(load, tmp_path):
+    volumes = ["/a//b/:/x", "./c//d/:/y", "~//e/:/z", "$PWD/f:/w"]
+    mounts = service(load(WEB + f"    volumes: {volumes}\n", {"HOME": "/home/me"}))["volumes"]
+    folder = f"{tmp_path}/demo"
+    assert [mount["source"] for mount in mounts] == ["/a//b/", f"{folder}/c/d", "/home/me/e", f"{folder}/f"]
+
+
+@pytest.mark.parametrize("name", ["${NOPE}", "' '", "'--'"])
+def test_a_name_that_comes_to_nothing_is_an_error(load, name):
+    with pytest.raises(LoadError, match="must not be empty"):
+        load(f"name: {name}\n{WEB}")
+
+
+def test_a_tagged_merge_key(load):
+    text = "x-a: &a {image: b, tty: true}\nservices:\n  web:\n    !!merge <<: *a\n    user: u\n"
+    assert service(load(text))["image"] == "b"
+
+
+def test_blank_names_and_modes_are_kept_as_the_reference_has_them(load):
+    result = load(WEB + "    network_mode: ''\n    ports: [':8080:80']\n")
+    assert "networks" not in service(result)
+    assert service(result)["ports"][0]["published"] == "8080"

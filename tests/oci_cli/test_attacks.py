@@ -129,7 +129,7 @@ def test_a_hostile_passwd(oci: Runtime, bundle: Bundle, tmp_path: Path) -> None:
     name = oci.detached(bundle.shell("sleep 100"))
     os.unlink(passwd)
     os.mkfifo(passwd)  # must not make us wait
-    assert oci.call("exec", "-u", "7", name, "stat", "-c", "%u", "/proc/self").stdout == "7\n"
+    assert oci.call("exec", "-u", "7", name, "grep", "Uid", "/proc/self/status").stdout.split()[1] == "7"
     os.unlink(passwd)
     passwd.symlink_to("/proc/self/../../../../../etc/passwd")  # stays inside
     assert oci.call("exec", "-u", "daemon", name, "id", check=False).returncode == 255
@@ -137,11 +137,11 @@ def test_a_hostile_passwd(oci: Runtime, bundle: Bundle, tmp_path: Path) -> None:
     passwd.write_bytes(
         b"\xff\xfe:::\n" + b"x" * 100_000 + b"\nroot:x:-1:4294967296::\nworker:x:5:6:w:/w:/bin/sh\n"
     )
-    assert oci.call("exec", "-u", "worker", name, "stat", "-c", "%u", "/proc/self").stdout == "5\n"
+    assert oci.call("exec", "-u", "worker", name, "grep", "Uid", "/proc/self/status").stdout.split()[1] == "5"
     bundle.process["env"] = ["PATH=/bin"]
     os.unlink(passwd)
     os.symlink("/dev/zero", passwd)
-    assert oci.output(bundle, "echo $HOME") == "/\n"
+    assert oci.output(bundle, "echo $HOME") == "/root\n"
 
 
 def test_mounting_over_proc(oci: Runtime, bundle: Bundle, tmp_path: Path) -> None:

@@ -87,6 +87,19 @@ def test_a_user_namespace_is_joined(
     assert lines[2].split() == ["0", "0", "1"]
 
 
+def test_without_a_mount_namespace(oci: Runtime, bundle: Bundle) -> None:
+    """Its mounts are the caller's then; the fixture sees to it that none is left."""
+    bundle.linux["namespaces"] = [n for n in bundle.linux["namespaces"] if n["type"] != "mount"]
+    lines = oci.output(bundle, "readlink /proc/self/ns/mnt; ls /; cat /proc/1/comm").splitlines()
+    assert lines[0] == os.readlink("/proc/self/ns/mnt")
+    assert "bin" in lines and "work" not in lines
+    bundle.config["root"]["readonly"] = True
+    assert "needs a mount namespace" in oci.run(bundle).stderr
+    bundle.config["root"]["readonly"] = False
+    bundle.process["args"] = ["/no/such"]
+    assert oci.run(bundle).returncode == 1
+
+
 def test_time_namespace(oci: Runtime, bundle: Bundle) -> None:
     if not os.path.exists("/proc/self/ns/time"):
         pytest.skip("this kernel has no time namespaces")

@@ -165,14 +165,20 @@ def test_update(oci: Runtime, bundle: Bundle, tmp_path: Path) -> None:
 
 
 def test_events(oci: Runtime, bundle: Bundle) -> None:
-    name = oci.detached(bundle.shell("sleep 2"))
+    name = oci.detached(bundle.shell("sleep 100"))
     once = json.loads(oci.call("events", "--stats", name).stdout)
     assert (once["type"], once["id"]) == ("stats", name)
     assert once["data"]["pids"]["current"] >= 1
     assert once["data"]["memory"]["usage"]["usage"] > 0
     assert once["data"]["cpu"]["usage"]["total"] > 0
-    lines = oci.call("events", "--interval", "500ms", name).stdout.splitlines()
-    assert len(lines) >= 2
+    words = [*oci.command, "events", "--interval", "100ms", name]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as events:
+        assert events.stdout is not None
+        for _ in range(3):
+            assert json.loads(events.stdout.readline())["id"] == name
+        oci.call("kill", name, "KILL")
+        events.communicate(timeout=20)
+    assert events.returncode == 0
 
 
 def test_spec_and_features(oci: Runtime, tmp_path: Path) -> None:

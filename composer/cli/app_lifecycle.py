@@ -1,0 +1,124 @@
+"""The options of more commands about a project's containers; see `app`."""
+
+from typing import Annotated
+
+import typer
+
+from composer.cli.app import DryRun, RemoveOrphans, Services, Timeout, _run, app
+
+Format = Annotated[str, typer.Option("--format", help="table or json.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only names.")]
+
+
+@app.command()
+def create(
+    context: typer.Context,
+    services: Services = None,
+    build: Annotated[bool, typer.Option("--build", help="Build images first.")] = False,
+    no_build: Annotated[bool, typer.Option("--no-build", help="Build nothing.")] = False,
+    force_recreate: Annotated[
+        bool, typer.Option("--force-recreate", help="Make containers anew though nothing changed.")
+    ] = False,
+    no_recreate: Annotated[
+        bool, typer.Option("--no-recreate", help="Keep containers that exist as they are.")
+    ] = False,
+    pull: Annotated[str, typer.Option("--pull", help="always, missing, never or build.")] = "",
+    quiet_pull: Annotated[bool, typer.Option("--quiet-pull", help="No progress of pulls.")] = False,
+    scale: Annotated[list[str] | None, typer.Option("--scale", help="SERVICE=NUMBER")] = None,
+    remove_orphans: RemoveOrphans = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Make containers without starting them."""
+    _run(context, "create", locals())
+
+
+@app.command()
+def scale(
+    context: typer.Context,
+    numbers: Annotated[list[str], typer.Argument(metavar="SERVICE=NUMBER...")],
+    no_deps: Annotated[bool, typer.Option("--no-deps", help="Do not start what they depend on.")] = False,
+    timeout: Timeout = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Change how many containers services have."""
+    _run(context, "scale", locals())
+
+
+@app.command()
+def rm(
+    context: typer.Context,
+    services: Services = None,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Do not ask.")] = False,
+    stop: Annotated[bool, typer.Option("--stop", "-s", help="Stop them first if they run.")] = False,
+    volumes: Annotated[bool, typer.Option("--volumes", "-v", help="Their anonymous volumes too.")] = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Remove stopped containers."""
+    _run(context, "rm", locals())
+
+
+@app.command()
+def pause(context: typer.Context, services: Services = None, dry_run: DryRun = False) -> None:
+    """Freeze all processes of containers."""
+    _run(context, "pause", locals())
+
+
+@app.command()
+def unpause(context: typer.Context, services: Services = None, dry_run: DryRun = False) -> None:
+    """Let the processes of containers go on."""
+    _run(context, "unpause", locals())
+
+
+@app.command()
+def wait(
+    context: typer.Context,
+    services: Annotated[list[str], typer.Argument(metavar="SERVICE...")],
+    down_project: Annotated[
+        bool, typer.Option("--down-project", help="Take the project down when the first container ends.")
+    ] = False,
+) -> None:
+    """Wait until containers end and print their exit codes."""
+    _run(context, "wait", locals())
+
+
+@app.command()
+def top(context: typer.Context, services: Services = None) -> None:
+    """List the processes of containers."""
+    _run(context, "top", locals())
+
+
+@app.command()
+def ls(
+    context: typer.Context,
+    all: Annotated[bool, typer.Option("--all", "-a", help="Stopped projects too.")] = False,
+    quiet: Quiet = False,
+    format: Format = "table",
+    filter: Annotated[str, typer.Option("--filter", help="name=TEXT")] = "",
+) -> None:
+    """List the projects of this machine."""
+    _run(context, "ls", locals())
+
+
+@app.command()
+def volumes(
+    context: typer.Context, services: Services = None, quiet: Quiet = False, format: Format = "table"
+) -> None:
+    """List the project's volumes."""
+    _run(context, "volumes", locals())
+
+
+@app.command()
+def plan(
+    context: typer.Context,
+    services: Services = None,
+    format: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+    detailed_exitcode: Annotated[
+        bool, typer.Option("--detailed-exitcode", help="End with 2 if there is something to change.")
+    ] = False,
+    force_recreate: Annotated[
+        bool, typer.Option("--force-recreate", help="As if all containers had to be made anew.")
+    ] = False,
+    remove_orphans: RemoveOrphans = False,
+) -> None:
+    """Show what `up` would do, and why."""
+    _run(context, "plan", locals())

@@ -1,0 +1,112 @@
+"""`runtime:` of a service: the stack runs on another OCI runtime, and everything around it stays the same."""
+
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.project import Project
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+
+STACK = """
+    services:
+      db:
+        image: IMAGE
+        runtime: RUNTIME
+        command: sh -c 'sleep 0.3; touch /ready; echo db ready; trap "exit 7" TERM; while true; do sleep 0.1; done'
+        mem_limit: 64m
+        pids_limit: 50
+        healthcheck:
+          test: ["CMD", "test", "-e", "/ready"]
+          interval: 200ms
+          retries: 50
+      web:
+        image: IMAGE
+        runtime: RUNTIME
+        tty: true
+        read_only: true
+        user: "1000"
+        cap_drop: [ALL]
+        command: sh -c 'echo web on $$(tty); sleep 1000'
+        volumes: ["data:/data"]
+        ports: ["127.0.0.1:PORT0:80"]
+        depends_on:
+          db: {condition: service_healthy}
+      again:
+        image: IMAGE
+        runtime: RUNTIME
+        restart: on-failure:2
+        command: sh -c 'echo try; exit 3'
+    volumes: {data: {}}
+"""
+
+
+@pytest.fixture(params=["crun", "runc", "pycompose-oci"])
+def runtime(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param != "pycompose-oci":
+        if shutil.which(request.param) is None:
+            pytest.skip(f"{request.param} is not installed (Debian package {request.param})")
+        return str(request.param)
+    program = tmp_path / "pycompose-oci"
+    lines = (
+        "import sys",
+        f"sys.path.append({str(REPOSITORY)!r})",
+        "from runtime.oci_cli.main import main",
+        "sys.exit(main())",
+    )
+    program.write_text("\n".join((f"#!{sys.executable} -IS", *lines)))
+    program.chmod(0o755)
+    return str(program)
+
+
+def test_a_stack_on_another_runtime(project: Project, runtime: str) -> None:
+    project.write(STACK.replace("RUNTIME", runtime))
+    project.run("up", "-d")
+    containers = project.ps()
+    assert containers["project-db-1"]["Health"] == "healthy"
+    assert containers["project-web-1"]["State"] == "running"
+    assert project.exec("web", "id", "-u") == "1000\n"
+    assert project.exec("db", "ping", "-c", "1", "-W", "3", "web").count("bytes from") == 1
+    project.run("exec", "-T", "db", "sh", "-c", "exit 4", code=4)
+    logs = project.run("logs").stdout
+    assert "db-1     | db ready" in logs
+    assert "web on /dev/pts/0" in logs
+    deadline = time.monotonic() + 15
+    while project.ps()["project-again-1"]["State"] != "exited" and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert project.run("logs", "again").stdout.count("try") == 3
+    assert project.ps()["project-again-1"]["ExitCode"] == 3
+    project.run("stop", "db")
+    assert project.ps()["project-db-1"]["ExitCode"] == 7
+    project.run("start", "db")
+    project.run("kill", "db")
+    deadline = time.monotonic() + 5
+    while project.ps()["project-db-1"]["State"] != "exited" and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert project.ps()["project-db-1"]["ExitCode"] == 137
+    project.run("down", "-v")
+    assert project.ps() == {}
+
+
+def test_what_fails_says_why(project: Project, runtime: str) -> None:
+    project.write(
+        f"""
+        services:
+          a:
+            image: IMAGE
+            runtime: {runtime}
+            entrypoint: /bin/no-such-program
+        """
+    )
+    answer = project.run("up", "-d", code=1)
+    assert "no-such-program" in answer.stderr
+    project.run("down")
+
+
+def test_a_runtime_that_is_not_there(project: Project) -> None:
+    project.write("services: {a: {image: 'IMAGE', runtime: no-such-runtime, command: 'true'}}")
+    assert "runtime 'no-such-runtime' is not installed" in project.run("up", "-d", code=1).stderr
+    project.run("down")
