@@ -9,7 +9,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any
 
 from runtime.build.bases import Bases
 from runtime.build.cache import BuildCache, FileDigests
@@ -19,7 +19,7 @@ from runtime.build.exchange import CACHE_KEY, export_cache, import_cache
 from runtime.build.graph import SCRATCH, BuildPlan, Stage, plan_build, platform_arguments
 from runtime.build.request import BuildRequest
 from runtime.build.sources import Sources
-from runtime.build.stage import Report, StageBuilder, StageResult, Surroundings
+from runtime.build.stage import Network, Report, StageBuilder, StageResult, Surroundings
 from runtime.build.steps_run import PROXIES
 from runtime.build.tree import Tree
 from runtime.errors import EngineError, InvalidError, UnsupportedError
@@ -30,16 +30,9 @@ from runtime.image.store import ImageStore, encode_json
 from runtime.image.workers import run_parallel
 from runtime.linux import constants as k
 from runtime.linux import syscalls
-from runtime.network.record import Endpoint
 from runtime.store.paths import Paths
 
 _IMAGE_CONTEXTS = ("docker-image://", "oci-layout://", "local-image://")
-
-
-class Network(Protocol):
-    """Where RUN steps get their place in a network from."""
-
-    def endpoint(self, step: str) -> Endpoint: ...
 
 
 NetworkMaker = Callable[[Paths], AbstractContextManager[Network]]
@@ -142,7 +135,6 @@ class _Build:
             automatic=platform_arguments(host, self._platform, self._request.target),
             sources=self._sources(context),
             space=self._space,
-            endpoint=lambda _: _no_network(),
             epoch=_source_date_epoch(self._given),
         )
         bases = {number: self._base(plan.stages[number]) for number in plan.order}
@@ -171,7 +163,7 @@ class _Build:
             base = bases[stage.number] or results[stage.parent]
             syscalls.unshare(k.CLONE_NEWNS)
             with self._networks(self._store.paths) as network:
-                builder = StageBuilder(around._replace(endpoint=network.endpoint), stage, base, tell)
+                builder = StageBuilder(around, stage, base, tell, network)
                 result = builder.build()
             around.digests.save()
             return result._asdict()
@@ -228,10 +220,6 @@ class _Build:
             document[CACHE_KEY] = [list(step) for step in result.trail]
         layers = [NewLayer(item.digest, item.size, item.diff_id, item.media_type) for item in result.layers]
         return encode_json(document), layers
-
-
-def _no_network() -> Endpoint:
-    raise EngineError("this step has no network")
 
 
 def _located(error: DockerfileError, context: Context) -> EngineError:

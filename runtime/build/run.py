@@ -60,6 +60,7 @@ class Step(NamedTuple):
 
     paths: Paths
     id: str
+    build: str  # the build's own name
     lower: tuple[str, ...]
     space: str
     spec: ContainerSpec
@@ -73,7 +74,7 @@ class Step(NamedTuple):
 
     @property
     def cgroup(self) -> str:
-        return f"{self.paths.cgroup_parent}/build-{self.id}"
+        return f"{self.paths.cgroup_parent}/{self.build}/{self.id}"
 
 
 def run_step(step: Step, tell: Callable[[bytes], None]) -> int:

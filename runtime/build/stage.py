@@ -8,7 +8,7 @@ COPY and RUN do in that overlay is steps_copy's and steps_run's.
 import os
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from runtime.build.cache import BuildCache, FileDigests, Layer, make_key
 from runtime.build.config import (
@@ -60,6 +60,14 @@ class StageResult(NamedTuple):
         )
 
 
+class Network(Protocol):
+    """Where RUN steps get a name for their build, and their place in a network, from."""
+
+    def begin(self) -> str: ...
+
+    def endpoint(self, step: str) -> Endpoint: ...
+
+
 class Surroundings(NamedTuple):
     """What all stages of one build share."""
 
@@ -73,15 +81,17 @@ class Surroundings(NamedTuple):
     automatic: Mapping[str, str]  # TARGETPLATFORM and the like
     sources: Sources
     space: str  # a folder for this build
-    endpoint: Callable[[str], Endpoint]
     epoch: int | None  # SOURCE_DATE_EPOCH
 
 
 class StageBuilder:
     """One stage under way."""
 
-    def __init__(self, around: Surroundings, stage: Stage, base: StageResult, tell: Report) -> None:
+    def __init__(
+        self, around: Surroundings, stage: Stage, base: StageResult, tell: Report, network: Network
+    ) -> None:
         self.around = around
+        self.network = network
         self.stage = stage
         self.tell = tell
         self.config: Config = {key: value for key, value in base.config.items() if key != "OnBuild"}

@@ -82,12 +82,13 @@ def run_command(builder: "StageBuilder", instruction: Instruction) -> None:
             step = Step(
                 builder.around.store.paths,
                 identity,
+                builder.network.begin(),
                 builder.lower() or (builder.around.sources.nothing,),
                 space,
                 spec,
                 tuple(requests),
                 tuple(secrets),
-                builder.around.endpoint(identity) if network == "" else None,
+                builder.network.endpoint(identity) if network == "" else None,
             )
             _run(builder, step, instruction)
 

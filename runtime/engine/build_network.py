@@ -1,6 +1,6 @@
 """The network of a build's RUN steps: a bridge of the build's own, made for its first step and gone with it.
 
-A build that is killed leaves its network; the next one that needs one finds its lock free and removes it.
+A build that is killed leaves its network and its cgroups; the next one finds its lock free and removes them.
 """
 
 import os
@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from runtime.network import ipam
-from runtime.network.plan import NetworkRequest
 from runtime.network.record import Address, Endpoint
 from runtime.store.locks import FileLock
 from runtime.store.paths import Paths
@@ -29,7 +28,19 @@ class BuildNetwork:
         self._engine: Engine | None = None
         self._lock: FileLock | None = None
         self._row: NetworkRow | None = None
+        self._name = ""
         self._given = 0
+
+    def begin(self) -> str:
+        """A name that is this build's alone as long as it lives: its network and its cgroups carry it."""
+        if not self._name:
+            os.makedirs(self._paths.locks, mode=0o700, exist_ok=True)
+            self._remove_abandoned()
+            name = f"{_PREFIX}{os.urandom(4).hex()}"
+            self._lock = FileLock(self._lock_path(name))
+            self._lock.acquire()
+            self._name = name
+        return self._name
 
     def endpoint(self, step: str) -> Endpoint:
         """A place for a step of this id. Raises EngineError where no network can be made."""
@@ -56,13 +67,10 @@ class BuildNetwork:
     def _make(self) -> "NetworkRow":
         # Most builds change nothing and need no network: what makes one is loaded when it is made.
         from runtime.engine.engine import Engine
+        from runtime.network.plan import NetworkRequest
 
+        name = self.begin()
         engine = self._engine = Engine(self._paths.data, self._paths.state)
-        os.makedirs(self._paths.locks, mode=0o700, exist_ok=True)
-        self._remove_abandoned(engine)
-        name = f"{_PREFIX}{os.urandom(4).hex()}"
-        self._lock = FileLock(self._lock_path(name))
-        self._lock.acquire()
         engine.networks.create(NetworkRequest(name))
         found = engine.networks.find(name)
         assert found is not None
@@ -72,30 +80,42 @@ class BuildNetwork:
     def _lock_path(self, name: str) -> str:
         return f"{self._paths.locks}/{name}.lock"
 
-    def _remove_abandoned(self, engine: "Engine") -> None:
-        for row in engine.networks.list():
-            if not row.name.startswith(_PREFIX):
+    def _remove_abandoned(self) -> None:
+        """Take away what builds that were killed have left: their locks are free."""
+        for file in os.listdir(self._paths.locks):
+            if not file.startswith(_PREFIX):
                 continue
-            lock = FileLock(self._lock_path(row.name))
+            lock = FileLock(f"{self._paths.locks}/{file}")
             if lock.acquire(timeout_s=0.0):
                 try:
-                    engine.networks.remove(row.name)
+                    self._remove(file.removesuffix(".lock"))
                 finally:
                     lock.release()
 
+    def _remove(self, name: str) -> None:
+        from runtime.cgroups.manager import open_cgroup
+        from runtime.engine.engine import Engine
+
+        with Engine(self._paths.data, self._paths.state) as engine:
+            if engine.networks.find(name) is not None:
+                engine.networks.remove(name)
+        cgroup = open_cgroup(f"{self._paths.cgroup_parent}/{name}")
+        if cgroup.exists():
+            cgroup.kill()
+            cgroup.delete()
+
     def close(self) -> None:
         """Take the network away again."""
-        if self._engine is None:
-            return
         try:
-            if self._row is not None:
+            if self._engine is not None and self._row is not None:
                 self._engine.networks.remove(self._row.name)
         finally:
             self._row = None
             if self._lock is not None:
                 self._lock.release()
-            self._engine.close()
-            self._engine = None
+            if self._engine is not None:
+                self._engine.close()
+                self._engine = None
 
 
 @contextmanager

@@ -73,12 +73,14 @@ class Job:
         return self._outcome
 
     def cancel(self) -> None:
-        """End the work at once, and wait until it is gone."""
+        """End the work, which takes away what it has made, and wait until it is gone."""
+        from runtime.image.workers import end_child
+
         try:
-            os.kill(self._pid, signal.SIGKILL)
+            os.kill(self._pid, signal.SIGTERM)
         except ProcessLookupError:
             pass
-        _reap(self._pid)
+        end_child(self._pid)
         if not self.done:
             os.close(self._reader)
             self.done = True

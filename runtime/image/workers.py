@@ -8,6 +8,7 @@ import json
 import os
 import selectors
 import signal
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ from runtime.linux import syscalls
 
 Report = Callable[[Mapping[str, Any]], None]
 _T = TypeVar("_T")
+_PATIENCE_S = 5.0
 
 
 def run_parallel(
@@ -56,10 +58,11 @@ def run_parallel(
                                 "a process that unpacked a layer died", hint="is there enough memory?"
                             )
         finally:
+            for pid in running.values():
+                os.kill(pid, signal.SIGTERM)
             for reader, pid in running.items():
+                end_child(pid)
                 os.close(reader)
-                os.kill(pid, signal.SIGKILL)
-                _reap(pid)
     return [outcome for outcome in outcomes if outcome is not None]
 
 
@@ -95,8 +98,9 @@ def _spawn(task: _T, work: Callable[[_T, Report], dict[str, Any]]) -> tuple[int,
 
 
 def die_with(parent: int) -> None:
-    """In a forked child: end when `parent` does, whatever ends it."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """In a forked child: end when `parent` does, whatever ends it. SIGINT and SIGTERM leave time to clean up."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     syscalls.prctl(k.PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
@@ -113,6 +117,20 @@ def _reap(pid: int) -> None:
     try:
         os.waitpid(pid, 0)
     except ChildProcessError:
+        pass
+
+
+def end_child(pid: int) -> None:
+    """Wait for a child that was asked to end, at most `_PATIENCE_S`, then kill it."""
+    deadline = time.monotonic() + _PATIENCE_S
+    try:
+        while os.waitpid(pid, os.WNOHANG)[0] == 0:
+            if time.monotonic() > deadline:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+                return
+            time.sleep(0.01)
+    except (ChildProcessError, ProcessLookupError):
         pass
 
 
