@@ -16,8 +16,8 @@ class Prober:
     """Probes one run of the program. `on_change` is called after every result; read `health` and `output`."""
 
     __slots__ = (
-        "_init", "_loop", "_null", "_on_change", "_paused", "_probe", "_reader", "_running", "_started_ns", "_timed_out",
-        "_world", "health", "output",
+        "_init", "_loop", "_null", "_on_change", "_paused", "_probe", "_reader", "_running", "_started_ns",
+        "_timed_out", "_world", "health", "output",
     )  # fmt: skip
 
     def __init__(
