@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from runtime.engine.networks import NetworkRow
     from runtime.engine.stopping import Stopping
     from runtime.engine.subscription import Subscription
+    from runtime.engine.usage import Usage, host_memory_bytes, read_container_usage
     from runtime.errors import (
         ConflictError,
         EngineError,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         StateError,
         UnsupportedError,
     )
+    from runtime.image.registry.pinning import pin_image
     from runtime.linux.processes import ProcessRow, list_processes
     from runtime.network.plan import NetworkRequest
     from runtime.network.ports import check_free
@@ -63,6 +65,9 @@ _HOMES = {
     "NetworkRow": "runtime.engine.networks",
     "Stopping": "runtime.engine.stopping",
     "Subscription": "runtime.engine.subscription",
+    "Usage": "runtime.engine.usage",
+    "host_memory_bytes": "runtime.engine.usage",
+    "read_container_usage": "runtime.engine.usage",
     "ConflictError": "runtime.errors",
     "EngineError": "runtime.errors",
     "ImageError": "runtime.errors",
@@ -76,6 +81,7 @@ _HOMES = {
     "NetworkRequest": "runtime.network.plan",
     "Pool": "runtime.network.record",
     "check_free": "runtime.network.ports",
+    "pin_image": "runtime.image.registry.pinning",
     "ContainerSpec": "runtime.oci.container_spec",
     "Healthcheck": "runtime.oci.container_spec",
     "MountRequest": "runtime.oci.container_spec",
@@ -134,11 +140,15 @@ __all__ = [
     "NetworkRequest",
     "NetworkRow",
     "ProcessRow",
+    "Usage",
+    "host_memory_bytes",
     "list_processes",
+    "read_container_usage",
     "Pool",
     "check_free",
     "from_json",
     "parse_signal",
+    "pin_image",
     "read_json",
     "run_attached",
     "run_detached",

@@ -88,6 +88,19 @@ def top(context: typer.Context, services: Services = None) -> None:
 
 
 @app.command()
+def stats(
+    context: typer.Context,
+    service: Annotated[str, typer.Argument(metavar="[SERVICE]")] = "",
+    all: Annotated[bool, typer.Option("--all", "-a", help="Stopped containers too.")] = False,
+    no_stream: Annotated[bool, typer.Option("--no-stream", help="Print once.")] = False,
+    no_trunc: Annotated[bool, typer.Option("--no-trunc", help="Do not shorten ids.")] = False,
+    format: Format = "table",
+) -> None:
+    """Show what containers use."""
+    _run(context, "stats", locals())
+
+
+@app.command()
 def ls(
     context: typer.Context,
     all: Annotated[bool, typer.Option("--all", "-a", help="Stopped projects too.")] = False,

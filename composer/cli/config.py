@@ -69,15 +69,6 @@ def _check(arguments: Arguments) -> None:
         raise ComposeError(f"--format {arguments.format!r} is not one of yaml, json")
     if arguments.origins and arguments.format == "json":
         raise ComposeError("JSON has no comments", hint="use --origins with YAML")
-    for wanted, option in (
-        (arguments.resolve_image_digests, "--resolve-image-digests"),
-        (arguments.lock_image_digests, "--lock-image-digests"),
-    ):
-        if wanted:
-            raise ComposeError(
-                f"{option} asks a registry, which this release cannot do",
-                hint="write IMAGE@DIGEST in the file",
-            )
 
 
 def _load_options(context: Context, arguments: Arguments) -> LoadOptions:
@@ -100,8 +91,9 @@ def _load_options(context: Context, arguments: Arguments) -> LoadOptions:
 
 
 def _text(context: Context, options: LoadOptions, arguments: Arguments) -> tuple[str, tuple[str, ...]]:
-    # The whole environment is printed, not only what was consulted: nothing to keep.
-    folder = "" if arguments.list_environment else context.cache_folder
+    # What is printed may depend on more than files and variables: on the whole environment, or on registries.
+    pinned = arguments.resolve_image_digests or arguments.lock_image_digests
+    folder = "" if arguments.list_environment or pinned else context.cache_folder
     separator = "_" if context.compatibility else "-"
     path = load_cache.entry(folder, "config", options, separator, *arguments._replace(output=""))
     known = load_cache.look_up(path, options)

@@ -43,14 +43,32 @@ def _text(result: LoadResult, arguments: Arguments, separator: str) -> str:
     names = _names(arguments, result, separator)
     if names is not None:
         return _lines(names)
+    tree = _pinned(result.tree, arguments)
     if arguments.no_interpolate and arguments.format == "json":
-        return render_plain_json(result.tree)
-    text = render_config(result.tree, format=arguments.format or "yaml")
+        return render_plain_json(tree)
+    text = render_config(tree, format=arguments.format or "yaml")
     if arguments.origins:
         from composer.output.origins import annotate
 
         return annotate(text, result.marks)
     return text
+
+
+def _pinned(tree: Mapping[str, Any], arguments: Arguments) -> Mapping[str, Any]:
+    """With digests for the tags of images where that is asked for. Raises EngineError."""
+    if not (arguments.resolve_image_digests or arguments.lock_image_digests):
+        return tree
+    from runtime import pin_image
+
+    images = {name: service["image"] for name, service in tree["services"].items() if service.get("image")}
+    pins = {image: pin_image(image) for image in dict.fromkeys(images.values())}
+    if arguments.lock_image_digests:
+        return {"services": {name: {"image": pins[image]} for name, image in images.items()}}
+    services = {
+        name: {**service, "image": pins[images[name]]} if name in images else service
+        for name, service in tree["services"].items()
+    }
+    return {**tree, "services": services}
 
 
 def _lines(lines: Any) -> str:

@@ -19,6 +19,8 @@ _WORDS = (("restart", _RESTART), ("pull_policy", _PULL_POLICY), ("mac_address", 
 
 def advise(tree: Mapping[str, Any], active: Iterable[str], marks: Marks) -> Iterator[str]:
     """One complete warning line each."""
+    if tree.get("version"):
+        yield _line(("version",), marks, "`version` is obsolete and means nothing; remove it")
     chosen = {name: tree["services"][name] for name in active}
     for name, service in chosen.items():
         for attribute, known in _WORDS:

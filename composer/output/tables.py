@@ -42,3 +42,13 @@ def quote_command(words: Sequence[str], *, truncate: bool = True) -> str:
     if truncate and len(text) > 20:
         text = f"{text[:19]}…"
     return '"' + "".join(_ESCAPES.get(char, char) for char in text) + '"'
+
+
+def describe_binary(size_bytes: int) -> str:
+    """A size in units of 1024 with four digits, as the reference prints memory: "12.34MiB"."""
+    size, unit = float(size_bytes), "B"
+    for bigger in ("KiB", "MiB", "GiB", "TiB"):
+        if size < 1024:
+            break
+        size, unit = size / 1024, bigger
+    return f"{size:.4g}{unit}"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _SOCKETS = ("/run/systemd/private", "/run/dbus/system_bus_socket")
 _METHOD_CALL, _METHOD_RETURN, _ERROR = 1, 2, 3
 _PATH, _INTERFACE, _MEMBER, _ERROR_NAME, _REPLY_SERIAL, _DESTINATION, _SIGNATURE = 1, 2, 3, 4, 5, 6, 8
-_TIMEOUT_S = 10.0
+_TIMEOUT_S = 25.0
 
 
 class Scope(NamedTuple):
@@ -111,16 +111,19 @@ def plan_limits(resources: LinuxResources) -> list[tuple[str, int]]:
 
 
 def stop_scope(unit: str) -> None:
-    """Have systemd forget the scope; one that is gone is fine. Raises UnsupportedError."""
+    """Have systemd forget the scope, whose processes have ended: most often it has by itself.
+
+    Raises UnsupportedError.
+    """
     with _connect() as bus:
-        try:
-            bus.call("StopUnit", "ss", _Body().string(unit).string("replace").data)
-        except StateError:
-            pass  # it has ended with its last process
-        try:
-            bus.call("ResetFailedUnit", "s", _Body().string(unit).data)
-        except StateError:
-            pass
+        for member, signature, body in (
+            ("StopUnit", "ss", _Body().string(unit).string("replace").data),
+            ("ResetFailedUnit", "s", _Body().string(unit).data),
+        ):
+            try:
+                bus.call(member, signature, body)
+            except (StateError, TimeoutError):
+                pass  # it knows no such unit any more, or is too busy to tell
 
 
 class _Body:

@@ -28,6 +28,12 @@ def load_bundle(bundle: str, config: str = "") -> Spec:
     spec["root"]["path"] = root = os.path.realpath(os.path.join(bundle, spec["root"]["path"]))
     if not os.path.isdir(root):
         raise NotFoundError(f"root filesystem {root} is not a directory", hint="root.path of config.json")
+    for name in ("dev", "proc", "sys"):
+        # Engines and programs take these for what they are; an image has no reason to send them elsewhere.
+        if os.path.islink(f"{root}/{name}"):
+            raise InvalidError(
+                f"{root}/{name} is a symbolic link", hint="an image's /dev, /proc and /sys are folders"
+            )
     for mount in spec.get("mounts", ()):
         source, words = mount.get("source", ""), mount.get("options", [])
         binds = mount.get("type") == "bind" or "bind" in words or "rbind" in words

@@ -131,10 +131,15 @@ def _link(child: Child, step: SetupStep) -> None:
 
 def _change_root(child: Child, step: SetupStep) -> None:
     # pivot_root(2), "pivot_root(".", ".")": the old root lands on top of the new one and is detached from there.
+    old = os.open("/", paths.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     os.fchdir(child.root_fd)
     os.close(child.root_fd)
     child.root_fd = -1
     syscalls.pivot_root(".", ".")
+    os.fchdir(old)
+    os.close(old)
+    # Where mounts are shared with the host, their end here must not be their end there.
+    syscalls.mount(None, ".", None, k.MS_REC | k.MS_SLAVE, None)
     syscalls.umount2(".", k.MNT_DETACH)
     os.chdir("/")
 

@@ -16,10 +16,10 @@ access chdir chmod chown close close_range copy_file_range creat dup dup2 dup3 f
 fadvise64 fallocate fanotify_mark fchdir fchmod fchmodat fchmodat2 fchown fchownat fcntl fdatasync fgetxattr
 flistxattr flock fremovexattr fsetxattr fstat fstatfs fsync ftruncate futimesat getcwd getdents getdents64
 getxattr getxattrat inotify_add_watch inotify_init inotify_init1 inotify_rm_watch ioctl lchown lgetxattr
-link linkat listxattr listxattrat llistxattr lremovexattr lseek lsetxattr lstat mkdir mkdirat mknod mknodat
+link linkat listmount listxattr listxattrat llistxattr lremovexattr lseek lsetxattr lstat mkdir mkdirat mknod mknodat
 name_to_handle_at newfstatat open openat openat2 pipe pipe2 pread64 preadv preadv2 pwrite64 pwritev pwritev2
 read readahead readlink readlinkat readv removexattr removexattrat rename renameat renameat2 rmdir sendfile
-setxattr setxattrat splice stat statfs statx symlink symlinkat sync sync_file_range syncfs tee truncate
+setxattr setxattrat splice stat statfs statmount statx symlink symlinkat sync sync_file_range syncfs tee truncate
 umask unlink unlinkat utime utimensat utimes vmsplice write writev cachestat io_cancel io_destroy
 io_getevents io_pgetevents io_setup io_submit ioprio_get ioprio_set
 """
@@ -43,7 +43,6 @@ sched_get_priority_min sched_getaffinity sched_getattr sched_getparam sched_gets
 sched_rr_get_interval sched_setaffinity sched_setattr sched_setparam sched_setscheduler sched_yield seccomp
 set_tid_address setfsgid setfsuid setgid setgroups setpgid setpriority setregid setresgid setresuid setreuid
 setrlimit setsid setuid sigaltstack sysinfo tgkill times tkill uname uretprobe vfork wait4 waitid
-lsm_get_self_attr lsm_list_modules lsm_set_self_attr
 """
 _TIME = """
 adjtimex alarm clock_adjtime clock_getres clock_gettime clock_nanosleep getitimer gettimeofday nanosleep
@@ -60,9 +59,9 @@ semop semtimedop sendmmsg sendmsg sendto setsockopt shmat shmctl shmdt shmget sh
 _BY_CAPABILITY: dict[str, str] = {
     "CAP_DAC_READ_SEARCH": "open_by_handle_at",
     "CAP_SYS_ADMIN": """
-        bpf clone clone3 fanotify_init fsconfig fsmount fsopen fspick listmount lookup_dcookie mount mount_setattr
+        bpf clone clone3 fanotify_init fsconfig fsmount fsopen fspick lookup_dcookie mount mount_setattr
         move_mount open_tree open_tree_attr perf_event_open quotactl quotactl_fd setdomainname sethostname setns
-        statmount syslog umount2 unshare
+        syslog umount2 unshare
         """,
     "CAP_SYS_BOOT": "reboot",
     "CAP_SYS_CHROOT": "chroot",
@@ -80,8 +79,9 @@ _BY_CAPABILITY: dict[str, str] = {
 
 _ALLOW = "SCMP_ACT_ALLOW"
 _ERRNO = "SCMP_ACT_ERRNO"
-_AF_VSOCK = 40
-_AF_MAX = 46
+# Families that lead past a container's walls: the kernel's cryptography, which many an exploit began with, and the
+# hypervisor.
+_AF_ALG, _AF_NFC, _AF_VSOCK, _AF_MAX = 38, 39, 40, 46
 # Every CLONE_NEW* bit that clone(2) takes: a namespace is only for who may administer the system.
 _NAMESPACE_BITS = 0x7E020000
 # PER_LINUX, PER_LINUX32, each with UNAME26, and 0xffffffff which only asks (personality(2)).
@@ -104,9 +104,10 @@ def _make_profile(held: frozenset[str]) -> Seccomp:
             names += calls.split()
     rules: list[SeccompRule] = [{"names": sorted(set(names)), "action": _ALLOW}]
     rules += [_only_with("personality", 0, "SCMP_CMP_EQ", value) for value in _PERSONALITIES]
-    # Not "any but vsock": the kernel reads 32 bits of the argument and a filter 64, so that 1 << 32 | 40 would pass.
-    rules.append(_only_with("socket", 0, "SCMP_CMP_LT", _AF_VSOCK))
-    rules += [_only_with("socket", 0, "SCMP_CMP_EQ", family) for family in range(_AF_VSOCK + 1, _AF_MAX)]
+    # Not "any but these": the kernel reads 32 bits of the argument and a filter 64, so that 1 << 32 | 40 would pass.
+    rules.append(_only_with("socket", 0, "SCMP_CMP_LT", _AF_ALG))
+    families = (_AF_NFC, *range(_AF_VSOCK + 1, _AF_MAX))
+    rules += [_only_with("socket", 0, "SCMP_CMP_EQ", family) for family in families]
     if "CAP_SYS_ADMIN" not in held:
         rules.append(_only_with("clone", 0, "SCMP_CMP_MASKED_EQ", _NAMESPACE_BITS, 0))
         # Its flags lie in memory where a filter cannot look; libc falls back to clone on this answer.

@@ -16,8 +16,8 @@ class Prober:
     """Probes one run of the program. `on_change` is called after every result; read `health` and `output`."""
 
     __slots__ = (
-        "_init", "_loop", "_null", "_on_change", "_probe", "_reader", "_running", "_started_ns", "_timed_out",
-        "_world", "health", "output",
+        "_init", "_loop", "_null", "_on_change", "_paused", "_probe", "_reader", "_running", "_started_ns",
+        "_timed_out", "_world", "health", "output",
     )  # fmt: skip
 
     def __init__(
@@ -38,6 +38,7 @@ class Prober:
         self._running: ExecProcess | None = None
         self._reader = -1
         self._timed_out = False
+        self._paused = False
         self._null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         self.health = Health()
         self.output = ""
@@ -47,16 +48,20 @@ class Prober:
         return time.monotonic_ns() - self._started_ns
 
     def _schedule(self) -> None:
+        if self._paused:
+            return
         delay_ns = next_delay_ns(self._probe, self.health, uptime_ns=self._uptime_ns())
         self._loop.at("health", delay_ns, self._start)
 
     def pause(self) -> None:
-        """No probe and no timeout while the container is frozen."""
+        """No probe and no timeout while the container is frozen: what joins it then would never come to an end."""
+        self._paused = True
         self._loop.cancel("health")
         self._loop.cancel("health timeout")
 
     def resume(self) -> None:
         """Go on after `pause`; a probe that was under way gets its whole time again."""
+        self._paused = False
         if self._running is None:
             self._schedule()
         else:

@@ -333,8 +333,9 @@ class Supervisor:
 
     def _exec(self, process: Process) -> int:
         """Start a detached process in the container; it is reaped here. Returns its pid."""
-        if self._init is None:
-            raise StartError(f"container {self._task.spec.name} is not running")
+        if self._init is None or self._state.status == PAUSED:
+            # In a frozen cgroup the new process, and we with it, would wait for ever.
+            raise StateError(f"container {self._task.spec.name} is not running, or paused")
         null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         try:
             started = spawn_exec(

@@ -1,15 +1,19 @@
 """`config` and `graph` as commands: what each option prints, and what the cache spares."""
 
+import hashlib
 import json
 import os
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
+
+from tests.registry import Registry
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 COMPOSE = """\
@@ -150,9 +154,44 @@ def test_output_file(run: Run, tmp_path: Path) -> None:
     assert (tmp_path / "demo/out.yaml").read_text() == run("config").stdout
 
 
-def test_digests_need_a_registry(run: Run) -> None:
-    for option in ("--resolve-image-digests", "--lock-image-digests"):
-        assert "asks a registry" in run("config", option, code=1).stderr
+def _put_image(host: str, name: str, tag: str) -> str:
+    """An image without layers in a registry; its digest."""
+
+    def send(method: str, path: str, data: bytes, kind: str) -> str:
+        address = path if path.startswith("http") else f"http://{host}{path}"
+        request = urllib.request.Request(address, data, {"Content-Type": kind}, method=method)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return str(answer.headers.get("Location", ""))
+
+    config = json.dumps(
+        {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": []}}
+    ).encode()
+    digest = f"sha256:{hashlib.sha256(config).hexdigest()}"
+    place = send("POST", f"/v2/{name}/blobs/uploads/", b"", "application/octet-stream")
+    send("PUT", f"{place}&digest={digest}", config, "application/octet-stream")
+    kind = "application/vnd.oci.image.manifest.v1+json"
+    described = {
+        "mediaType": "application/vnd.oci.image.config.v1+json",
+        "digest": digest,
+        "size": len(config),
+    }
+    manifest = json.dumps({"schemaVersion": 2, "mediaType": kind, "config": described, "layers": []}).encode()
+    send("PUT", f"/v2/{name}/manifests/{tag}", manifest, kind)
+    return f"sha256:{hashlib.sha256(manifest).hexdigest()}"
+
+
+def test_digests_come_from_the_registry(run: Run, tmp_path: Path, registry: Registry) -> None:
+    digest = _put_image(registry.host, "config/web", "1")
+    name = f"{registry.host}/config/web:1"
+    file = tmp_path / "demo/compose.yaml"
+    (tmp_path / "demo/compose.override.yaml").unlink()
+    file.write_text(f"services: {{a: {{image: '{name}'}}, b: {{image: 'host:/'}}}}")
+    resolved = yaml.safe_load(run("config", "--resolve-image-digests").stdout)["services"]
+    assert (resolved["a"]["image"], resolved["b"]["image"]) == (f"{name}@{digest}", "host:/")
+    locked = yaml.safe_load(run("config", "--lock-image-digests").stdout)
+    assert locked == {"services": {"a": {"image": f"{name}@{digest}"}, "b": {"image": "host:/"}}}
+    file.write_text(f"services: {{a: {{image: '{registry.host}/config/web:2'}}}}")
+    assert "has no image" in run("config", "--resolve-image-digests", code=1).stderr
 
 
 def test_an_unchanged_project_is_not_loaded_again(run: Run, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ import pytest
 
 from composer.cli.logs import parse_time
 from composer.errors import ComposeError
-from composer.output.tables import describe_duration, quote_command, render_table
+from composer.output.tables import describe_binary, describe_duration, quote_command, render_table
 
 SECOND = 1_000_000_000
 
@@ -31,6 +31,12 @@ def test_a_command_is_shortened() -> None:
     assert quote_command(("sh", "-c", "echo hi; sleep 100")) == '"sh -c \'echo hi; sle…"'
     assert quote_command(("sh", "-c", 'trap "exit 3" TERM')) == '"sh -c \'trap \\"exit 3…"'
     assert quote_command(("a b", "x"), truncate=False) == '"a b x"'
+
+
+def test_sizes_of_memory() -> None:
+    assert [describe_binary(size) for size in (0, 1023, 1536, 12_939_000, 25_000_000_000)] == [
+        "0B", "1023B", "1.5KiB", "12.34MiB", "23.28GiB",
+    ]  # fmt: skip
 
 
 def test_a_table_has_columns() -> None:

@@ -16,7 +16,7 @@ from runtime.errors import UnsupportedError
 from runtime.linux.capabilities import mask_of
 from runtime.linux.seccomp import load_program
 from runtime.oci.capabilities import DEFAULT
-from tests.container.shimplay import in_container, run
+from tests.container.shimplay import run
 
 pytestmark = pytest.mark.root
 Make = Callable[..., Any]
@@ -187,9 +187,9 @@ def test_links_of_the_image_cannot_lead_a_mount_out(
     finally:
         for name in ("absolute", "dots"):
             os.unlink(f"{rootfs}/{name}")
-    # Dangling inside the root: refused. Whatever the answer, nothing was made outside.
-    assert outcome.error is not None
-    assert outcome.error.step.startswith("mount")
+    # What the links name is made inside the root, nothing outside.
+    assert outcome.error is None
+    assert os.path.isdir(f"{rootfs}{outside}/new")
     assert not list(outside.iterdir())
 
 
@@ -324,15 +324,12 @@ def test_proc_self_exe_of_a_script_is_never_the_hosts_python(
         file.write("#!/proc/self/exe\n")
     os.chmod(path, 0o755)
 
-    def action(init: Any) -> None:
-        os.write(1, os.readlink(f"/proc/{init.pid}/exe").encode())
-
     try:
-        # Its interpreter is the trampoline, which execs the script again, and so on until it is killed.
-        output = in_container(make_spec("/bin/trick"), rootfs, cgroup_path, action)
+        # Its interpreter is the trampoline, which notices that it is run a second time.
+        outcome = run(make_spec("/bin/trick"), rootfs, cgroup_path)
     finally:
         os.unlink(path)
-    assert output.startswith("/memfd:trampoline")
+    assert (outcome.code, outcome.output) == (127, "")
 
 
 def test_tty(make_spec: Make, rootfs: str, cgroup_path: str) -> None:

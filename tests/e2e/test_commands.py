@@ -150,3 +150,25 @@ def test_plan(project: Project) -> None:
     assert "environment.DEBUG" in causes.pop()
     assert states(project) == {"db-1": "running", "web-1": "running"}
     project.run("down", "-v", "-t", "0")
+
+
+def test_stats(project: Project) -> None:
+    project.write(
+        """
+        services:
+          busy: {image: IMAGE, command: sh -c 'while :; do :; done', init: true, mem_limit: 64m, cpus: 0.5}
+          idle: {image: IMAGE, command: sleep 1000, init: true, network_mode: none}
+        """
+    )
+    project.run("up", "-d")
+    lines = project.run("stats", "--no-stream", "--format", "json").stdout.splitlines()
+    busy, idle = (
+        next(row for row in map(json.loads, lines) if name in row["Name"]) for name in ("busy", "idle")
+    )
+    assert 5 < float(busy["CPUPerc"].rstrip("%")) < 90
+    assert busy["MemUsage"].endswith("/ 64MiB")
+    assert float(idle["CPUPerc"].rstrip("%")) < 5
+    assert idle["NetIO"] == "0B / 0B" and busy["NetIO"] != "0B / 0B"
+    assert int(idle["PIDs"]) == 2
+    assert project.run("stats", "--no-stream", "idle").stdout.splitlines()[1].split()[1] == "project-idle-1"
+    project.run("down", "-t", "0")

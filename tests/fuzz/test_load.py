@@ -26,8 +26,8 @@ from tests.fuzz.target import load_files
 
 SCHEMA = compose_schema()
 TIMES = int(os.environ.get("PYCOMPOSE_FUZZ", "1"))  # how many times as many examples as in the suite
-SOME = settings(max_examples=50 * TIMES, deadline=None, suppress_health_check=list(HealthCheck))
-MANY = settings(max_examples=150 * TIMES, deadline=None, suppress_health_check=list(HealthCheck))
+SOME = settings(max_examples=40 * TIMES, deadline=None, suppress_health_check=list(HealthCheck))
+MANY = settings(max_examples=100 * TIMES, deadline=None, suppress_health_check=list(HealthCheck))
 
 # Pieces that mean something somewhere in a Compose file.
 WORDS = st.sampled_from(

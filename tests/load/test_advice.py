@@ -70,3 +70,7 @@ def test_one_address_for_two(load):
 def test_an_external_network_with_a_driver(load):
     rest = "networks: {n: {external: true, driver: x}}"
     assert "its driver is not used" in warnings(load, "  a: {image: i, networks: [n]}", rest)[0]
+
+
+def test_a_version_is_obsolete(load):
+    assert "obsolete" in warnings(load, "  a: {image: i}", "version: '3'")[0]

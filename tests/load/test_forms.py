@@ -42,7 +42,7 @@ def test_bad_ports(text):
         ("/var/x/", {"type": "volume", "target": "/var/x"}),
         ("vv:/x:ro", {"type": "volume", "source": "vv", "target": "/x", "read_only": True}),
         ("./a:/x", {"type": "bind", "source": "./a", "target": "/x"}),
-        ("~/a:/x:rw", {"type": "bind", "source": "~/a", "target": "/x", "read_only": False}),
+        ("~/a:/x:rw", {"type": "bind", "source": "~/a", "target": "/x"}),
         ("C:\\a:/x", {"type": "bind", "source": "C:\\a", "target": "/x"}),
     ],
 )

@@ -142,7 +142,7 @@ def test_reset_and_override(load):
 @pytest.mark.parametrize(
     ("attribute", "path"),
     [
-        ("runtime: crun", "runtime"),
+        ("isolation: x", "isolation"),
         ("logging: {driver: none}", "logging"),
         ("networks: {default: {driver_opts: {a: b}}}", "networks.default.driver_opts.a"),
         ("security_opt: ['apparmor=x']", "security_opt[0]"),

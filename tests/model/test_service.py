@@ -17,9 +17,9 @@ CARRIED_OUT = {"env_file", "label_file", "extends"}  # gone once loaded
 def test_schema_is_valid_and_described():
     Draft7Validator.check_schema(SCHEMA)
     attributes = SCHEMA["$defs"]["service"]["properties"]
-    assert len(attributes) == 92
+    assert len(attributes) == 93
     described = [a for a in attributes.values() if a.get("description") or "$ref" in a]
-    assert len(described) == 92
+    assert len(described) == 93
 
 
 def test_service_has_every_attribute():

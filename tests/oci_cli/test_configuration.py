@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.oci_cli.runtime import Bundle, Runtime
+from tests.oci_cli.runtime import OURS, Bundle, Runtime
 
 pytestmark = pytest.mark.root
 
@@ -168,6 +168,19 @@ def test_root_propagation_shared_keeps_shared_binds(oci: Runtime, bundle: Bundle
         line for line in oci.output(bundle, "cat /proc/self/mountinfo").splitlines() if line.split()[4] == "/"
     )
     assert "shared:" in line
+
+
+@pytest.mark.parametrize("word", ["shared", "rshared", "rslave", ""])
+def test_a_host_whose_mounts_are_shared_keeps_them(oci: Runtime, bundle: Bundle, word: str) -> None:
+    """As on a machine with systemd: with shared propagation the end of the old root reached the host."""
+    bundle.linux["rootfsPropagation"] = word
+    script = (
+        "mount --make-rshared / && before=$(cut -d' ' -f5 /proc/self/mountinfo);"
+        ' "$0" "$@"; code=$?; test "$before" = "$(cut -d\' \' -f5 /proc/self/mountinfo)" || echo changed; exit $code'
+    )
+    shared = Runtime(oci.root, ["unshare", "-m", "sh", "-c", script, *OURS])
+    done = shared.run(bundle.shell("echo inside"))
+    assert (done.returncode, done.stdout) == (0, "inside\n"), done.stderr
 
 
 def test_sysctl_hostname_and_limits(oci: Runtime, bundle: Bundle) -> None:

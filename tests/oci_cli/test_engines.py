@@ -1,5 +1,6 @@
 """Engines nobody here wrote drive the runtime: podman with conmon, and a dockerd of the test's own."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -61,6 +62,13 @@ def podman(tmp_path_factory: pytest.TempPathFactory, busybox_root: Path, program
     engine = Engine(command, list(PODMAN_LIMITS), ["--rootfs", str(rootfs)])
     yield engine
     subprocess.run([*command, "rm", "-fa", "-t", "0"], capture_output=True, timeout=60)
+    for folder in (
+        *Path("/sys/fs/cgroup").glob("libpod_parent"),
+        *Path("/sys/fs/cgroup").glob("*/libpod_parent"),
+    ):
+        for cgroup in (*sorted(folder.rglob("*/"), reverse=True), folder):
+            with contextlib.suppress(OSError):  # another podman's
+                cgroup.rmdir()
 
 
 @pytest.fixture(scope="module")
