@@ -99,6 +99,8 @@ class _ImagePlanner:
 
     def _pull_cause(self, service: DesiredService, policy: str, there: bool) -> str:
         """Why to pull, "" where not to. Raises ComposeError for a policy nobody knows."""
+        if service.build and service.image == f"{self._builder.project}-{service.name}":
+            return ""  # it has no name of its own: no registry can have it
         if policy == ALWAYS:
             return "--pull always" if self._options.pull else "pull_policy: always"
         if policy in (NEVER, BUILD):

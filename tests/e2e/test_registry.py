@@ -88,7 +88,7 @@ def test_a_failed_build_is_told_with_its_line_and_output(project: Project, busyb
     project.run("image", "import", str(busybox_tar), "box")
     (project.folder / "Dockerfile").write_text("FROM box\n\nRUN echo the reason && exit 7\n")
     project.write("services: {a: {build: .}}\n")
-    errors = project.run("up", "-d", "--pull", "never", code=1).stderr
+    errors = project.run("up", "-d", code=1).stderr
     assert "line 3: RUN echo the reason && exit 7 ended with exit code 7" in errors and "the reason" in errors
     assert project.ps() == {}
 

@@ -54,14 +54,16 @@ def test_policies(image: str, policy: str, expected: list[str] | None) -> None:
 
 
 def test_what_can_be_built_is_pulled_first_and_built_if_that_fails() -> None:
-    assert plan(built("new")) == [
-        "pull image p-new  (it is missing)",
-        "build image p-new  (if it can't be pulled)",
+    assert plan(built("new", "named")) == [
+        "pull image named  (it is missing)",
+        "build image named  (if it can't be pulled)",
     ]
+    assert plan(built("new")) == ["build image p-new  (it is missing)"]
     assert plan(built("built")) == []
     assert plan(built("built"), build=True) == ["build image p-built  (--build)"]
     assert plan(built("built"), pull="build") == ["build image p-built  (pull_policy: build)"]
-    assert plan(built("new"), no_build=True) == ["pull image p-new  (it is missing)"]
+    assert plan(built("new", "named"), no_build=True) == ["pull image named  (it is missing)"]
+    assert plan(built("new", "named"), pull="never") == ["build image named  (it is missing)"]
     assert plan(built("new"), pull="never") == ["build image p-new  (it is missing)"]
 
 
