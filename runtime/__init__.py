@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         UnsupportedError,
     )
     from runtime.image.registry.pinning import pin_image
+    from runtime.linux.directory_watch import DirectoryWatch, watch_directory
     from runtime.linux.processes import ProcessRow, list_processes
     from runtime.network.plan import NetworkRequest
     from runtime.network.ports import check_free
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from runtime.shim.launch import Launch
     from runtime.shim.logs.reader import LogReader
     from runtime.shim.logs.record import Line
+    from runtime.store.events import Event, EventReader
     from runtime.store.files import read_json, write_json
     from runtime.store.locks import FileLock
     from runtime.store.paths import Paths
@@ -76,6 +78,8 @@ _HOMES = {
     "StartError": "runtime.errors",
     "StateError": "runtime.errors",
     "UnsupportedError": "runtime.errors",
+    "DirectoryWatch": "runtime.linux.directory_watch",
+    "watch_directory": "runtime.linux.directory_watch",
     "ProcessRow": "runtime.linux.processes",
     "list_processes": "runtime.linux.processes",
     "NetworkRequest": "runtime.network.plan",
@@ -96,6 +100,8 @@ _HOMES = {
     "LogReader": "runtime.shim.logs.reader",
     "Line": "runtime.shim.logs.record",
     "parse_signal": "runtime.container.kill",
+    "Event": "runtime.store.events",
+    "EventReader": "runtime.store.events",
     "read_json": "runtime.store.files",
     "write_json": "runtime.store.files",
     "FileLock": "runtime.store.locks",
@@ -141,6 +147,10 @@ __all__ = [
     "NetworkRow",
     "ProcessRow",
     "Usage",
+    "DirectoryWatch",
+    "Event",
+    "EventReader",
+    "watch_directory",
     "host_memory_bytes",
     "list_processes",
     "read_container_usage",

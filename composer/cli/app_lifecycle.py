@@ -101,6 +101,21 @@ def stats(
 
 
 @app.command()
+def events(
+    context: typer.Context,
+    services: Services = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    since: Annotated[
+        str,
+        typer.Option("--since", help="Those of the past too, from a time on: 2026-01-02T13:23:37Z, or 42m."),
+    ] = "",
+    until: Annotated[str, typer.Option("--until", help="Up to a time.")] = "",
+) -> None:
+    """Show what happens to containers as it happens."""
+    _run(context, "events", locals())
+
+
+@app.command()
 def ls(
     context: typer.Context,
     all: Annotated[bool, typer.Option("--all", "-a", help="Stopped projects too.")] = False,

@@ -13,6 +13,7 @@ from runtime.oci import container_spec
 from runtime.oci.container_spec import ContainerSpec, NetworkAttachment
 from runtime.shim import control
 from runtime.shim.state import CREATED, EXITED, ExitRecord, LiveState, read_exit_record, read_live_state
+from runtime.store.events import DESTROY, append_event
 from runtime.store.locks import is_locked
 from runtime.store.trash import discard
 
@@ -210,6 +211,14 @@ class Containers:
         self._database.execute("UPDATE containers SET intent = 'removing' WHERE id = ?", container_id)
         discard(self._paths, self._paths.container(container_id))
         self._database.execute("DELETE FROM containers WHERE id = ?", container_id)
+        append_event(
+            self._paths,
+            DESTROY,
+            container_id,
+            project=container.project,
+            service=container.service,
+            attributes={"image": container.image, "name": container.name},
+        )
         for name in anonymous.values():
             if not self._engine.volumes.users(name):
                 self._engine.volumes.remove(name)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from runtime.container.kill import parse_signal
 from runtime.engine import addresses
 from runtime.engine.images import identity
-from runtime.engine.labels import LABEL_HASH, LABEL_NUMBER, LABEL_PROJECT, LABEL_SERVICE
 from runtime.errors import ConflictError, InvalidError, NotFoundError
 from runtime.image.lookup import MergedTree
 from runtime.image.record import image_to_json
@@ -19,6 +18,8 @@ from runtime.image.store import ResolvedImage
 from runtime.oci import container_spec
 from runtime.oci.container_spec import ContainerSpec, MountRequest
 from runtime.oci.generate import DEFAULT_PATH, plan_args, plan_environment
+from runtime.oci.labels import LABEL_HASH, LABEL_NUMBER, LABEL_PROJECT, LABEL_SERVICE
+from runtime.store.events import CREATE, append_event
 
 if TYPE_CHECKING:
     from runtime.engine.engine import Engine
@@ -101,6 +102,14 @@ def create_container(
         addresses.allocate(engine, container_id, spec)
         _insert_mounts(engine, container_id, spec, image, inherited)
     ensure_folder(engine.paths.container(container_id))
+    append_event(
+        engine.paths,
+        CREATE,
+        container_id,
+        project=spec.labels.get(LABEL_PROJECT, ""),
+        service=spec.labels.get(LABEL_SERVICE, ""),
+        attributes={"image": spec.image, "name": spec.name},
+    )
     return container_id
 
 

@@ -50,8 +50,10 @@ from runtime.oci.spec import Spec
 from runtime.shim import control, line
 from runtime.shim.health import Health, plan_probe
 from runtime.shim.mounts import plan_mounts
+from runtime.shim.notes import note
 from runtime.shim.state import CREATED, RUNNING, LiveState, PublishedAddress, write_live_state
 from runtime.shim.task import ShimTask
+from runtime.store.events import START
 from runtime.store.files import read_json, remove_file, write_file, write_json
 from runtime.store.locks import FileLock
 from runtime.volume.store import VolumeStore
@@ -298,6 +300,7 @@ class Builder:
             ports=tuple(self._addresses) or state.ports,
         )
         write_live_state(self._directory, state)
+        note(task, START)
         self._announce()
         report = {"ok": True, "pid": pid, "warnings": self._warnings}
         started = {

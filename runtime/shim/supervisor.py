@@ -24,6 +24,7 @@ from runtime.shim import control
 from runtime.shim.health import plan_probe
 from runtime.shim.logs.writer import LogWriter
 from runtime.shim.loop import Loop
+from runtime.shim.notes import note
 from runtime.shim.probes import Prober
 from runtime.shim.restart import Backoff, plan_restart
 from runtime.shim.state import (
@@ -40,6 +41,7 @@ from runtime.shim.state import (
 from runtime.shim.stdio import Stdio
 from runtime.shim.task import ShimTask
 from runtime.shim.world import Program, World
+from runtime.store import events
 
 _SIGNAL_BYTES = 128  # struct signalfd_siginfo
 
@@ -102,6 +104,8 @@ class Supervisor:
         prober = self._prober
         if prober is None:
             return
+        if prober.health.status != self._state.health:
+            note(self._task, f"health_status: {prober.health.status}")
         self._state = self._state._replace(
             health=prober.health.status,
             failing_streak=prober.health.failing_streak,
@@ -128,6 +132,9 @@ class Supervisor:
         stdio.drain()
         oom_kills = self._world.cgroup.oom_kills()
         self._oom_killed, self._oom_before = oom_kills > self._oom_before, oom_kills
+        if self._oom_killed:
+            note(self._task, events.OOM)
+        note(self._task, events.DIE, exitCode=str(self._last_code))
         self._tell({"exit": self._last_code, "oom_killed": self._oom_killed})
         self._go_on()
 
@@ -173,6 +180,8 @@ class Supervisor:
             error=error or self._error,
         )
         write_exit_record(self._task.paths.container(self._task.container_id), record)
+        if self._stopping:
+            note(self._task, events.STOP)
         self._tell({"status": EXITED, "exit": record.code})
         self._log.close()
 
@@ -313,6 +322,7 @@ class Supervisor:
             self._prober.pause()
         self._state = self._state._replace(status=PAUSED)
         self._publish_state()
+        note(self._task, events.PAUSE)
 
     def _resume(self) -> None:
         if self._state.status != PAUSED:
@@ -322,6 +332,7 @@ class Supervisor:
             self._prober.resume()
         self._state = self._state._replace(status=RUNNING)
         self._publish_state()
+        note(self._task, events.UNPAUSE)
 
     def _kill(self, number: int) -> None:
         if self._init is None:
@@ -330,6 +341,7 @@ class Supervisor:
             # A frozen process never gets to its signal.
             self._resume()
         signal.pidfd_send_signal(self._init.pidfd, number)
+        note(self._task, events.KILL, signal=str(number))
 
     def _exec(self, process: Process) -> int:
         """Start a detached process in the container; it is reaped here. Returns its pid."""

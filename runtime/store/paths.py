@@ -14,6 +14,7 @@ DATA (/var/lib/pycompose, `--root`, PYCOMPOSE_ROOT) survives a reboot:
     volumes/NAME/_data      a named volume's content
     trash/                  renamed here, deleted in the background
     locks/                  project-NAME.lock
+    events.jsonl            what happened to containers (store/events.py); events.1.jsonl is the file before
 
 STATE (/run/pycompose, `--state`, PYCOMPOSE_STATE) does not:
 
@@ -91,6 +92,14 @@ class Paths(NamedTuple):
     @property
     def trash(self) -> str:
         return f"{self.data}/trash"
+
+    @property
+    def events(self) -> str:
+        return f"{self.data}/events.jsonl"
+
+    @property
+    def old_events(self) -> str:
+        return f"{self.data}/events.1.jsonl"
 
     @property
     def locks(self) -> str:

@@ -172,3 +172,41 @@ def test_stats(project: Project) -> None:
     assert int(idle["PIDs"]) == 2
     assert project.run("stats", "--no-stream", "idle").stdout.splitlines()[1].split()[1] == "project-idle-1"
     project.run("down", "-t", "0")
+
+
+def test_events(project: Project) -> None:
+    project.write(
+        """
+        services:
+          a:
+            image: IMAGE
+            command: sleep 1000
+            init: true
+            healthcheck: {test: [CMD, "true"], start_period: 5s, start_interval: 50ms}
+          b: {image: IMAGE, command: sh -c 'exit 3'}
+        """
+    )
+    project.run("create")
+    following = project.popen("events", "--json", "a")
+    time.sleep(0.7)
+    project.run("up", "-d", "--wait", "a")
+    project.run("pause", "a")
+    project.run("unpause", "a")
+    project.run("stop", "-t", "5")
+    time.sleep(0.3)
+    following.terminate()
+    told = [json.loads(line) for line in following.communicate(timeout=10)[0].splitlines()]
+    assert [event["action"] for event in told] == [
+        "start", "health_status: healthy", "pause", "unpause", "kill", "die", "stop",
+    ]  # fmt: skip
+    assert told[0]["service"] == "a"
+    assert told[0]["type"] == "container"
+    assert told[0]["attributes"]["name"] == "project-a-1"
+    assert told[4]["attributes"]["signal"] == "15"
+    project.run("up", "-d", "b")
+    project.run("wait", "b", code=3)
+    project.run("down", "-t", "0")
+    project.environ["COMPOSE_PROJECT_NAME"] = "project"
+    lines = project.run("events", "--since", "10m", "--until", "0s", "b").stdout.splitlines()
+    assert [line.split()[3] for line in lines] == ["create", "start", "die", "destroy"]
+    assert "(exitCode=3, image=rootfs:" in lines[2]

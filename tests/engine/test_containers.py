@@ -24,7 +24,7 @@ from runtime import (
     run_attached,
     run_detached,
 )
-from runtime.engine.labels import LABEL_NUMBER, LABEL_PROJECT, LABEL_SERVICE
+from runtime.oci.labels import LABEL_NUMBER, LABEL_PROJECT, LABEL_SERVICE
 
 Make = Callable[..., Container]
 
