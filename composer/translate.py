@@ -3,6 +3,8 @@
 One function per group of attributes. What the engine does not honour is announced by `load.support`.
 """
 
+from collections.abc import Mapping
+
 from composer import graph
 from composer.config_hash import config_hash, service_fields
 from composer.load.origins import Marks
@@ -10,8 +12,9 @@ from composer.load.result import LoadResult
 from composer.model.parts import Mount
 from composer.model.project import Project, Volume
 from composer.model.service import Service
-from composer.plan.desired import Dependency, Desired, DesiredService, DesiredVolume
+from composer.plan.desired import PROBLEM, Content, Dependency, Desired, DesiredService, DesiredVolume
 from composer.translate_build import image_name, translate_build
+from composer.translate_grants import content_fields, grant_problems, translate_grants
 from composer.translate_networks import (
     desired_networks,
     place_of,
@@ -37,12 +40,13 @@ _SECURITY = ("no-new-privileges", "seccomp=unconfined", "seccomp:unconfined")
 _CONDITIONS = {"none": "no", "any": "always", "on-failure": "on-failure"}
 
 
-def translate_project(result: LoadResult) -> Desired:
-    """Everything the planner needs of a loaded project."""
+def translate_project(result: LoadResult, contents: Mapping[str, Content] | None = None) -> Desired:
+    """Everything the planner needs of a loaded project. `contents` are what its secrets and configs hold."""
+    held = contents or {}
     project = result.project
     levels = graph.levels({name: tuple(s.depends_on) for name, s in project.services.items()})
     services = tuple(
-        _desired_service(result, project.services[name], level) for name, level in levels.items()
+        _desired_service(result, project.services[name], level, held) for name, level in levels.items()
     )
     used_volumes = {m.source for s in project.services.values() for m in s.volumes if m.type == "volume"}
     return Desired(
@@ -59,14 +63,20 @@ def translate_project(result: LoadResult) -> Desired:
         inactive=project.inactive,
         all_volumes=tuple(volume.name for volume in project.volumes.values() if not volume.external),
         warnings=result.warnings,
+        contents=held,
     )
 
 
-def _desired_service(result: LoadResult, service: Service, level: int) -> DesiredService:
+def _desired_service(
+    result: LoadResult, service: Service, level: int, contents: Mapping[str, Content]
+) -> DesiredService:
     project = result.project
-    fields = service_fields(result.canonical["services"][service.name])
-    restart = translate_restart(service)
     spec = translate_service(service, project)
+    fields = {
+        **service_fields(result.canonical["services"][service.name]),
+        **content_fields(spec.files, contents),
+    }
+    restart = translate_restart(service)
     build = translate_build(service, project)
     used = {
         "networks": {key: project.networks[key].name for key in service.networks if key in project.networks},
@@ -92,6 +102,14 @@ def _desired_service(result: LoadResult, service: Service, level: int) -> Desire
         job=restart.name == "no",
         origin=place_of(result.marks, ("services", service.name)),
         fields=fields,
+        problems=(
+            *grant_problems(service),
+            *(
+                contents[grant.content].value
+                for grant in spec.files
+                if grant.content in contents and contents[grant.content].kind == PROBLEM
+            ),
+        ),
         origins={p: place_of(result.marks, ("services", service.name, *p.split(".", 1))) for p in fields},
     )
 
@@ -142,6 +160,7 @@ def translate_service(service: Service, project: Project) -> ContainerSpec:
         shm_size_bytes=service.shm_size,
         resources=translate_resources(service),
         mounts=_mounts(service, project),
+        files=translate_grants(service),
         network_mode=translate_network_mode(service, project),
         networks=translate_attachments(service, project),
         links=translate_links(service),

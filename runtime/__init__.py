@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from runtime.network.record import Pool
     from runtime.oci.container_spec import (
         ContainerSpec,
+        FileGrant,
         Healthcheck,
         MountRequest,
         NetworkAttachment,
@@ -87,6 +88,7 @@ _HOMES = {
     "check_free": "runtime.network.ports",
     "pin_image": "runtime.image.registry.pinning",
     "ContainerSpec": "runtime.oci.container_spec",
+    "FileGrant": "runtime.oci.container_spec",
     "Healthcheck": "runtime.oci.container_spec",
     "MountRequest": "runtime.oci.container_spec",
     "NetworkAttachment": "runtime.oci.container_spec",
@@ -121,6 +123,7 @@ __all__ = [
     "Engine",
     "EngineError",
     "ExecRequest",
+    "FileGrant",
     "FileLock",
     "Healthcheck",
     "ImageError",

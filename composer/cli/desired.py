@@ -78,13 +78,15 @@ def _load_and_exit(options: LoadOptions, writer: int) -> NoReturn:
 
 
 def _load(options: LoadOptions) -> dict[str, Any]:
+    from composer.load.contents import load_contents
     from composer.load.pipeline import load_project
     from composer.translate import translate_project
 
     gc.disable()  # trees have no cycles to look for, and this process ends soon
     try:
         result = load_project(options)
-        desired = translate_project(result)
+        contents = load_contents(result)
+        desired = translate_project(result, contents.items)
     except LoadError as error:
         problems = [list(problem) for problem in error.problems]
         return {"problems": problems, "no_file": isinstance(error, NoFileError)}
@@ -93,6 +95,6 @@ def _load(options: LoadOptions) -> dict[str, Any]:
         return {"error": message, "hint": error.hint, "selection": isinstance(error, SelectionError)}
     return {
         "desired": to_json(desired),
-        "inputs": [path for path, _ in result.sources.inputs],
-        "variables": list(result.sources.variables),
+        "inputs": [*(path for path, _ in result.sources.inputs), *contents.inputs],
+        "variables": [*result.sources.variables, *contents.variables],
     }

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from composer.errors import ComposeError, ExecutionError
 from composer.execute.wait import Waiter
 from composer.plan.action import Action, Kind, Plan
-from composer.plan.desired import Desired
+from composer.plan.desired import FILE, Content, Desired
 from runtime import (
     Engine,
     EngineError,
@@ -83,6 +83,7 @@ class Executor:
         self._deadline = deadline
         self._networks = {network.name: network for network in desired.networks}
         self._volumes = {volume.name: volume for volume in desired.volumes}
+        self._contents = desired.contents
         self._project = desired.project
         self._poll = select.poll()
         self._ids: dict[str, str] = {}
@@ -229,6 +230,10 @@ class Executor:
                 fields=action.fields,
                 replaces=action.replaces,
                 keep_volumes=not action.anonymous_volumes,
+                contents={
+                    grant["content"]: _read_content(self._contents[grant["content"]])
+                    for grant in action.spec.get("files", ())
+                },
             )
         elif action.kind is Kind.REMOVE:
             containers.remove(action.container_id, volumes=action.anonymous_volumes)
@@ -392,3 +397,11 @@ class Executor:
         """The user has no patience: kill what is being stopped."""
         for _, stopping in self._stops.values():
             stopping.kill()
+
+
+def _read_content(content: Content) -> bytes:
+    """The bytes of a secret or config. Raises OSError."""
+    if content.kind != FILE:
+        return content.value.encode(errors="surrogateescape")
+    with open(content.value, "rb") as file:
+        return file.read()

@@ -19,6 +19,7 @@ HONOURED_SERVICE = frozenset(
         cap_add
         cap_drop
         command
+        configs
         container_name
         cpu_period
         cpu_quota
@@ -63,6 +64,7 @@ HONOURED_SERVICE = frozenset(
         restart
         runtime
         scale
+        secrets
         security_opt
         shm_size
         stdin_open
@@ -120,6 +122,8 @@ HONOURED_RESOURCE: Mapping[str, frozenset[str]] = {
         words("attachable driver driver_opts enable_ipv4 enable_ipv6 external internal ipam labels name")
     ),
     "volumes": frozenset(("name", "driver", "external", "labels")),
+    "secrets": frozenset(words("environment external file labels name")),
+    "configs": frozenset(words("content environment external file labels name")),
 }
 
 

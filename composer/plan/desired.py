@@ -21,6 +21,19 @@ class Dependency(NamedTuple):
     restart: bool = False
 
 
+FILE, TEXT, PROBLEM = "file", "text", "problem"
+
+
+class Content(NamedTuple):
+    """What a secret or config holds. `value` is a path (FILE), the text itself (TEXT), or why there is none (PROBLEM);
+    `digest` is the content's SHA-256.
+    """
+
+    kind: str
+    value: str
+    digest: str
+
+
 class DesiredService(NamedTuple):
     """One active service. `spec` is a ContainerSpec in its JSON form without `name` and container number."""
 
@@ -40,6 +53,7 @@ class DesiredService(NamedTuple):
     origin: str = ""  # file:line:column of the service's key
     fields: Mapping[str, str] = {}  # attribute path -> short hash; names the cause of a recreate
     origins: Mapping[str, str] = {}  # attribute path -> file:line:column
+    problems: tuple[str, ...] = ()  # why no container can be made, though those that exist can be worked with
 
 
 class DesiredNetwork(NamedTuple):
@@ -87,6 +101,7 @@ class Desired(NamedTuple):
     inactive: tuple[str, ...] = ()  # services whose profiles are not active
     all_volumes: tuple[str, ...] = ()  # real names of every non-external volume of the file, for down -v
     warnings: tuple[str, ...] = ()  # complete lines, printed again on every cache hit
+    contents: Mapping[str, Content] = {}  # "secrets/NAME", "configs/NAME" -> what it holds
     separator: str = "-"  # between the parts of a container's name
 
 
@@ -98,6 +113,7 @@ def to_json(desired: Desired) -> dict[str, Any]:
     ]
     out["networks"] = [_plain(n) for n in desired.networks]
     out["volumes"] = [_plain(v) for v in desired.volumes]
+    out["contents"] = {name: list(content) for name, content in desired.contents.items()}
     return out
 
 
@@ -115,6 +131,7 @@ def from_json(data: Mapping[str, Any]) -> Desired:
     )
     fields["networks"] = tuple(DesiredNetwork(**_tupled(n)) for n in data.get("networks", ()))
     fields["volumes"] = tuple(DesiredVolume(**_tupled(v)) for v in data.get("volumes", ()))
+    fields["contents"] = {name: Content(*item) for name, item in data.get("contents", {}).items()}
     return Desired(**fields)
 
 

@@ -98,6 +98,8 @@ class _UpPlanner:
     def _check(self) -> None:
         check_resources(self._desired, self._observed)
         for service in self._services:
+            if service.problems and self._scale(service) > 0:
+                raise ComposeError(f"service {service.name}: {service.problems[0]}")
             if service.container_name and self._scale(service) > 1:
                 raise ComposeError(
                     f"{service.origin}: service {service.name} has a container_name and can not have"

@@ -172,8 +172,11 @@ class Containers:
         fields: Mapping[str, str] | None = None,
         replaces: str = "",
         keep_volumes: bool = True,
+        contents: Mapping[str, bytes] | None = None,
     ) -> str:
         """Make a container; its id. Nothing runs yet.
+
+        `contents` are what the spec's `files` hold; they lie in files that only root can read.
 
         `fields` are kept for telling later what changed. `replaces` is the id of a stopped container whose name
         this one takes and, with `keep_volumes`, its anonymous volumes; it is left for `remove`. Raises
@@ -183,7 +186,12 @@ class Containers:
         from runtime.engine.creating import create_container
 
         return create_container(
-            self._engine, spec, fields=fields or {}, replaces=replaces, keep_volumes=keep_volumes
+            self._engine,
+            spec,
+            fields=fields or {},
+            replaces=replaces,
+            keep_volumes=keep_volumes,
+            contents=contents or {},
         )
 
     def check(self, spec: ContainerSpec) -> None:

@@ -20,6 +20,7 @@ from runtime.oci.container_spec import ContainerSpec, MountRequest
 from runtime.oci.generate import DEFAULT_PATH, plan_args, plan_environment
 from runtime.oci.labels import LABEL_HASH, LABEL_NUMBER, LABEL_PROJECT, LABEL_SERVICE
 from runtime.store.events import CREATE, append_event
+from runtime.store.files import write_file
 
 if TYPE_CHECKING:
     from runtime.engine.engine import Engine
@@ -43,7 +44,8 @@ def check_spec(engine: "Engine", spec: ContainerSpec) -> ResolvedImage:
 def _check_program(spec: ContainerSpec, image: ResolvedImage) -> None:
     """Refuse a program that neither the image nor a mount can have. Whether it runs, its start will tell."""
     program = plan_args(spec, image.config)[0]
-    covered = [*(mount.target for mount in spec.mounts), *image.config.volumes]
+    covered = [mount.target for mount in spec.mounts] + [grant.target for grant in spec.files]
+    covered += image.config.volumes
     tree = MergedTree(plan_snapshot(image, ""), covered)
     directory = spec.working_dir or image.config.working_dir or "/"
     if "/" in program:
@@ -75,7 +77,9 @@ def _check_network(spec: ContainerSpec) -> None:
 
 
 def _check_mounts(spec: ContainerSpec) -> None:
-    seen: set[str] = set()
+    seen = {grant.target for grant in spec.files}
+    if len(seen) < len(spec.files):
+        raise InvalidError(f"container {spec.name}: two secrets or configs with the same target")
     for mount in spec.mounts:
         if not mount.target.startswith("/"):
             raise InvalidError(f"container {spec.name}: mount target {mount.target!r} is not absolute")
@@ -90,7 +94,13 @@ def _check_mounts(spec: ContainerSpec) -> None:
 
 
 def create_container(
-    engine: "Engine", spec: ContainerSpec, *, fields: Mapping[str, str], replaces: str, keep_volumes: bool
+    engine: "Engine",
+    spec: ContainerSpec,
+    *,
+    fields: Mapping[str, str],
+    replaces: str,
+    keep_volumes: bool,
+    contents: Mapping[str, bytes],
 ) -> str:
     """See `Containers.create`."""
     image = check_spec(engine, spec)
@@ -98,10 +108,12 @@ def create_container(
     inherited = engine.containers.anonymous_volumes(replaces) if keep_volumes else {}
     with engine.database.transaction():
         _make_way(engine, replaces)
-        _insert(engine, container_id, spec, image, fields)
+        _insert(engine, container_id, spec, image, fields, intent="creating" if spec.files else "")
         addresses.allocate(engine, container_id, spec)
         _insert_mounts(engine, container_id, spec, image, inherited)
     ensure_folder(engine.paths.container(container_id))
+    if spec.files:
+        _write_files(engine, container_id, spec, contents)
     append_event(
         engine.paths,
         CREATE,
@@ -111,6 +123,17 @@ def create_container(
         attributes={"image": spec.image, "name": spec.name},
     )
     return container_id
+
+
+def _write_files(
+    engine: "Engine", container_id: str, spec: ContainerSpec, contents: Mapping[str, bytes]
+) -> None:
+    """Keep what the container's files hold where only root can read it; then the container is complete."""
+    folder = engine.paths.granted(container_id)
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    for number, grant in enumerate(spec.files):
+        write_file(f"{folder}/{number}", contents[grant.content])
+    engine.database.execute("UPDATE containers SET intent = '' WHERE id = ?", container_id)
 
 
 def ensure_folder(folder: str) -> None:
@@ -133,17 +156,20 @@ def _insert(
     spec: ContainerSpec,
     image: ResolvedImage,
     fields: Mapping[str, str],
+    *,
+    intent: str,
 ) -> None:
     labels = spec.labels
     try:
         engine.database.execute(
-            "INSERT INTO containers VALUES (?, ?, ?, ?, ?, ?, 'created', '', ?, ?, ?, ?, ?)",
+            "INSERT INTO containers VALUES (?, ?, ?, ?, ?, ?, 'created', ?, ?, ?, ?, ?, ?)",
             container_id,
             spec.name,
             labels.get(LABEL_PROJECT, ""),
             labels.get(LABEL_SERVICE, ""),
             int(labels.get(LABEL_NUMBER, "1")),
             time.time_ns(),
+            intent,
             labels.get(LABEL_HASH, ""),
             identity(image),
             json.dumps(container_spec.to_json(spec)),

@@ -55,10 +55,14 @@ def run_attached(engine: "Engine", container: "Container", request: ExecRequest)
         from runtime.engine.terminal_relay import relay
 
         relay(started.console, started.pidfd)
+        _, status = os.waitpid(started.pid, 0)
     else:
         # Ctrl-C reaches the program too, which is in this process group; its answer counts, not ours.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _, status = os.waitpid(started.pid, 0)
+        usual = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            _, status = os.waitpid(started.pid, 0)
+        finally:
+            signal.signal(signal.SIGINT, usual)
     code = os.waitstatus_to_exitcode(status)
     return code if code >= 0 else 128 - code
 

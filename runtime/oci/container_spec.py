@@ -26,6 +26,18 @@ class MountRequest(NamedTuple):
     options: tuple[str, ...] = ()  # tmpfs: mount(8) words such as "noexec", "uid=1000"
 
 
+class FileGrant(NamedTuple):
+    """A file that a container gets on a tmpfs of its own, read-only. `content` names what it holds, which is no part
+    of the specification: see `Containers.create`.
+    """
+
+    target: str
+    content: str
+    uid: int = 0
+    gid: int = 0
+    mode: int = 0o444
+
+
 class NetworkAttachment(NamedTuple):
     """One network a container joins. `network` is the network's real name (project_default)."""
 
@@ -123,6 +135,7 @@ class ContainerSpec(NamedTuple):
     shm_size_bytes: int = 0  # 0 = 64 MiB
     resources: ResourceLimits = ResourceLimits()
     mounts: tuple[MountRequest, ...] = ()
+    files: tuple[FileGrant, ...] = ()
     network_mode: str = ""  # "" = `networks`; "none", "host", "container:NAME" (or the id)
     networks: tuple[NetworkAttachment, ...] = ()
     links: tuple[tuple[str, str], ...] = ()  # (alias, name): names in its networks that only this one knows
@@ -142,6 +155,7 @@ class ContainerSpec(NamedTuple):
 _TUPLES: dict[str, type] = {
     "ulimits": Ulimit,
     "mounts": MountRequest,
+    "files": FileGrant,
     "networks": NetworkAttachment,
     "ports": PortRequest,
 }

@@ -43,6 +43,7 @@ from runtime.network.endpoint import HostNetwork
 from runtime.network.firewall.rules import PublishedPort
 from runtime.network.ports import plan_use, publishing_endpoint, reserve
 from runtime.oci.capabilities import choose_capabilities
+from runtime.oci.container_spec import MountRequest
 from runtime.oci.generate import generate
 from runtime.oci.seccomp_profile import default_profile
 from runtime.oci.security import parse_security_options
@@ -218,6 +219,23 @@ class Builder:
             return spec.hostname
         return os.uname().nodename if spec.network_mode == "host" else self._task.container_id[:12]
 
+    def _place_files(self) -> list[MountRequest]:
+        """Secrets and configs, on a tmpfs that only this container's processes see and that ends with its shim."""
+        grants, folder = self._task.spec.files, self._task.paths.granted(self._task.container_id)
+        if not grants:
+            return []
+        contents = [_read_bytes(f"{folder}/{number}") for number in range(len(grants))]
+        syscalls.mount("tmpfs", folder, "tmpfs", k.MS_NOSUID | k.MS_NODEV | k.MS_NOEXEC, "mode=700")
+        requests = []
+        for number, (grant, content) in enumerate(zip(grants, contents, strict=True)):
+            path = f"{folder}/{number}"
+            with open(path, "wb") as file:
+                file.write(content)
+            os.chown(path, grant.uid, grant.gid)
+            os.chmod(path, grant.mode)
+            requests.append(MountRequest("bind", grant.target, path, read_only=True))
+        return requests
+
     def _generate(self) -> Spec:
         task = self._task
         user = resolve_user(self._rootfs, task.spec.user or task.image.config.user, task.spec.group_add)
@@ -227,7 +245,7 @@ class Builder:
             container_id=task.container_id,
             user=user,
             cgroups_path=f"/{task.paths.cgroup_parent}/{task.container_id}",
-            extra_mounts=plan_mounts(task.mounts, self._etc_directory),
+            extra_mounts=plan_mounts((*task.mounts, *self._place_files()), self._etc_directory),
             rootfs_path=self._rootfs,
             host_devices=load_host_devices() if task.spec.privileged else (),
             available_capabilities=permitted_names(),
@@ -365,6 +383,11 @@ def warm_seccomp(task: ShimTask) -> None:
     except EngineError:
         # The shim meets the same error and reports it as its own.
         pass
+
+
+def _read_bytes(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
 
 
 def _read_text(path: str) -> str:

@@ -10,7 +10,8 @@ DATA (/var/lib/pycompose, `--root`, PYCOMPOSE_ROOT) survives a reboot:
     build/                  the build cache: records, sources, cache mounts (runtime/build/cache.py)
     host/KEY/               skeleton and /etc mask of `host:/`
     containers/ID/          config.json (the OCI spec), rootfs (mount point), layer/ (upper and work
-                            directories), log, exit (once it has exited: code, time, OOM, boot id)
+                            directories), granted/ (secrets and configs), log, exit (once it has exited:
+                            code, time, OOM, boot id)
     volumes/NAME/_data      a named volume's content
     trash/                  renamed here, deleted in the background
     locks/                  project-NAME.lock
@@ -108,6 +109,10 @@ class Paths(NamedTuple):
     def container(self, container_id: str) -> str:
         """DATA directory of one container."""
         return f"{self.data}/containers/{container_id}"
+
+    def granted(self, container_id: str) -> str:
+        """Folder with what a container's secrets and configs hold, one file each by its number."""
+        return f"{self.data}/containers/{container_id}/granted"
 
     def live(self, container_id: str) -> str:
         """STATE directory of one running container."""
