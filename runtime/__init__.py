@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from runtime.build.check import check_build
     from runtime.build.request import LOCAL_IMAGE, BuildRequest, BuildSecret, build_from_json, build_to_json
     from runtime.container.kill import parse_signal
     from runtime.engine.containers import Container
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from runtime.store.paths import Paths
 
 _HOMES = {
+    "check_build": "runtime.build.check",
     "LOCAL_IMAGE": "runtime.build.request",
     "BuildRequest": "runtime.build.request",
     "BuildSecret": "runtime.build.request",
@@ -111,6 +113,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "check_build",
     "BuildRequest",
     "BuildSecret",
     "Job",

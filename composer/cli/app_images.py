@@ -226,6 +226,14 @@ def build(
         typer.Option("--ssh", help="Agent for RUN --mount=type=ssh: default, or NAME=SOCKET."),
     ] = None,
     progress: Annotated[str, typer.Option("--progress", help="auto, tty, plain or quiet.")] = "auto",
+    check: Annotated[bool, typer.Option("--check", help="Only look for faults in the Dockerfiles.")] = False,
+    print_bake: Annotated[
+        bool, typer.Option("--print", help="Only print what would be built, as a bake file.")
+    ] = False,
+    builder: Annotated[str, typer.Option("--builder", help="There is one builder; for compatibility.")] = "",
+    memory: Annotated[str, typer.Option("--memory", "-m", help="No effect; for compatibility.")] = "",
+    provenance: Annotated[str, typer.Option("--provenance", help="Not made; for compatibility.")] = "",
+    sbom: Annotated[str, typer.Option("--sbom", help="Not made; for compatibility.")] = "",
     dry_run: DryRun = False,
 ) -> None:
     """Build the images of services."""

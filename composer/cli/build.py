@@ -5,9 +5,12 @@ from typing import NamedTuple
 from composer.cli.carry_out import carry_out_images
 from composer.cli.context import Context
 from composer.errors import ComposeError
+from composer.output.errors import print_warning
 from composer.plan.action import PlanBuilder
 from composer.plan.build import BuildOptions, plan_build
 from composer.plan.render import render_plan
+
+_NO = ("", "false", "0", "no")
 
 
 class Arguments(NamedTuple):
@@ -21,6 +24,12 @@ class Arguments(NamedTuple):
     ssh: tuple[str, ...] = ()
     progress: str = "auto"
     dry_run: bool = False
+    check: bool = False
+    print_bake: bool = False
+    builder: str = ""
+    memory: str = ""
+    provenance: str = ""
+    sbom: str = ""
 
 
 def run(context: Context, arguments: Arguments) -> int:
@@ -40,6 +49,18 @@ def run(context: Context, arguments: Arguments) -> int:
     )
     plan_build(builder, desired, options)
     plan = builder.plan()
+    _warn(context, arguments)
+    if arguments.print_bake:
+        import json
+
+        from composer.output.bake import bake_file
+
+        context.out.line(json.dumps(bake_file(plan, push=arguments.push), indent=2))
+        return 0
+    if arguments.check:
+        from composer.cli.build_check import check
+
+        return check(context, plan)
     if context.options.dry_run:
         context.out.line(render_plan(plan))
         return 0
@@ -51,6 +72,19 @@ def run(context: Context, arguments: Arguments) -> int:
         for action in plan.actions:
             context.out.line(context.engine.images.resolve(action.name).id)
     return 0
+
+
+def _warn(context: Context, arguments: Arguments) -> None:
+    """Say what is accepted for the sake of scripts and changes nothing."""
+    if arguments.builder:
+        print_warning(context.err, f"--builder {arguments.builder}: there is one builder, the built-in one")
+    if arguments.memory:
+        print_warning(
+            context.err, "--memory limits no build, as with BuildKit; limit it by `ulimits` of `build`"
+        )
+    for name, value in (("provenance", arguments.provenance), ("sbom", arguments.sbom)):
+        if value.lower() not in _NO:
+            print_warning(context.err, f"--{name} {value}: attestations are not made")
 
 
 def _pairs(words: tuple[str, ...]) -> dict[str, str]:

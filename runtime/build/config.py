@@ -172,10 +172,12 @@ def _add_onbuild(config: Config, instruction: Instruction, variables: Variables,
     name = instruction.text.partition(" ")[0].upper()
     if name in ("ONBUILD", "FROM", "MAINTAINER"):
         raise DockerfileError(f"{name} can't be an ONBUILD trigger", instruction.line)
-    text = instruction.text
-    for heredoc in instruction.heredocs:
-        text += f"\n{heredoc.content}{heredoc.name}"
-    config["OnBuild"] = [*(config.get("OnBuild") or ()), text]
+    config["OnBuild"] = [*(config.get("OnBuild") or ()), trigger_text(instruction)]
+
+
+def trigger_text(instruction: Instruction) -> str:
+    """What an ONBUILD keeps for the images built on this one."""
+    return instruction.text + "".join(f"\n{item.content}{item.name}" for item in instruction.heredocs)
 
 
 Change = Callable[[Config, Instruction, Variables, str], None]

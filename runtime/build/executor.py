@@ -13,10 +13,11 @@ from typing import Any
 
 from runtime.build.bases import Bases
 from runtime.build.cache import BuildCache, FileDigests
+from runtime.build.config import trigger_text
 from runtime.build.context import Context, load_context, load_named
-from runtime.build.dockerfile import Dockerfile, DockerfileError, parse_dockerfile
+from runtime.build.dockerfile import Dockerfile, DockerfileError, Instruction, parse_dockerfile
 from runtime.build.exchange import CACHE_KEY, export_cache, import_cache
-from runtime.build.graph import SCRATCH, BuildPlan, Stage, plan_build, platform_arguments
+from runtime.build.graph import SCRATCH, BuildPlan, Stage, add_triggers, plan_build, platform_arguments
 from runtime.build.request import BuildRequest
 from runtime.build.sources import Sources
 from runtime.build.stage import Network, Report, StageBuilder, StageResult, Surroundings
@@ -102,8 +103,8 @@ class _Build:
         import_cache(self._store, self._cache, self._request.cache_from, self._report)
         try:
             dockerfile = parse_dockerfile(context.dockerfile)
-            plan = self._plan(dockerfile)
-            result = self._build_stages(context, dockerfile, plan)
+            plan, bases = self._with_triggers(self._plan(dockerfile))
+            result = self._build_stages(context, dockerfile, plan, bases)
         except DockerfileError as error:
             raise _located(error, context) from error
         self._digests.save()
@@ -122,7 +123,30 @@ class _Build:
             contexts=tuple(contexts),
         )
 
-    def _build_stages(self, context: Context, dockerfile: Dockerfile, plan: BuildPlan) -> StageResult:
+    def _with_triggers(self, plan: BuildPlan) -> tuple[BuildPlan, dict[int, StageResult | None]]:
+        """The base of every stage that is needed. ONBUILD triggers in one may need further stages."""
+        bases: dict[int, StageResult | None] = {}
+        triggers: dict[int, list[Instruction]] = {}
+        while missing := [number for number in plan.order if number not in bases]:
+            for number in missing:
+                stage = plan.stages[number]
+                base = bases[number] = self._base(stage)
+                if base is not None:
+                    texts = base.config.get("OnBuild") or ()
+                else:
+                    own = plan.stages[stage.parent].instructions
+                    texts = [trigger_text(item) for item in own if item.name == "ONBUILD"]
+                triggers[number] = [item for text in texts for item in parse_dockerfile(text).instructions]
+            plan = add_triggers(plan, triggers)
+        return plan, bases
+
+    def _build_stages(
+        self,
+        context: Context,
+        dockerfile: Dockerfile,
+        plan: BuildPlan,
+        bases: Mapping[int, StageResult | None],
+    ) -> StageResult:
         host = host_platform(os.uname().machine)
         around = Surroundings(
             store=self._store,
@@ -137,7 +161,6 @@ class _Build:
             space=self._space,
             epoch=_source_date_epoch(self._given),
         )
-        bases = {number: self._base(plan.stages[number]) for number in plan.order}
         results: dict[int, StageResult] = {}
         waiting = list(plan.order)
         while waiting:

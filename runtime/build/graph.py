@@ -159,13 +159,26 @@ def sources_of(instruction: Instruction) -> list[str]:
 def _needs(stage: Stage, stages: Sequence[Stage]) -> tuple[int, ...]:
     earlier = stages[: stage.number]
     found = [stage.parent] if stage.parent >= 0 else []
-    for instruction in stage.instructions:
-        found += [
-            index
-            for source in sources_of(instruction)
-            if (index := find_stage(source, earlier, by_number=True)) >= 0
-        ]
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys([*found, *_taken_from(stage.instructions, earlier)]))
+
+
+def _taken_from(instructions: Sequence[Instruction], earlier: Sequence[Stage]) -> list[int]:
+    return [
+        index
+        for instruction in instructions
+        for source in sources_of(instruction)
+        if (index := find_stage(source, earlier, by_number=True)) >= 0
+    ]
+
+
+def add_triggers(plan: BuildPlan, triggers: Mapping[int, Sequence[Instruction]]) -> BuildPlan:
+    """The plan with what ONBUILD triggers take files from; they are by the stage that runs them."""
+    stages = tuple(
+        stage._replace(needs=tuple(dict.fromkeys([*stage.needs, *_taken_from(found, plan.stages[:number])])))
+        for number, stage in enumerate(plan.stages)
+        for found in (triggers.get(number, ()),)
+    )
+    return plan._replace(stages=stages, order=_closure(stages, plan.target))
 
 
 def _find_target(stages: Sequence[Stage], target: str) -> int:

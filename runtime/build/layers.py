@@ -8,7 +8,7 @@ from typing import Any
 from runtime.build.cache import BuildCache, Layer
 from runtime.errors import EngineError
 from runtime.image.intake import NewLayer
-from runtime.image.store import ImageStore, sync_directory
+from runtime.image.store import ImageStore, sync_directory, sync_file_systems
 from runtime.image.workers import die_with, preserve, revive
 from runtime.oci.digest import chain_ids
 
@@ -78,6 +78,7 @@ def settle(
     layers = [Layer.of(new[n]) if isinstance(item, PendingLayer) else item for n, item in enumerate(items)]
     diff_ids = [layer.diff_id for layer in layers]
     chains = chain_ids(diff_ids)
+    sync_file_systems({os.path.dirname(layer.directory) for layer in new.values()})
     with store.locked():
         for number, layer in new.items():
             target = f"{store.paths.layers}/{chains[number].removeprefix('sha256:')}"
@@ -89,6 +90,7 @@ def settle(
                 os.rename(layer.directory, target)
         if new:
             sync_directory(store.paths.layers)
+            sync_directory(os.path.dirname(store.blob(layers[0].digest)))
         # The records keep the layers from being collected: they are written before the lock is given back.
         for key, fields, number in records:
             length = number + 1 if number >= 0 else fields.pop("after")

@@ -12,6 +12,7 @@ from runtime.errors import EngineError, NotFoundError
 
 _GIT_SCP = re.compile(r"[\w.-]+@[\w.-]+:")
 _GIT_URL = re.compile(r"(?:git|ssh)://|https?://[^#?]+\.git(?:[#?]|\Z)|github\.com/")
+_COMMIT = re.compile(r"[0-9a-f]{7,64}\Z")
 _GIT_TIMEOUT_S = 600
 _CHUNK = 1 << 20
 
@@ -29,7 +30,9 @@ def is_git_url(text: str) -> bool:
 def download(url: str, space: str, *, checksum: str = "", keep_git: bool = False, line: int = 0) -> str:
     """Bring a file or repository into a folder; the file's name, "" for a repository's tree."""
     if is_git_url(url):
-        clone(url, space, keep_git=keep_git)
+        commit = clone(url, space, keep_git=keep_git)
+        if checksum and not commit.startswith(checksum):
+            raise DockerfileError(f"{url} is at commit {commit}, not {checksum}", line)
         return ""
     name = os.path.basename(unquote(urlsplit(url).path)) or "index"
     path = f"{space}/{name}"
@@ -71,8 +74,8 @@ def fetch_file(url: str, path: str) -> tuple[str, float]:
         return digest.hexdigest(), 0.0
 
 
-def clone(url: str, folder: str, *, keep_git: bool = False) -> None:
-    """A git repository, URL#REF:SUBFOLDER, into an empty folder. Raises NotFoundError without the git program."""
+def clone(url: str, folder: str, *, keep_git: bool = False) -> str:
+    """A git repository, URL#REF:SUBFOLDER, into an empty folder; its commit. Raises NotFoundError, EngineError."""
     if shutil.which("git") is None:
         raise NotFoundError("git is not installed", hint=f"it is needed for {url}: apt-get install git")
     address, _, fragment = url.partition("#")
@@ -81,11 +84,12 @@ def clone(url: str, folder: str, *, keep_git: bool = False) -> None:
     reference, _, below = fragment.partition(":")
     work = f"{folder}.git-work"
     os.makedirs(work)
-    environ = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_CONFIG_NOSYSTEM": "1"}
     try:
-        _git(["init", "--quiet"], work, environ)
-        _git(["fetch", "--quiet", "--depth", "1", "--", address, reference or "HEAD"], work, environ)
-        _git(["checkout", "--quiet", "FETCH_HEAD"], work, environ)
+        _git(["init", "--quiet"], work)
+        _check_out(address, reference, work)
+        commit = _git(["rev-parse", "HEAD"], work).strip()
+        if os.path.exists(f"{work}/.gitmodules"):
+            _git(["submodule", "--quiet", "update", "--init", "--recursive"], work)
         if not keep_git:
             shutil.rmtree(f"{work}/.git")
         root = os.path.realpath(work)
@@ -96,16 +100,37 @@ def clone(url: str, folder: str, *, keep_git: bool = False) -> None:
             raise NotFoundError(f"{url}: there is no folder {below}")
         for name in os.listdir(source):
             os.rename(f"{source}/{name}", f"{folder}/{name}")
+        return commit
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _git(arguments: list[str], folder: str, environ: dict[str, str]) -> None:
+def _check_out(address: str, reference: str, work: str) -> None:
+    """Fetch one commit where the server can give just that, else the whole history."""
+    _git(["remote", "add", "--", "origin", address], work)
+    try:
+        _git(["fetch", "--quiet", "--depth", "1", "--", "origin", reference or "HEAD"], work)
+    except EngineError as error:
+        # Plain file servers know no shallow fetch, and short commit ids are for the client to look up.
+        if "shallow" not in str(error) and not _COMMIT.match(reference):
+            raise
+        everything = ["+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*"]
+        _git(["fetch", "--quiet", "origin", *everything], work)
+        if not _COMMIT.match(reference):
+            _git(["fetch", "--quiet", "--", "origin", reference or "HEAD"], work)
+            reference = "FETCH_HEAD"
+        _git(["checkout", "--quiet", "--detach", reference], work)
+    else:
+        _git(["checkout", "--quiet", "--detach", "FETCH_HEAD"], work)
+
+
+def _git(arguments: list[str], folder: str) -> str:
+    """What the command printed. Nobody is asked for passwords."""
     try:
         answer = subprocess.run(
             ["git", "-c", "protocol.ext.allow=never", *arguments],
             cwd=folder,
-            env=environ,
+            env={**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_CONFIG_NOSYSTEM": "1", "LC_ALL": "C"},
             capture_output=True,
             text=True,
             timeout=_GIT_TIMEOUT_S,
@@ -114,4 +139,6 @@ def _git(arguments: list[str], folder: str, environ: dict[str, str]) -> None:
     except subprocess.TimeoutExpired as error:
         raise EngineError(f"git {arguments[0]} took longer than {_GIT_TIMEOUT_S} s") from error
     if answer.returncode != 0:
-        raise EngineError(f"git {arguments[0]} failed: {answer.stderr.strip().splitlines()[-1:]}")
+        last = answer.stderr.strip().splitlines()[-1:]
+        raise EngineError(f"git {arguments[0]} failed: {last[0] if last else answer.returncode}")
+    return answer.stdout

@@ -4,7 +4,8 @@
         N/                          layer N, unpacked
         N.blob                      its bytes as they came
 
-Nothing of it is visible before `commit`, which only renames. Whoever takes an image in (pull, import, load, build,
+Nothing of it is visible before `commit`, which makes all content durable and then only renames: a power cut leaves no
+name of something that is not there. Whoever takes an image in (pull, import, load, build,
 commit) does it through here.
 """
 
@@ -19,7 +20,7 @@ from typing import Any, NamedTuple
 
 from runtime.errors import ImageError, StateError
 from runtime.image.manifest import OCI_CONFIG, OCI_LAYER, OCI_MANIFEST
-from runtime.image.store import ImageStore, sync_directory
+from runtime.image.store import ImageStore, sync_directory, sync_file_systems
 from runtime.image.stream import BZIP2, GZIP, XZ, ZSTD, LayerStream
 from runtime.oci.digest import chain_ids
 from runtime.oci.reference import Reference
@@ -152,11 +153,16 @@ def commit(
     sent), `annotations` are for its entries in the index. Raises Gone, OSError.
     """
     dress_implied(store, layers)
+    settled: set[str] = set()
+    written = [path for layer in layers for path in (layer.directory, layer.blob) if path]
+    sync_file_systems({os.path.dirname(path) for path in written})
     with store.locked():
         config_digest = store.write_blob(config)
         for layer, chain in zip(layers, chain_ids([item.diff_id for item in layers]), strict=True):
-            _settle(layer.blob, store.blob(layer.digest))
-            _settle(layer.directory, f"{store.paths.layers}/{chain.removeprefix('sha256:')}")
+            settled |= _settle(layer.blob, store.blob(layer.digest))
+            settled |= _settle(layer.directory, f"{store.paths.layers}/{chain.removeprefix('sha256:')}")
+        for folder in settled:
+            sync_directory(folder)
         document = manifest or {
             "schemaVersion": 2,
             "mediaType": OCI_MANIFEST,
@@ -169,14 +175,14 @@ def commit(
     return config_digest
 
 
-def _settle(source: str, target: str) -> None:
-    """Into its place; the same thing may be there already."""
+def _settle(source: str, target: str) -> set[str]:
+    """Into its place; the same thing may be there already. The folders that got a new name."""
     if os.path.exists(target):
-        return
+        return set()
     if not source:
         raise Gone(f"{os.path.basename(target)[:12]} was removed by another command", hint="try again")
     os.rename(source, target)
-    sync_directory(os.path.dirname(target))
+    return {os.path.dirname(target)}
 
 
 def dress_implied(store: ImageStore, layers: Sequence[NewLayer]) -> None:

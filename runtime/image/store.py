@@ -15,7 +15,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -366,6 +366,18 @@ def sync_directory(path: str) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def sync_file_systems(directories: Iterable[str]) -> None:
+    """Makes all that was written to the file systems of directories durable, once for each file system."""
+    from runtime.linux import syscalls
+
+    for path in {os.stat(path).st_dev: path for path in directories}.values():
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            syscalls.syncfs(fd)
+        finally:
+            os.close(fd)
 
 
 def _looks_like_id(reference: str) -> bool:

@@ -5,7 +5,7 @@ Logic belongs one level up (mounts, namespaces, capabilities, …). Not here bec
 pidfd_open/pidfd_send_signal (os, signal), memfd_create (os) and its seals (fcntl), prlimit (resource).
 
 The libc handle is a PyDLL: the interpreter lock stays held during a call. `clone3` needs that (a child of a
-released lock would never get it back), and none of the other calls blocks for long.
+released lock would never get it back), and none of the other calls blocks for long, but syncfs, which gives it up.
 """
 
 import ctypes
@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from runtime.linux import constants as k
 
 _libc = ctypes.PyDLL(None, use_errno=True)
+_unlocked_libc = ctypes.CDLL(None, use_errno=True)
 _python = ctypes.pythonapi
 _get_errno = ctypes.get_errno
 _syscall = _libc.syscall
@@ -331,6 +332,12 @@ def fstatfs_type(fd: int) -> int:
     if _libc.fstatfs(fd, ctypes.byref(buffer)) != 0:
         raise _fail()
     return int(buffer[0])
+
+
+def syncfs(fd: int) -> None:
+    """syncfs(2): all that was written to the file system of a descriptor is on its disk."""
+    if _unlocked_libc.syncfs(fd) != 0:
+        raise _fail()
 
 
 def ioprio_set(priority: int) -> None:

@@ -1,8 +1,11 @@
 """A workshop for builds: a store with busybox, a context folder, and looks at what came out."""
 
+import functools
+import http.server
 import tarfile
 import textwrap
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -75,3 +78,22 @@ def workshop(engine: Engine, busybox_tar: Path, tmp_path: Path) -> Iterator[Work
     yield Workshop(engine, tmp_path / "context")
     left = [row.name for row in engine.networks.list()]
     assert left == [], f"networks left by builds: {left}"
+
+
+def serve_files(folder: Path) -> tuple[Callable[[], None], str]:
+    """A plain file server: (what stops it, its URL)."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder))
+    )
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+
+    def stop() -> None:
+        server.shutdown()
+        server.server_close()
+
+    return stop, f"http://127.0.0.1:{server.server_address[1]}"

@@ -3,14 +3,13 @@
 import os
 import socket
 import subprocess
-import threading
 from pathlib import Path
 
 import pytest
 
 from runtime import EngineError
 from runtime.build.request import BuildSecret
-from tests.build.conftest import Workshop
+from tests.build.conftest import Workshop, serve_files
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="builds need root")
 
@@ -118,7 +117,7 @@ def test_add_unpacks_archives_and_fetches(workshop: Workshop, tmp_path: Path) ->
         ["tar", "czf", str(workshop.folder / "a.tar.gz"), "-C", str(tmp_path), "inner"], check=True
     )
     workshop.write("plain.gz", "no archive")
-    server, url = _serve(workshop.folder)
+    server, url = serve_files(workshop.folder)
     try:
         workshop.build(
             f"FROM busybox\nADD a.tar.gz plain.gz /x/\nCOPY a.tar.gz /y/\nADD {url}/plain.gz /z/\nADD {url}/a.tar.gz /z/\n"
@@ -130,26 +129,6 @@ def test_add_unpacks_archives_and_fetches(workshop: Workshop, tmp_path: Path) ->
             workshop.build(f"FROM busybox\nADD --checksum=sha256:{'0' * 64} {url}/plain.gz /z/\n")
     finally:
         server()
-
-
-def _serve(folder: Path) -> "tuple[object, str]":
-    import functools
-    import http.server
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder))
-    )
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-
-    def stop() -> None:
-        server.shutdown()
-        server.server_close()
-
-    return stop, f"http://127.0.0.1:{server.server_address[1]}"
 
 
 def test_run_is_a_container(workshop: Workshop) -> None:
@@ -248,6 +227,18 @@ def test_onbuild_and_arguments(workshop: Workshop) -> None:
     assert "Cmd" not in workshop.config()
 
 
+def test_triggers_take_files_from_stages(workshop: Workshop) -> None:
+    trigger = (
+        "ONBUILD COPY --from=made /file /got\nONBUILD RUN --mount=from=more,target=/m cp /m/file /more\n"
+    )
+    stages = "FROM busybox AS made\nRUN echo made >/file\nFROM busybox AS more\nRUN echo more >/file\n"
+    workshop.build(f"FROM busybox\n{trigger}", names=("parent",))
+    # Of an image, and of another stage.
+    for text in (f"{stages}FROM parent\n", f"{stages}FROM busybox AS parent\n{trigger}FROM parent\n"):
+        workshop.build(text)
+        assert (workshop.text("got"), workshop.text("more")) == ("made\n", "more\n")
+
+
 def test_additional_contexts_and_targets(workshop: Workshop, tmp_path: Path) -> None:
     (tmp_path / "more").mkdir()
     (tmp_path / "more/file").write_text("more")
@@ -269,18 +260,6 @@ def test_contexts_of_other_kinds(workshop: Workshop, tmp_path: Path) -> None:
     assert workshop.text("f") == "content"
     workshop.build(context=str(workshop.folder), dockerfile_inline="FROM busybox\nCOPY file /inline\n")
     assert workshop.text("inline") == "content"
-    repository = tmp_path / "repository.git"
-    git = ["git", "-c", "user.name=t", "-c", "user.email=t@t", "-C", str(workshop.folder)]
-    for words in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-qm", "x"]):
-        subprocess.run([*git, *words], check=True)
-    subprocess.run(["git", "clone", "-q", "--bare", str(workshop.folder), str(repository)], check=True)
-    subprocess.run(["git", "-C", str(repository), "update-server-info"], check=True)
-    stop, url = _serve(tmp_path)
-    try:
-        with pytest.raises(EngineError, match="git fetch failed"):
-            workshop.build(context=f"{url}/nothing.git")
-    finally:
-        stop()
 
 
 def test_the_same_bytes_with_a_source_date(workshop: Workshop) -> None:

@@ -1,11 +1,9 @@
 """Engines nobody here wrote drive the runtime: podman with conmon, and a dockerd of the test's own."""
 
-import contextlib
 import json
 import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,111 +11,59 @@ from typing import Any
 
 import pytest
 
-from tests.oci_cli.runtime import OURS, wait
+from tests.engines import ForeignEngine, docker_engine, podman_engine, runtime_program
+from tests.oci_cli.runtime import wait
 
 pytestmark = pytest.mark.root
-# Without CAP_SYS_RESOURCE an engine's default limits cannot be raised.
-PODMAN_LIMITS = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=4096:4096", "--network", "none")
 LOOP = "echo started; trap 'exit 5' TERM; while :; do sleep 0.1; done"
 
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The command as one file, which engines want."""
-    path = tmp_path_factory.mktemp("program") / "pycompose-oci"
-    path.write_text(f"#!{sys.executable} -IS\n{OURS[-1].replace('; ', chr(10))}\n")
-    path.chmod(0o755)
-    return str(path)
-
-
-class Engine:
-    """One engine: `call` for any command, `run` for containers on our runtime."""
-
-    def __init__(self, command: list[str], run_options: list[str], image: list[str]) -> None:
-        self.command, self.run_options, self.image = command, run_options, image
-
-    def call(self, *words: str, code: int = 0) -> str:
-        done = subprocess.run(
-            [*self.command, *words], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL
-        )
-        assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
-        return done.stdout
-
-    def run(self, *options: str, command: tuple[str, ...] = (), code: int = 0) -> str:
-        return self.call("run", *self.run_options, *options, *self.image, *command, code=code)
+    return runtime_program(tmp_path_factory.mktemp("program"))
 
 
 @pytest.fixture(scope="module")
-def podman(tmp_path_factory: pytest.TempPathFactory, busybox_root: Path, program: str) -> Iterator[Engine]:
-    if shutil.which("podman") is None or shutil.which("conmon") is None:
-        pytest.skip("podman and conmon are not installed (Debian packages podman, conmon)")
+def podman(
+    tmp_path_factory: pytest.TempPathFactory, busybox_root: Path, program: str
+) -> Iterator[ForeignEngine]:
     base = tmp_path_factory.mktemp("podman")
     rootfs = base / "rootfs"  # podman writes into it
     shutil.copytree(busybox_root, rootfs, symlinks=True)
-    command = [
-        "podman", "--root", str(base / "root"), "--runroot", str(base / "run"), "--tmpdir", str(base / "tmp"),
-        "--storage-driver", "vfs", "--cgroup-manager", "cgroupfs", "--events-backend", "file",
-        "--log-level", "fatal", "--runtime", program,
-    ]  # fmt: skip
-    engine = Engine(command, list(PODMAN_LIMITS), ["--rootfs", str(rootfs)])
-    yield engine
-    subprocess.run([*command, "rm", "-fa", "-t", "0"], capture_output=True, timeout=60)
-    for folder in (
-        *Path("/sys/fs/cgroup").glob("libpod_parent"),
-        *Path("/sys/fs/cgroup").glob("*/libpod_parent"),
-    ):
-        for cgroup in (*sorted(folder.rglob("*/"), reverse=True), folder):
-            with contextlib.suppress(OSError):  # another podman's
-                cgroup.rmdir()
+    with podman_engine(base, program, ["--rootfs", str(rootfs)]) as engine:
+        yield engine
 
 
 @pytest.fixture(scope="module")
-def docker(tmp_path_factory: pytest.TempPathFactory, busybox_root: Path, program: str) -> Iterator[Engine]:
-    if shutil.which("dockerd") is None or shutil.which("docker") is None:
-        pytest.skip("dockerd is not installed (Debian package docker.io)")
-    base = tmp_path_factory.mktemp("docker")
-    host = f"unix://{base}/docker.sock"
-    with open(base / "log", "w") as log:
-        daemon = subprocess.Popen(
-            [
-                "dockerd", "--data-root", str(base / "data"), "--exec-root", str(base / "exec"), "-H", host,
-                "--pidfile", str(base / "pid"), "--bridge", "none", "--iptables=false", "--ip6tables=false",
-                "--ip-forward=false", "--ip-masq=false", "--storage-driver", "overlay2",
-                "--add-runtime", f"ours={program}",
-            ],
-            stdout=log, stderr=log,
-        )  # fmt: skip
-    try:
-        command = ["docker", "-H", host]
-        wait(lambda: subprocess.run([*command, "version"], capture_output=True).returncode == 0, 30)
+def docker(
+    tmp_path_factory: pytest.TempPathFactory, busybox_root: Path, program: str
+) -> Iterator[ForeignEngine]:
+    with docker_engine(tmp_path_factory.mktemp("docker"), program, ["box"]) as engine:
         archive = subprocess.Popen(["tar", "-C", str(busybox_root), "-c", "."], stdout=subprocess.PIPE)
         subprocess.run(
-            [*command, "import", "-", "box"], stdin=archive.stdout, check=True, stdout=subprocess.DEVNULL
+            [*engine.command, "import", "-", "box"],
+            stdin=archive.stdout,
+            check=True,
+            stdout=subprocess.DEVNULL,
         )
         archive.wait()
-        yield Engine(command, ["--runtime", "ours", "--network", "none"], ["box"])
-        left = subprocess.run([*command, "ps", "-aq"], capture_output=True, text=True).stdout.split()
-        if left:
-            subprocess.run([*command, "rm", "-f", *left], capture_output=True, timeout=60)
-    finally:
-        daemon.terminate()
-        daemon.wait(30)
+        yield engine
 
 
 @pytest.fixture(params=["podman", "docker"])
-def engine(request: pytest.FixtureRequest) -> Engine:
-    found: Engine = request.getfixturevalue(request.param)
+def engine(request: pytest.FixtureRequest) -> ForeignEngine:
+    found: ForeignEngine = request.getfixturevalue(request.param)
     return found
 
 
-def test_run_and_exit_codes(engine: Engine) -> None:
+def test_run_and_exit_codes(engine: ForeignEngine) -> None:
     assert engine.run("--rm", command=("echo", "hi")) == "hi\n"
     engine.run("--rm", command=("sh", "-c", "exit 7"), code=7)
     engine.run("--rm", command=("no-such-program",), code=127)
     engine.run("--rm", command=("/etc/passwd",), code=126)
 
 
-def test_a_running_container(engine: Engine) -> None:
+def test_a_running_container(engine: ForeignEngine) -> None:
     name = "pctest-running"
     limits = ("--memory", "64m", "--cpus", "0.5", "--pids-limit", "50")
     engine.run("-d", "--name", name, *limits, command=("sh", "-c", LOOP))
@@ -142,12 +88,12 @@ def test_a_running_container(engine: Engine) -> None:
         engine.call("rm", "-f", name)
 
 
-def state(engine: Engine, name: str) -> dict[str, Any]:
+def state(engine: ForeignEngine, name: str) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(engine.call("inspect", name))[0]["State"]
     return found
 
 
-def test_security_and_mounts(engine: Engine, tmp_path: Path) -> None:
+def test_security_and_mounts(engine: ForeignEngine, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("from outside\n")
     for folder in (tmp_path, *list(tmp_path.parents)[:2]):
         folder.chmod(folder.stat().st_mode | 0o055)
@@ -164,11 +110,11 @@ def test_security_and_mounts(engine: Engine, tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_a_terminal(engine: Engine) -> None:
+def test_a_terminal(engine: ForeignEngine) -> None:
     assert "/dev/pts/0" in engine.run("--rm", "-t", command=("tty",))
 
 
-def test_kill_and_a_small_limit(engine: Engine) -> None:
+def test_kill_and_a_small_limit(engine: ForeignEngine) -> None:
     engine.run("-d", "--name", "pctest-kill", command=("sleep", "100"))
     try:
         engine.call("kill", "pctest-kill")
@@ -179,7 +125,7 @@ def test_kill_and_a_small_limit(engine: Engine) -> None:
     assert engine.run("--rm", "--memory", "8m", command=("echo", "small")) == "small\n"
 
 
-def test_health(docker: Engine, wait_health: Callable[[Engine, str], str]) -> None:
+def test_health(docker: ForeignEngine, wait_health: Callable[[ForeignEngine, str], str]) -> None:
     docker.run(
         "-d",
         "--name",
@@ -201,8 +147,8 @@ def test_health(docker: Engine, wait_health: Callable[[Engine, str], str]) -> No
 
 
 @pytest.fixture
-def wait_health() -> Callable[[Engine, str], str]:
-    def wait_for(engine: Engine, name: str) -> str:
+def wait_health() -> Callable[[ForeignEngine, str], str]:
+    def wait_for(engine: ForeignEngine, name: str) -> str:
         deadline = time.monotonic() + 15
         while (
             status := str(state(engine, name)["Health"]["Status"])
