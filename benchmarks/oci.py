@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Times `pycompose-oci run` of `true` against crun and runc, each in its turn: wall and CPU time of whole processes.
+Then create and start inside a running process, as the shim does them, against crun's two commands.
 
     benchmarks/oci.py [--rounds N] [--ours PROGRAM] [--resources JSON]
 
 Needs root, busybox, and crun and runc for a comparison (Debian packages). CPU time is that of all processes and
-the number to trust on a busy machine. The goal: at most three times crun's wall time.
+the number to trust on a busy machine. The goals: at most three times crun's wall time, in-process at most twice.
 """
 
 import argparse
@@ -20,6 +21,10 @@ import time
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+# In a mount namespace like this one: crun refuses to run where cgroup v1 and v2 stand side by side.
+PRIVATE = ["unshare", "-m", "sh", "-c"]
+WITHOUT_HYBRID = "umount /sys/fs/cgroup/unified 2>/dev/null; "
 
 
 def main() -> int:
@@ -41,6 +46,8 @@ def main() -> int:
             if path:
                 runtimes[name] = [path]
         report(measure(runtimes, Path(folder), options.rounds))
+        if "crun" in runtimes:
+            report_in_process(Path(folder), runtimes["crun"], options.rounds)
     return 0
 
 
@@ -64,8 +71,6 @@ def measure(
     runtimes: dict[str, list[str]], bundle: Path, rounds: int
 ) -> dict[str, list[tuple[float, float]]]:
     """(wall, CPU) in ms of every run, the runtimes taking turns so that all meet the same load."""
-    # All in a mount namespace like this one: crun refuses to run where cgroup v1 and v2 stand side by side.
-    prepare = 'umount /sys/fs/cgroup/unified 2>/dev/null; exec "$@"'
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in ("nothing", *runtimes)}
     for number in range(rounds + 2):
         for name, command in (("nothing", ["true"]), *runtimes.items()):
@@ -78,11 +83,8 @@ def measure(
                 f"bench-{os.getpid()}-{number}",
             ]
             whole = [
-                "unshare",
-                "-m",
-                "sh",
-                "-c",
-                prepare,
+                *PRIVATE,
+                f'{WITHOUT_HYBRID} exec "$@"',
                 "sh",
                 *command,
                 *(words if name != "nothing" else []),
@@ -113,6 +115,52 @@ def report(found: dict[str, list[tuple[float, float]]]) -> None:
         cpu = statistics.median(cpu for _, cpu in runs) - base_cpu
         ratio = f"{statistics.median(walls) / crun:.1f}" if crun else ""
         print(f"{name:16}{min(walls):10.1f}{statistics.median(walls):10.1f}{cpu:10.1f}   {ratio}")
+
+
+def report_in_process(bundle: Path, crun: list[str], rounds: int) -> None:
+    """Create and start: in this process, and by `crun create && crun start`; wall time without what comes after."""
+    ours, theirs, nothing = [], [], []
+    for number in range(rounds + 2):
+        identity = f"bench-{os.getpid()}-in-{number}"
+        ours.append(start_in_process(bundle, identity))
+        root = [*crun, "--root", str(bundle / "crun")]
+        both = '"$@" create --bundle "$BUNDLE" "$ID" && "$@" start "$ID"'
+        theirs.append(_shell_ms(both, root, bundle, identity))
+        _shell_ms('"$@" delete --force "$ID"', root, bundle, identity)
+        nothing.append(_shell_ms('"$@" && "$@"', ["true"], bundle, identity))
+    mine = statistics.median(ours[2:])
+    crun_ms = statistics.median(theirs[2:]) - statistics.median(nothing[2:])
+    print(f"create + start  in-process {mine:.1f} ms, crun {crun_ms:.1f} ms: {mine / crun_ms:.1f} times")
+
+
+def start_in_process(bundle: Path, identity: str) -> float:
+    """Create and start a container with everything imported, wait for it, remove it: ms until it was started."""
+    from runtime.container.bundle import load_bundle
+    from runtime.container.create import Options, create_container
+    from runtime.container.delete import remove_container
+    from runtime.container.oci_start import start_now
+
+    start = time.perf_counter()
+    settings = Options(root=str(bundle / "in-process"), bundle=str(bundle))
+    created = create_container(load_bundle(str(bundle), ""), identity, settings, waiting=False)
+    start_now(created)
+    started_ms = (time.perf_counter() - start) * 1000
+    os.waitpid(created.record.pid, 0)
+    remove_container(created.directory, created.record)
+    os.close(created.pidfd)
+    return started_ms
+
+
+def _shell_ms(script: str, command: list[str], bundle: Path, identity: str) -> float:
+    start = time.perf_counter()
+    subprocess.run(
+        [*PRIVATE, WITHOUT_HYBRID + script, "sh", *command],
+        check=True,
+        env={**os.environ, "BUNDLE": str(bundle), "ID": identity},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
+    return (time.perf_counter() - start) * 1000
 
 
 if __name__ == "__main__":

@@ -33,13 +33,11 @@ from runtime.container.oci_setup import Surroundings, plan_oci_identity, plan_oc
 from runtime.container.oci_trees import open_trees
 from runtime.container.state import Record, StateDirectory, state_json
 from runtime.container.trampoline import open_trampoline
-from runtime.container.users import resolve_user
 from runtime.errors import EngineError, InvalidError, StartError
 from runtime.linux import constants as k
 from runtime.linux import syscalls
 from runtime.linux.capabilities import last_capability
 from runtime.linux.procfs import load_mountinfo, start_time
-from runtime.linux.seccomp import filter_flags, load_program, unknown_names
 
 if TYPE_CHECKING:
     from runtime.container.setup import SetupStep
@@ -154,15 +152,7 @@ class _Creation:
         process = self.spec["process"]
         if not any(item.startswith("HOME=") for item in process.get("env", ())):
             process.setdefault("env", []).append(f"HOME={self._home(process['user']['uid'])}")
-        profile = self.spec["linux"].get("seccomp")
-        if (
-            profile
-            and self.spec.get("annotations", {}).get("run.oci.seccomp_fail_unknown_syscall", "0") != "0"
-        ):
-            for name in unknown_names(profile):
-                raise InvalidError(f"linux.seccomp: unknown system call {name!r}")
-        seccomp = load_program(profile, self._cache_directory()) if profile else None
-        steps = self._plan(seccomp, filter_flags(profile) if profile else 0)
+        steps = self._plan(*self._load_seccomp())
         folder = f"{self.created.directory.path}/dev"
         trees = open_trees(self.spec, steps, self.birth.joined.get("user", -1), folder)
         listener = self._listen() if waiting else None
@@ -185,10 +175,24 @@ class _Creation:
     # ---- before the child
 
     def _home(self, uid: int) -> str:
+        from runtime.container.users import resolve_user
+
         try:
             return resolve_user(self.rootfs, str(uid)).home
         except (EngineError, OSError):
             return "/"
+
+    def _load_seccomp(self) -> tuple[bytes | None, int]:
+        """The compiled filter and the flags to install it with. Raises InvalidError."""
+        profile = self.spec["linux"].get("seccomp")
+        if not profile:
+            return None, 0
+        from runtime.linux.seccomp import filter_flags, load_program, unknown_names
+
+        if self.spec.get("annotations", {}).get("run.oci.seccomp_fail_unknown_syscall", "0") != "0":
+            for name in unknown_names(profile):
+                raise InvalidError(f"linux.seccomp: unknown system call {name!r}")
+        return load_program(profile, self._cache_directory()), filter_flags(profile)
 
     def _cache_directory(self) -> str:
         path = f"{self.options.root}/.seccomp"

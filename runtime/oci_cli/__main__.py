@@ -1,8 +1,6 @@
 """`python -m runtime.oci_cli`: the command pycompose-oci."""
 
-import sys
-
-from runtime.oci_cli.main import main
+from runtime.oci_cli.main import main_and_exit
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main_and_exit()

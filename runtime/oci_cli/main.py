@@ -6,12 +6,11 @@ an error, the program's own for `run` and `exec` that wait.
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from runtime.errors import EngineError, InvalidError
 from runtime.oci_cli.log import Log
@@ -66,7 +65,6 @@ class Call(NamedTuple):
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command; its exit code."""
-    gc.disable()  # nothing that a call this short leaves behind is worth collecting
     words = sys.argv[1:] if words is None else words
     log, failure = Log(), 1
     try:
@@ -90,6 +88,22 @@ def main(words: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return failure
+
+
+def main_and_exit() -> NoReturn:
+    """Run the command and leave without taking the interpreter apart, which takes a tenth of a call's time.
+
+    The kernel closes and frees all there is: nothing is registered to run at exit, and only stdout is buffered.
+    """
+    code = main()
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:  # its disk is full, or nobody reads it any more
+        if not isinstance(error, BrokenPipeError):
+            Log().error(f"standard output: {error.strerror}")
+        code = code or 1
+    os._exit(code)
 
 
 def _open_log(globals_: Parsed) -> Log:

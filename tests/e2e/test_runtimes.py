@@ -54,8 +54,8 @@ def runtime(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     lines = (
         "import sys",
         f"sys.path.append({str(REPOSITORY)!r})",
-        "from runtime.oci_cli.main import main",
-        "sys.exit(main())",
+        "from runtime.oci_cli.main import main_and_exit",
+        "main_and_exit()",
     )
     program.write_text("\n".join((f"#!{sys.executable} -IS", *lines)))
     program.chmod(0o755)

@@ -17,7 +17,7 @@ OURS = [
     "-I",
     "-S",
     "-c",
-    f"import sys; sys.path.append({str(REPOSITORY)!r}); from runtime.oci_cli.main import main; sys.exit(main())",
+    f"import sys; sys.path.append({str(REPOSITORY)!r}); from runtime.oci_cli.main import main_and_exit; main_and_exit()",
 ]
 
 

@@ -20,7 +20,7 @@ def copy_of_python(folder: Path) -> list[str]:
     real = Path(os.path.realpath("/proc/self/exe"))
     shutil.copy(real, interpreter)
     home = real.parent.parent  # an interpreter in another place has to be told where its library is
-    program = f"import sys; sys.path.append({str(REPOSITORY)!r}); from runtime.oci_cli.main import main; sys.exit(main())"
+    program = f"import sys; sys.path.append({str(REPOSITORY)!r}); from runtime.oci_cli.main import main_and_exit; main_and_exit()"
     return ["env", f"PYTHONHOME={home}", str(interpreter), "-s", "-S", "-P", "-c", program]
 
 

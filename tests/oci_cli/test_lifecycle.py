@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.oci_cli.runtime import Bundle, Runtime, wait
+from tests.oci_cli.runtime import OURS, Bundle, Runtime, wait
 
 pytestmark = pytest.mark.root
 
@@ -200,6 +200,13 @@ def test_spec_and_features(oci: Runtime, tmp_path: Path) -> None:
     assert {"user", "time", "cgroup"} <= set(features["linux"]["namespaces"])
     assert {"rro", "tmpcopyup", "ridmap"} <= set(features["mountOptions"])
     assert "SCMP_ACT_NOTIFY" in features["linux"]["seccomp"]["actions"]
+
+
+def test_output_that_cannot_be_written_is_a_failure() -> None:
+    with open("/dev/full", "w") as full:
+        refused = subprocess.run([*OURS, "--version"], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert refused.returncode == 1
+    assert "No space left on device" in refused.stderr
 
 
 def test_version_and_help(oci: Runtime) -> None:
