@@ -60,7 +60,7 @@ def translate_project(result: LoadResult, contents: Mapping[str, Content] | None
             for key, volume in project.volumes.items()
             if key in used_volumes or result.all_resources
         ),
-        inactive=project.inactive,
+        inactive=tuple(project.inactive),
         all_volumes=tuple(volume.name for volume in project.volumes.values() if not volume.external),
         warnings=result.warnings,
         contents=held,

@@ -13,6 +13,7 @@ from composer.load.ports import parse_range
 _RESTART = re.compile(r"no|always|unless-stopped|on-failure(:\d+)?")
 _PULL_POLICY = re.compile(r"always|never|missing|if_not_present|build|refresh|daily|weekly|every_.+")
 _MAC = re.compile(r"[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5}")
+_SIZES = ("mem_limit", "memswap_limit", "shm_size")
 _EVERY_ADDRESS = ("", "0.0.0.0", "::")
 _WORDS = (("restart", _RESTART), ("pull_policy", _PULL_POLICY), ("mac_address", _MAC))
 
@@ -34,6 +35,16 @@ def advise(tree: Mapping[str, Any], active: Iterable[str], marks: Marks) -> Iter
         if network and network.get("external") and network.get("driver"):
             message = f"network {key!r}: an external network exists already, its driver is not used"
             yield _line(("networks", key, "driver"), marks, message)
+
+
+def advise_sizes(tree: Mapping[str, Any], active: Iterable[str], marks: Marks) -> Iterator[str]:
+    """Sizes that count for nothing, of the tree before `parse_kinds`: `mem_limit: 1e9`."""
+    for name in active:
+        for attribute in _SIZES:
+            value = tree["services"][name].get(attribute)
+            if isinstance(value, float) and value:
+                message = f"service {name!r}: {attribute} has no effect, a whole number or a size as 512m is expected"
+                yield _line(("services", name, attribute), marks, message)
 
 
 def _ports(services: Mapping[str, Any], marks: Marks) -> Iterator[str]:

@@ -29,7 +29,13 @@ def bind_project(
         secrets=_section(tree, "secrets", Secret),
         configs=_section(tree, "configs", Config),
         models=_section(tree, "models", Model),
-        inactive=tuple(name for name in services if name not in chosen),
+        inactive=types.MappingProxyType(
+            {
+                name: tuple(service.get("profiles") or ())
+                for name, service in services.items()
+                if name not in chosen
+            }
+        ),
         extensions=_extensions(tree),
     )
 

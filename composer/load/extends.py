@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from composer.errors import LoadError, Problem
 from composer.load.canonical import canonicalize
-from composer.load.merge import Pair, merge, merge_documents
+from composer.load.merge import Pair, Run, merge, merge_documents
 from composer.load.origins import Document, Marks, Path, Report
 from composer.load.reset import apply_resets
 from composer.load.resolve import resolve_environment, resolve_paths
@@ -44,6 +44,7 @@ class _Extender:
         self.file = path
         self.earlier = earlier
         self.report = report
+        self._run = Run(report, raw=not scope.shared.interpolate)
         self.done: dict[str, Pair] = {}
 
     def resolve(self, name: str, chain: Chain) -> Pair:
@@ -77,7 +78,7 @@ class _Extender:
         value = cleaned.value["services"].get(name, {})
         inherited = {key: item for key, item in value.items() if key != "extends"}
         pair = (inherited, cleaned.marks.child("services").child(name))
-        self.done[name] = merge(pair, (own, marks), where, self.report)
+        self.done[name] = merge(pair, (own, marks), where, self._run)
         return self.done[name]
 
     def _base(self, name: str, extends: Any, chain: Chain) -> Pair | None:
@@ -134,7 +135,7 @@ class _Extender:
         for part in inner.parse(path, "the file to extend from", origin):
             own = inner.interpolated(part, self.report)
             if isinstance(own.value, dict):
-                merged = merge_documents(apply_resets(document, part.resets), own, self.report)
+                merged = merge_documents(apply_resets(document, part.resets), own, self._run)
                 document = merged._replace(resets=(*document.resets, *part.resets))
         self.scope.stop(self.report)
         return _Extender(inner, document, path, Document({}, Marks()), self.report)

@@ -4,6 +4,7 @@ After `parse_kinds` the tree holds durations in nanoseconds, sizes in bytes, mod
 `format_kind` gives the text that `config` prints.
 """
 
+import math
 import re
 from typing import Any
 
@@ -75,6 +76,8 @@ def parse_kind(kind: str, value: Any) -> int:
     if kind == NUMBER and isinstance(value, str):
         raise ValueError(f"a number is expected, not the text {value!r}")
     if not isinstance(value, str):
+        if kind == SIZE and isinstance(value, float) and math.isfinite(value):
+            return 0  # a number with a fraction or an exponent counts for nothing in the reference; `advise` tells
         if not abs(value) < 2**63:
             raise ValueError(f"the number {value} does not fit in 64 bits")
         return int(value)

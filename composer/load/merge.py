@@ -5,63 +5,72 @@ the winner keeps its place.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from composer.load.origins import Document, Marks, Path, Report
 from composer.load.rules import RuleTable, words
 from composer.values import format_scalar
 
 Pair = tuple[Any, Marks]
-Rule = Callable[[Pair, Pair, Path, Report], Pair]
 
 
-def merge_documents(base: Document, over: Document, report: Report) -> Document:
+class Run(NamedTuple):
+    """One merge: where problems go, and whether variables have been left in (`raw`), so that lists stay lists."""
+
+    report: Report
+    raw: bool = False
+
+
+Rule = Callable[[Pair, Pair, Path, Run], Pair]
+
+
+def merge_documents(base: Document, over: Document, run: Run) -> Document:
     """`over` laid over `base`. Kinds that cannot be merged are problems at the later one's place."""
-    value, marks = merge((base.value, base.marks), (over.value, over.marks), (), report)
+    value, marks = merge((base.value, base.marks), (over.value, over.marks), (), run)
     return Document(value, marks)
 
 
-def merge(base: Pair, over: Pair, path: Path, report: Report) -> Pair:
+def merge(base: Pair, over: Pair, path: Path, run: Run) -> Pair:
     """One value laid over another at `path`; the marks remember both places."""
-    value, marks = _merge(base, over, path, report)
+    value, marks = _merge(base, over, path, run)
     if base[0] is not None and marks is not base[1] and path:
         marks = marks.after(base[1])
     return value, marks
 
 
-def _merge(base: Pair, over: Pair, path: Path, report: Report) -> Pair:
+def _merge(base: Pair, over: Pair, path: Path, run: Run) -> Pair:
     rule = RULES.find(path)
     if rule is not None:
-        return rule(base, over, path, report)
+        return rule(base, over, path, run)
     if base[0] is None:
         return over
     if over[0] is None and isinstance(base[0], dict | list):
         return base
     if isinstance(base[0], dict):
         if not isinstance(over[0], dict):
-            return _refuse(base, over, path, report, "a mapping")
-        return _merge_mappings(base, over, path, report)
+            return _refuse(base, over, path, run, "a mapping")
+        return _merge_mappings(base, over, path, run)
     if isinstance(base[0], list):
         if not isinstance(over[0], list):
-            return _refuse(base, over, path, report, "a list")
+            return _refuse(base, over, path, run, "a list")
         return _append(base, over)
     return over
 
 
-def _refuse(base: Pair, over: Pair, path: Path, report: Report, expected: str) -> Pair:
+def _refuse(base: Pair, over: Pair, path: Path, run: Run, expected: str) -> Pair:
     where = base[1].origin
     message = f"{expected} is expected, because {where} gives one" if where else f"{expected} is expected"
-    report.add_at(message, path, over[1].origin)
+    run.report.add_at(message, path, over[1].origin)
     return base
 
 
-def _merge_mappings(base: Pair, over: Pair, path: Path, report: Report) -> Pair:
+def _merge_mappings(base: Pair, over: Pair, path: Path, run: Run) -> Pair:
     value = dict(base[0])
     children = dict(base[1].children)
     for key, item in over[0].items():
         pair = (item, over[1].child(key))
         if key in value:
-            pair = merge((value[key], base[1].child(key)), pair, (*path, key), report)
+            pair = merge((value[key], base[1].child(key)), pair, (*path, key), run)
         value[key], children[key] = pair
     return value, over[1].holding(children)
 
@@ -85,6 +94,20 @@ def as_mapping(pair: Pair) -> Pair:
         out[key] = text if equals else None
         children[key] = marks.child(index)
     return out, marks.holding(children)
+
+
+def as_texts(pair: Pair) -> Pair:
+    """A mapping to the `KEY=value` list that means the same, sorted; other kinds stay as they are."""
+    value, marks = pair
+    if not isinstance(value, dict):
+        return pair
+    keys = sorted(value, key=lambda key: _text(key, value[key]))
+    children: dict[str | int, Marks] = {index: marks.child(key) for index, key in enumerate(keys)}
+    return [_text(key, value[key]) for key in keys], marks.holding(children)
+
+
+def _text(key: str, value: Any) -> str:
+    return key if value is None else f"{key}={format_scalar(value)}"
 
 
 def as_keys(pair: Pair) -> Pair:
@@ -136,38 +159,54 @@ def _build(pair: Pair) -> Pair:
 def _through(convert: Callable[[Pair], Pair]) -> Rule:
     """A rule that brings both sides to one form first, then merges as usual."""
 
-    def rule(base: Pair, over: Pair, path: Path, report: Report) -> Pair:
+    def rule(base: Pair, over: Pair, path: Path, run: Run) -> Pair:
         if over[0] is None:
             return base
         if base[0] is None:
             return over
         left, right = convert(base), convert(over)
         if isinstance(left[0], dict) and isinstance(right[0], dict):
-            return _merge_mappings(left, right, path, report)
+            return _merge_mappings(left, right, path, run)
         if isinstance(left[0], list) and isinstance(right[0], list):
             return _append(left, right)
-        return _refuse(left, right, path, report, "a list" if isinstance(left[0], list) else "a mapping")
+        return _refuse(left, right, path, run, "a list" if isinstance(left[0], list) else "a mapping")
 
     return rule
 
 
-def _replace(base: Pair, over: Pair, path: Path, report: Report) -> Pair:
+_as_mappings = _through(as_mapping)
+_as_texts = _through(as_texts)
+
+
+def _keyed(base: Pair, over: Pair, path: Path, run: Run) -> Pair:
+    """The later of equal keys wins. With variables left in, the reference gives a list: so do we."""
+    if not run.raw:
+        return _as_mappings(base, over, path, run)
+    value, marks = _as_texts(base, over, path, run)
+    if base[0] is None or over[0] is None or not isinstance(value, list) or path[0] in _ONLY_APPENDED:
+        return value, marks
+    last = {item.partition("=")[0]: index for index, item in enumerate(value)}
+    children: dict[str | int, Marks] = {i: marks.child(index) for i, index in enumerate(last.values())}
+    return [value[index] for index in last.values()], marks.holding(children)
+
+
+def _replace(base: Pair, over: Pair, path: Path, run: Run) -> Pair:
     return over
 
 
-def _logging(base: Pair, over: Pair, path: Path, report: Report) -> Pair:
+def _logging(base: Pair, over: Pair, path: Path, run: Run) -> Pair:
     if not isinstance(over[0], dict) or not isinstance(base[0], dict):
         return base if over[0] is None else over
     old, new = base[0].get("driver"), over[0].get("driver")
-    return _merge_mappings(base, over, path, report) if not old or not new or old == new else over
+    return _merge_mappings(base, over, path, run) if not old or not new or old == new else over
 
 
-def _ulimit(base: Pair, over: Pair, path: Path, report: Report) -> Pair:
+def _ulimit(base: Pair, over: Pair, path: Path, run: Run) -> Pair:
     both = isinstance(base[0], dict) and isinstance(over[0], dict)
-    return _merge_mappings(base, over, path, report) if both else over
+    return _merge_mappings(base, over, path, run) if both else over
 
 
-def _ipam_config(base: Pair, over: Pair, path: Path, report: Report) -> Pair:
+def _ipam_config(base: Pair, over: Pair, path: Path, run: Run) -> Pair:
     """Pools of one subnet are merged, others appended."""
     if not isinstance(base[0], list) or not isinstance(over[0], list):
         return over if over[0] is not None else base
@@ -180,7 +219,7 @@ def _ipam_config(base: Pair, over: Pair, path: Path, report: Report) -> Pair:
             out.append(item)
             continue
         old = (out[found], base[1].child(found))
-        out[found], children[found] = _merge_mappings(old, (item, over[1].child(index)), path, report)
+        out[found], children[found] = _merge_mappings(old, (item, over[1].child(index)), path, run)
     return out, base[1].holding(children)
 
 
@@ -192,6 +231,7 @@ KEYED = words(
     " services.*.develop.watch.*.exec.environment networks.*.labels volumes.*.labels secrets.*.labels"
     " configs.*.labels"
 )
+_ONLY_APPENDED = ("volumes",)  # their labels, where variables are left in
 LISTS = words(
     "services.*.dns services.*.dns_opt services.*.dns_search services.*.env_file services.*.label_file"
     " services.*.tmpfs"
@@ -199,7 +239,7 @@ LISTS = words(
 
 RULES: RuleTable[Rule] = RuleTable(
     {
-        **dict.fromkeys(KEYED, _through(as_mapping)),
+        **dict.fromkeys(KEYED, _keyed),
         **dict.fromkeys(LISTS, _through(as_list)),
         "services.*.build": _through(_build),
         "services.*.build.extra_hosts": _through(_hosts),

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from composer.errors import Origin
-from composer.load.advice import advise
+from composer.load.advice import advise, advise_sizes
 from composer.load.check import check_consistency, check_values
 from composer.load.discovery import Inputs, discover, project_name
 from composer.load.emit import emit, raw_tree
@@ -81,6 +81,7 @@ def _finish(options: LoadOptions, inputs: Inputs, document: Document, scope: Sco
     warnings = [
         *_unset_warnings(scope),
         *advise(tree, active, marks),
+        *advise_sizes(document.value, active, marks),
         *unsupported(document.value, active, marks),
     ]
     for name in active:
@@ -101,6 +102,7 @@ def _uninterpolated(options: LoadOptions, inputs: Inputs, document: Document, sc
     """For `config --no-interpolate`: a tree to print; no service is active, as its values are unknown."""
     tree = document.value
     if options.normalize:
+        _drop_unset_arguments(tree)
         normalize(tree, document.marks)
     selected = Selected((), inputs.working_dir, _config_files(inputs))
     sources = _sources(inputs, scope.shared.source)
@@ -150,6 +152,9 @@ def _place(origin: Origin | None) -> str:
 def _drop_unset_arguments(tree: Mapping[str, Any]) -> None:
     """Build arguments without a value are left to the build file's own default."""
     for service in tree["services"].values():
-        build = service.get("build") or {}
-        if build.get("args"):
-            build["args"] = {key: value for key, value in build["args"].items() if value is not None}
+        build = service.get("build")
+        arguments = build.get("args") if isinstance(build, dict) else None
+        if isinstance(arguments, list):  # only where variables are left in
+            build["args"] = [item for item in arguments if "=" in item]
+        elif arguments:
+            build["args"] = {key: value for key, value in arguments.items() if value is not None}

@@ -16,8 +16,11 @@ _FLOAT_WORDS = {
     ".nan": float("nan"), ".NaN": float("nan"), ".NAN": float("nan"),
 }  # fmt: skip
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+# With a zone after T, without one after a space: anything else stays text.
 _DATE = re.compile(
-    r"\d{4}-\d{1,2}-\d{1,2}([Tt\s]\s*\d{1,2}:\d{1,2}:\d{1,2}(\.\d*)?\s*(Z|[-+]\d{1,2}(:?\d{2})?)?)?"
+    r"(\d{4})-(\d{1,2})-(\d{1,2})"
+    r"(?:[Tt](\d{1,2}):(\d{1,2}):(\d{1,2})(\.\d+)?(?:Z|([-+])(\d{2}):(\d{2}))"
+    r"| +(\d{1,2}):(\d{1,2}):(\d{1,2})(\.\d+)?)?"
 )
 _MAX_DIGITS = 4000  # Python refuses to read longer ones
 _BASES = (("0b", 2, "01"), ("0o", 8, "01234567"), ("0x", 16, "0123456789abcdefABCDEF"))
@@ -34,8 +37,8 @@ def parse_plain(text: str) -> Any:
         return text
     if text in _FLOAT_WORDS:
         return _FLOAT_WORDS[text]
-    if _DATE.fullmatch(text):
-        return _parse_date(text)
+    if first.isdigit() and (date := _DATE.fullmatch(text)):
+        return _parse_date(date)
     number = _parse_int(text.replace("_", ""))
     if number is not None:
         return number if -(2**63) <= number < 2**64 else float(number)
@@ -57,11 +60,21 @@ def _parse_int(text: str) -> int | None:
     return sign * int(body)
 
 
-def _parse_date(text: str) -> Any:
+def _parse_date(match: "re.Match[str]") -> Any:
+    """The moment, to the microsecond; in UTC where no zone is given. What the calendar lacks stays text."""
+    year, month, day, *rest = match.groups()
+    hour, minute, second, fraction = rest[:4] if rest[0] else rest[7:]
+    sign, hours, minutes = rest[4:7]
+    zone = datetime.UTC
     try:
-        return datetime.date(*(int(part) for part in text[:10].rstrip("Tt ").split("-")[:3]))
+        if sign:
+            offset = datetime.timedelta(hours=int(hours), minutes=int(minutes))
+            zone = datetime.timezone(-offset if sign == "-" else offset)
+        micro = int((fraction or ".0")[1:7].ljust(6, "0"))
+        clock = (int(hour or 0), int(minute or 0), int(second or 0))
+        return datetime.datetime(int(year), int(month), int(day), *clock, micro, zone)
     except ValueError:
-        return text
+        return match.string
 
 
 def parse_tagged(tag: str, text: str) -> Any:
@@ -77,6 +90,6 @@ def parse_tagged(tag: str, text: str) -> Any:
         return value
     if tag == "float" and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
-    if tag == "timestamp" and isinstance(value, datetime.date):
+    if tag == "timestamp" and isinstance(value, datetime.datetime):
         return value
     raise ValueError(f"{text!r} is not a YAML {tag}")

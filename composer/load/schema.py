@@ -106,8 +106,8 @@ def _shown(value: Any) -> str:
         return "a mapping"
     if isinstance(value, list):
         return "a list"
-    if isinstance(value, datetime.date):
-        return f"the date {value} (put it in quotes)"
+    if isinstance(value, datetime.datetime):
+        return f"the date {value.date()} (put it in quotes)"
     if isinstance(value, bool):
         return "true" if value else "false"
     return f"the text {value!r}" if isinstance(value, str) else f"the number {value}"

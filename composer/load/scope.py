@@ -11,7 +11,7 @@ from composer.errors import LoadError, Origin, Problem
 from composer.load import extends, include
 from composer.load.canonical import canonicalize
 from composer.load.interpolate import Interpolator
-from composer.load.merge import merge_documents
+from composer.load.merge import Run, merge_documents
 from composer.load.origins import Document, Marks, Path, Report
 from composer.load.quick_check import Check
 from composer.load.reset import apply_resets
@@ -86,7 +86,8 @@ class Scope:
         self.stop(shape)
         own = include.apply(self, own, path, report)
         own = extends.apply(self, own, path, merged, report)
-        merged = merge_documents(apply_resets(merged, document.resets), own, report)
+        run = Run(report, raw=not self.shared.interpolate)
+        merged = merge_documents(apply_resets(merged, document.resets), own, run)
         if not self.shared.is_valid(merged.value):
             from composer.load.schema import validate  # costs more than a whole load
 

@@ -23,7 +23,7 @@ _SECTIONS = ("networks", "volumes", "secrets", "configs", "models")
 def unbind_project(project: Project) -> dict[str, Any]:
     """The canonical tree: durations in ns, sizes in bytes, long forms."""
     tree: dict[str, Any] = {"name": project.name}
-    tree["services"] = {name: _service(service, project) for name, service in project.services.items()}
+    tree["services"] = _services(project)
     for section in _SECTIONS:
         items = getattr(project, section)
         if items:
@@ -33,20 +33,31 @@ def unbind_project(project: Project) -> dict[str, Any]:
 
 def project_tree(project: Project) -> dict[str, Any]:
     """The tree that is written as YAML or JSON, and loads to the same project again."""
-    return emit(unbind_project(project), project.services, double_dollars=True, all_resources=True)
+    tree = unbind_project(project)
+    return emit(tree, tree["services"], double_dollars=True, all_resources=True)
 
 
-def _service(service: Service, project: Project) -> dict[str, Any]:
+def _services(project: Project) -> dict[str, Any]:
+    """The active ones, and as much of the others as keeps an optional dependency on them valid."""
+    needed = {other for service in project.services.values() for other in service.depends_on}
+    others = {name: profiles for name, profiles in project.inactive.items() if name in needed}
+    return {
+        **{name: _service(service) for name, service in project.services.items()},
+        **{name: {"profiles": list(profiles)} for name, profiles in others.items()},
+    }
+
+
+def _service(service: Service) -> dict[str, Any]:
     tree: dict[str, Any] = _plain(service, ())
     del tree["name"]
-    # What is inactive is not written; only optional dependencies lead there.
-    depends = {key: item for key, item in tree.pop("depends_on", {}).items() if key in project.services}
-    return {**tree, "depends_on": depends} if depends else tree
+    return tree
 
 
 def _plain(record: Any, path: tuple[str, ...]) -> Any:
     if isinstance(record, Ulimit):
-        return record.soft if record.soft == record.hard else {"soft": record.soft, "hard": record.hard}
+        if record.soft == record.hard and not record.extensions:
+            return record.soft
+        return {"soft": record.soft, "hard": record.hard, **_plain_value(record.extensions, path)}
     out: dict[str, Any] = {}
     for field in dataclasses.fields(record):
         value = getattr(record, field.name)

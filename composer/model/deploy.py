@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from composer.model.parts import DeviceRequest
+from composer.model.parts import DeviceRequest, Extensions
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +13,7 @@ class Limits:
     cpus: float = 0
     memory: int = 0
     pids: int = 0
+    extensions: Extensions = field(default_factory=dict, hash=False)  # x- keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class DiscreteResource:
 
     kind: str = ""
     value: int = 0
+    extensions: Extensions = field(default_factory=dict, hash=False)  # x- keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class GenericResource:
     """One entry of generic_resources."""
 
     discrete_resource_spec: DiscreteResource | None = None
+    extensions: Extensions = field(default_factory=dict, hash=False)  # x- keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,7 @@ class Reservations:
     memory: int = 0
     generic_resources: tuple[GenericResource, ...] = ()
     devices: tuple[DeviceRequest, ...] = ()
+    extensions: Extensions = field(default_factory=dict, hash=False)  # x- keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,7 @@ class Resources:
 
     limits: Limits | None = None
     reservations: Reservations | None = None
+    extensions: Extensions = field(default_factory=dict, hash=False)  # x- keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,7 @@ class UpdateConfig:
     monitor: int = 0
     max_failure_ratio: float = 0
     order: str = ""
+    extensions: Extensions = field(default_factory=dict, hash=False)  # x- keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,7 @@ class RestartPolicy:
     delay: int | None = None
     max_attempts: int | None = None
     window: int | None = None
+    extensions: Extensions = field(default_factory=dict, hash=False)  # x- keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +82,7 @@ class Preference:
     """How to spread over nodes."""
 
     spread: str = ""
+    extensions: Extensions = field(default_factory=dict, hash=False)  # x- keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +92,7 @@ class Placement:
     constraints: tuple[str, ...] = ()
     preferences: tuple[Preference, ...] = ()
     max_replicas_per_node: int = 0
+    extensions: Extensions = field(default_factory=dict, hash=False)  # x- keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,3 +108,4 @@ class Deploy:
     resources: Resources | None = None
     restart_policy: RestartPolicy | None = None
     placement: Placement | None = None
+    extensions: Extensions = field(default_factory=dict, hash=False)  # x- keys

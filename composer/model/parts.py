@@ -15,6 +15,7 @@ class Ulimit:
 
     soft: int
     hard: int
+    extensions: Extensions = field(default_factory=dict, hash=False)  # x- keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class Grant:
     uid: str = ""
     gid: str = ""
     mode: int | None = None
+    extensions: Extensions = field(default_factory=dict, hash=False)  # x- keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class Build:
     tags: tuple[str, ...] = ()
     ulimits: Mapping[str, Ulimit] = field(default_factory=dict)
     platforms: tuple[str, ...] = ()
+    extensions: Extensions = field(default_factory=dict, hash=False)  # x- keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,7 @@ class Healthcheck:
     start_period: int | None = None
     start_interval: int | None = None
     disable: bool = False
+    extensions: Extensions = field(default_factory=dict, hash=False)  # x- keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,7 @@ class Port:
     mode: str = "ingress"
     name: str = ""
     app_protocol: str = ""
+    extensions: Extensions = field(default_factory=dict, hash=False)  # x- keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +98,7 @@ class BindOptions:
     create_host_path: bool = False
     recursive: str = ""
     selinux: str = ""
+    extensions: Extensions = field(default_factory=dict, hash=False)  # x- keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +108,7 @@ class VolumeOptions:
     labels: Mapping[str, str] = field(default_factory=dict)
     nocopy: bool = False
     subpath: str = ""
+    extensions: Extensions = field(default_factory=dict, hash=False)  # x- keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +117,7 @@ class TmpfsOptions:
 
     size: int = 0
     mode: int | None = None
+    extensions: Extensions = field(default_factory=dict, hash=False)  # x- keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +125,7 @@ class ImageOptions:
     """Details of an image mount."""
 
     subpath: str = ""
+    extensions: Extensions = field(default_factory=dict, hash=False)  # x- keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +141,7 @@ class Mount:
     volume: VolumeOptions | None = None
     tmpfs: TmpfsOptions | None = None
     image: ImageOptions | None = None
+    extensions: Extensions = field(default_factory=dict, hash=False)  # x- keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +151,7 @@ class Dependency:
     condition: str
     required: bool = True
     restart: bool = False
+    extensions: Extensions = field(default_factory=dict, hash=False)  # x- keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +167,7 @@ class NetworkUse:
     driver_opts: Mapping[str, str] = field(default_factory=dict)
     priority: int = 0
     gw_priority: int = 0
+    extensions: Extensions = field(default_factory=dict, hash=False)  # x- keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +177,7 @@ class Device:
     source: str
     target: str = ""
     permissions: str = "rwm"
+    extensions: Extensions = field(default_factory=dict, hash=False)  # x- keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +189,7 @@ class DeviceRequest:
     device_ids: tuple[str, ...] = ()
     driver: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
+    extensions: Extensions = field(default_factory=dict, hash=False)  # x- keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +203,7 @@ class Hook:
     environment: Mapping[str, str | None] = field(default_factory=dict)
     image: str = ""
     per_replica: bool = False
+    extensions: Extensions = field(default_factory=dict, hash=False)  # x- keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +212,7 @@ class Logging:
 
     driver: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
+    extensions: Extensions = field(default_factory=dict, hash=False)  # x- keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +226,7 @@ class WatchRule:
     include: tuple[str, ...] = ()
     initial_sync: bool = False
     exec: Hook | None = None
+    extensions: Extensions = field(default_factory=dict, hash=False)  # x- keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +234,7 @@ class Develop:
     """What helps while developing."""
 
     watch: tuple[WatchRule, ...] = ()
+    extensions: Extensions = field(default_factory=dict, hash=False)  # x- keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +243,7 @@ class Provider:
 
     type: str
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    extensions: Extensions = field(default_factory=dict, hash=False)  # x- keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +253,7 @@ class CredentialSpec:
     config: str = ""
     file: str = ""
     registry: str = ""
+    extensions: Extensions = field(default_factory=dict, hash=False)  # x- keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,3 +290,4 @@ class ModelUse:
 
     endpoint_var: str = ""
     model_var: str = ""
+    extensions: Extensions = field(default_factory=dict, hash=False)  # x- keys

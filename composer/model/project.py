@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from composer.model.parts import Extensions
 from composer.model.service import Service
 
 
@@ -14,6 +15,7 @@ class Pool:
     ip_range: str = ""
     gateway: str = ""
     aux_addresses: Mapping[str, str] = field(default_factory=dict)
+    extensions: Extensions = field(default_factory=dict, hash=False)  # x- keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,7 @@ class Ipam:
     driver: str = ""
     config: tuple[Pool, ...] = ()
     options: Mapping[str, str] = field(default_factory=dict)
+    extensions: Extensions = field(default_factory=dict, hash=False)  # x- keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,7 @@ class Network:
     enable_ipv4: bool | None = None
     enable_ipv6: bool | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    extensions: Extensions = field(default_factory=dict, hash=False)  # x- keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,7 @@ class Volume:
     driver_opts: Mapping[str, str] = field(default_factory=dict)
     external: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
+    extensions: Extensions = field(default_factory=dict, hash=False)  # x- keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,7 @@ class Secret:
     driver: str = ""
     driver_opts: Mapping[str, str] = field(default_factory=dict)
     template_driver: str = ""
+    extensions: Extensions = field(default_factory=dict, hash=False)  # x- keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,7 @@ class Config:
     external: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
     template_driver: str = ""
+    extensions: Extensions = field(default_factory=dict, hash=False)  # x- keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +94,12 @@ class Model:
     model: str = ""
     context_size: int = 0
     runtime_flags: tuple[str, ...] = ()
+    extensions: Extensions = field(default_factory=dict, hash=False)  # x- keys
 
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """`services` are the active ones, `inactive` the names of the others. Resources are all that the files declare."""
+    """Resources are all that the files declare; `services` only the active ones, `inactive` the others' profiles."""
 
     name: str
     working_dir: str
@@ -102,11 +110,14 @@ class Project:
     secrets: Mapping[str, Secret] = field(default_factory=dict)
     configs: Mapping[str, Config] = field(default_factory=dict)
     models: Mapping[str, Model] = field(default_factory=dict)
-    inactive: tuple[str, ...] = ()
+    inactive: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     extensions: Mapping[str, object] = field(default_factory=dict)  # x- keys of the top level
 
     def to_yaml(self) -> str:
-        """A Compose file that loads to this project again, as YAML. What is inactive is not in it."""
+        """A Compose file that loads to this project again, as YAML.
+
+        Of what is inactive it has the names and profiles that optional dependencies refer to.
+        """
         from composer.load.unbind import project_tree
         from composer.output.config_text import render_yaml
 

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Mapping
-from datetime import date
+from datetime import datetime
 from typing import Any
 
 from composer.errors import ComposeError
@@ -13,7 +13,8 @@ from composer.load.rules import RuleTable
 
 _USER: RuleTable[bool] = RuleTable(dict.fromkeys(USER_MAPS, True))
 _ULIMITS: RuleTable[bool] = RuleTable({"services.*.ulimits.*": True, "services.*.build.ulimits.*": True})
-_MEMORY: RuleTable[bool] = RuleTable({"services.*.memswap_limit": True})
+_LIMITS = [f"services.*.{key}" for key in ("mem_limit", "mem_reservation", "memswap_limit", "shm_size")]
+_MEMORY: RuleTable[bool] = RuleTable(dict.fromkeys(_LIMITS, True))
 # What the reference's JSON has although nobody wrote it, and what it lacks.
 _DEFAULTS: RuleTable[Mapping[str, Any]] = RuleTable(
     {
@@ -61,7 +62,11 @@ def render_yaml(tree: Mapping[str, Any]) -> str:
         style = "|" if "\n" in text.strip("\n") else None
         return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
+    def represent_moment(dumper: Any, value: datetime) -> Any:
+        return dumper.represent_scalar("tag:yaml.org,2002:timestamp", _moment(value))
+
     Dumper.add_representer(str, represent)
+    Dumper.add_representer(datetime, represent_moment)
     text: str = yaml.dump(
         _sorted(_ordered(tree), top=True),
         Dumper=Dumper,
@@ -112,12 +117,19 @@ def _json_tree(value: Any, path: Path) -> Any:
 
 
 def _json_value(value: Any, path: Path) -> Any:
-    """Dates as the reference writes them. Raises ComposeError for a number that JSON does not have."""
-    if isinstance(value, date):
-        return f"{value.isoformat()}T00:00:00Z"
+    """Moments as the reference writes them. Raises ComposeError for a number that JSON does not have."""
+    if isinstance(value, datetime):
+        return _moment(value)
     if isinstance(value, float) and not -_LARGEST <= value <= _LARGEST:
         raise ComposeError(f"{dotted(path)}: JSON cannot hold {value}", hint="use --format yaml")
     return value
+
+
+def _moment(value: datetime) -> str:
+    """RFC 3339 without the fraction's last zeros."""
+    fraction = f".{value.microsecond:06d}".rstrip("0") if value.microsecond else ""
+    zone = "Z" if not value.utcoffset() else value.isoformat()[-6:]
+    return f"{value.replace(microsecond=0, tzinfo=None).isoformat()}{fraction}{zone}"
 
 
 def _sorted(value: Any, *, top: bool = False) -> Any:

@@ -82,7 +82,7 @@ def test_profiles(load):
     assert list(load(text, profiles=("p",)).project.services) == ["a", "b"]
     assert list(load(text, {"COMPOSE_PROFILES": "p,q"}).project.services) == ["a", "b", "c"]
     assert list(load(text, services=("c",)).project.services) == ["a", "c"]
-    assert load(text).project.inactive == ("b", "c")
+    assert load(text).project.inactive == {"b": ("p",), "c": ("q",)}
 
 
 def test_unknown_service_has_a_close_match(load):

@@ -15,7 +15,7 @@ from composer.model.project import Project
 from composer.model.service import Service
 from composer.output.config_text import render_config
 
-_OUTSIDE: Mapping[str, Any] = {"config_files": (), "working_dir": "", "inactive": ()}
+_OUTSIDE: Mapping[str, Any] = {"config_files": (), "working_dir": "", "inactive": {}}
 
 
 class Loaded(NamedTuple):

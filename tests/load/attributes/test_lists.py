@@ -51,7 +51,7 @@ def test_device_cgroup_rules(given):
 
 def test_profiles(given):
     result = given("user: x", "  b: {image: i, profiles: [p, q]}").result
-    assert result.project.inactive == ("b",)
+    assert result.project.inactive == {"b": ("p", "q")}
 
 
 @pytest.mark.parametrize("name", ["label_file", "env_file"])
