@@ -22,6 +22,7 @@ _YOUNG_NS = 2_000_000_000
 # The clock that stamps files runs in ticks; a change this close to the start may have come after it.
 _TICK_NS = 20_000_000
 _KEPT_ENTRIES = 64
+_CODE = ("cli", "load", "model", "plan")
 
 
 def entry(folder: str, kind: str, options: LoadOptions, *more: object) -> str:
@@ -29,9 +30,16 @@ def entry(folder: str, kind: str, options: LoadOptions, *more: object) -> str:
     if options.stdin_text is not None or not folder:
         return ""
     environ = {name: value for name, value in options.environ.items() if name.startswith("COMPOSE_")}
-    parts = [_FORMAT, VERSION, *options._replace(environ=environ), *more]
+    parts = [_FORMAT, VERSION, *_code_stamp(), *options._replace(environ=environ), *more]
     key = sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
     return f"{folder}/{kind}-{key}.json"
+
+
+def _code_stamp() -> list[int]:
+    """When the code that loads was last replaced: a checkout has one version for many states of the code."""
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    folders = (package, *(f"{package}/{name}" for name in _CODE), f"{os.path.dirname(package)}/schemas")
+    return [os.stat(folder).st_mtime_ns for folder in folders]
 
 
 def look_up(path: str, options: LoadOptions) -> dict[str, Any] | None:
