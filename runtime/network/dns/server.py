@@ -33,6 +33,7 @@ _ID_BYTES = 2
 _SO_RCVBUFFORCE = 33  # socket(7)
 _BUFFER_BYTES = 1 << 22
 _MOST_REMEMBERED = 256
+_ALIVE_SECONDS = 0.1
 # Datagrams taken at once before other sockets have their turn.
 _BURST = 64
 
@@ -77,8 +78,8 @@ class Responder:
         # What was asked, byte for byte, and how it was answered: reading and writing messages is most of the work.
         self._queries: dict[bytes, Query] = {}
         self._answers: dict[tuple[bytes, tuple[str, ...]], bytes] = {}
-        # Whose lock is held; asked once for all queries that have come in at the same time.
-        self._alive: dict[str, bool] = {}
+        self._alive: set[str] = set()  # locks that are held
+        self._alive_until = 0.0
         self._epoll = select.epoll()
         self._udp, self._tcp = open_listeners() if listeners is None else listeners
         self._connections: dict[int, _Connection] = {}
@@ -120,11 +121,10 @@ class Responder:
 
     def handle(self, fd: int = -1) -> None:
         """Does all that is ready; never waits."""
-        self._alive.clear()
+        # First what nearly always is the reason, before asking what the reason is: somebody waits for the answer.
+        self._receive()
         for ready, events in self._epoll.poll(0):
-            if ready == self._udp.fileno():
-                self._receive()
-            elif ready == self._tcp.fileno():
+            if ready == self._tcp.fileno():
                 self._accept()
             elif ready in self._connections:
                 self._serve(self._connections[ready], events)
@@ -261,10 +261,17 @@ class Responder:
         return tuple(addresses)
 
     def _is_alive(self, entry: zone.Entry) -> bool:
-        alive = self._alive.get(entry.live)
-        if alive is None:
-            alive = self._alive[entry.live] = is_live(entry)
-        return alive
+        """Whether the entry's lock is held, or was a moment ago: a shim that ends takes its entry away itself."""
+        now = time.monotonic()
+        if now > self._alive_until:
+            self._alive.clear()
+            self._alive_until = now + _ALIVE_SECONDS
+        if entry.live in self._alive:
+            return True
+        if not is_live(entry):
+            return False
+        self._alive.add(entry.live)
+        return True
 
     def _rotate(self, addresses: list[str]) -> list[str]:
         """Programs take the first: each question begins with another replica."""
