@@ -33,6 +33,7 @@ _ID_BYTES = 2
 _SO_RCVBUFFORCE = 33  # socket(7)
 _BUFFER_BYTES = 1 << 22
 _MOST_REMEMBERED = 256
+_LONGEST_REMEMBERED = 300  # bytes; a name has at most 255
 _ALIVE_SECONDS = 0.1
 # Datagrams taken at once before other sockets have their turn.
 _BURST = 64
@@ -219,7 +220,8 @@ class Responder:
             if query is None:
                 reply(answer.refuse(data, "FORMERR"))
                 return
-            _remember(self._queries, asked, query)
+            if len(asked) <= _LONGEST_REMEMBERED:
+                _remember(self._queries, asked, query)
         own = self._own_answer(asked, query)
         if own:
             message = data[:_ID_BYTES] + own
@@ -238,7 +240,8 @@ class Responder:
         if known is None:
             build = answer.build_names if query.kind == "PTR" else answer.build_addresses
             known = build(query, records)[_ID_BYTES:]
-            _remember(self._answers, (asked, records), known)
+            if len(asked) <= _LONGEST_REMEMBERED:
+                _remember(self._answers, (asked, records), known)
         return known
 
     def _records(self, query: Query) -> tuple[str, ...] | None:
