@@ -127,7 +127,12 @@ def translate_links(service: Service) -> tuple[tuple[str, str], ...]:
 
 
 def translate_ports(service: Service, project: Project) -> tuple[PortRequest, ...]:
-    """Published ports; one without a host address has that of its network, if the network names one."""
+    """Published ports; one without a host address has that of its network, if the network names one.
+
+    None in the host's network or in no network, where there is nothing to translate (the loader warns).
+    """
+    if service.network_mode in ("host", "none"):
+        return ()
     networks = [project.networks[key] for key in service.networks if key in project.networks]
     bindings = (network.driver_opts.get(_OPTION_HOST_BINDING, "") for network in networks)
     default = next(filter(None, bindings), "")

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import textwrap
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime import Paths
+from tests.free_ports import free_port
 
 
 class Project:
@@ -27,7 +27,7 @@ class Project:
             "PYCOMPOSE_ROOT": paths.data,
             "PYCOMPOSE_STATE": paths.state,
         }
-        self.ports = [_free_port() for _ in range(4)]
+        self.ports = [free_port() for _ in range(4)]
         folder.mkdir(exist_ok=True)
 
     def write(self, text: str, name: str = "compose.yaml") -> None:
@@ -76,8 +76,3 @@ class Project:
     def exec(self, service: str, *words: str) -> str:
         """The output of a command in a service's container."""
         return self.run("exec", "-T", service, *words).stdout
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])

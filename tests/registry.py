@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.free_ports import free_port
+
 USER, PASSWORD = "somebody", "s3cret:word"
 
 
@@ -20,8 +22,7 @@ class Registry:
         if program is None:
             pytest.skip("docker-registry is not installed")
         folder.mkdir(parents=True, exist_ok=True)
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            port = int(server.getsockname()[1])
+        port = free_port()
         self.folder = folder
         self.host = f"127.0.0.1:{port}"
         self.authority = folder / "ca.crt"

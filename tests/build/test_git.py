@@ -11,6 +11,7 @@ import pytest
 
 from runtime import EngineError
 from tests.build.conftest import Workshop, serve_files
+from tests.free_ports import free_port
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="builds need root")
 
@@ -31,8 +32,7 @@ def repository(tmp_path: Path) -> Iterator[tuple[str, str]]:
     bare = tmp_path / "served/repository.git"
     subprocess.run(["git", "clone", "-q", "--bare", str(work), str(bare)], check=True)
     subprocess.run(["git", "-C", str(bare), "update-server-info"], check=True)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = int(free.getsockname()[1])
+    port = free_port()
     daemon = subprocess.Popen(
         [f"{subprocess.check_output(['git', '--exec-path'], text=True).strip()}/git-daemon", "--export-all",
          f"--base-path={tmp_path}/served", "--listen=127.0.0.1", f"--port={port}", str(tmp_path / "served")],
