@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from composer import graph
+from composer.load.mistakes import Mistakes
 from composer.load.normalize import implied_dependencies
 from composer.load.origins import Marks, Path, Report
 from composer.load.ports import is_address, is_port_range
@@ -82,13 +83,19 @@ def _devices(service: dict[str, Any], path: Path, marks: Marks, report: Report) 
             report.add("'count' and 'device_ids' exclude each other", where, marks)
 
 
-def check_consistency(tree: dict[str, Any], active: Iterable[str], marks: Marks, report: Report) -> None:
-    """Rules for active services: references, limits given twice, names; runs on the normalised tree."""
+def check_consistency(
+    tree: dict[str, Any], active: Iterable[str], marks: Marks, report: Report, mistakes: Mistakes
+) -> None:
+    """Rules for active services: references, limits given twice, names; runs on the normalised tree.
+
+    What earlier mistakes explain is not told.
+    """
     chosen = {name: tree["services"][name] for name in active}
     names: dict[str, str] = {}
     for name, service in chosen.items():
         path: Path = ("services", name)
-        if not service.get("image") and not service.get("build") and not service.get("provider"):
+        origins = ("image", "build", "provider")
+        if not any(service.get(key) for key in origins) and not mistakes.may_have_image(name):
             blank = "image" in service
             hint = "its image is blank: is a variable unset?" if blank else "add `image:` or `build:`"
             where = (*path, "image") if blank else path
@@ -99,8 +106,8 @@ def check_consistency(tree: dict[str, Any], active: Iterable[str], marks: Marks,
         if platform and platforms and platform not in platforms:
             where = (*path, "build", "platforms")
             report.add(f"the platform {platform!r} is not among those built", where, marks)
-        _references(tree, service, path, marks, report)
-        _dependencies(tree, chosen, service, path, marks, report)
+        _references(tree, service, path, marks, report, mistakes)
+        _dependencies(tree, chosen, service, path, marks, report, mistakes)
         _limits(service, path, marks, report)
         _container_name(name, service, names, marks, report)
     for cycle in graph.cycles({name: tuple(s.get("depends_on") or ()) for name, s in chosen.items()})[:1]:
@@ -109,17 +116,25 @@ def check_consistency(tree: dict[str, Any], active: Iterable[str], marks: Marks,
 
 
 def _references(
-    tree: dict[str, Any], service: dict[str, Any], path: Path, marks: Marks, report: Report
+    tree: dict[str, Any],
+    service: dict[str, Any],
+    path: Path,
+    marks: Marks,
+    report: Report,
+    mistakes: Mistakes,
 ) -> None:
+    def undefined(section: str, key: str) -> bool:
+        return key not in (tree.get(section) or {}) and not mistakes.may_define(section, key)
+
     for section, word in _REFERENCES:
         for key in service.get(section) or ():
-            if key not in (tree.get(section) or {}):
+            if undefined(section, key):
                 report.add(
                     f"the {word} {key!r} is not defined", (*path, section, key), marks, _declare(section, key)
                 )
     for index, mount in enumerate(service.get("volumes") or ()):
         source = mount.get("source")
-        if mount.get("type") == "volume" and source and source not in (tree.get("volumes") or {}):
+        if mount.get("type") == "volume" and source and undefined("volumes", source):
             hint = _declare("volumes", source) + f", or write ./{source} for a directory"
             report.add(f"the volume {source!r} is not defined", (*path, "volumes", index), marks, hint)
     build = service.get("build") or {}
@@ -130,9 +145,9 @@ def _references(
     ):
         for index, grant in enumerate(owner.get(section) or ()):
             source = grant.get("source")
-            if source not in (tree.get(section) or {}):
+            if source and undefined(section, source):
                 message = f"the {section[:-1]} {source!r} is not defined"
-                report.add(message, (*where, section, index), marks, _declare(section, str(source)))
+                report.add(message, (*where, section, index), marks, _declare(section, source))
 
 
 def _declare(section: str, key: str) -> str:
@@ -146,11 +161,14 @@ def _dependencies(
     path: Path,
     marks: Marks,
     report: Report,
+    mistakes: Mistakes,
 ) -> None:
     origins = {other: attribute for attribute, other, _ in implied_dependencies(service)}
     for other, entry in (service.get("depends_on") or {}).items():
         known = other in tree["services"]
         if other in chosen or (known and not entry.get("required", True)):
+            continue
+        if not known and mistakes.may_define("services", other):
             continue
         attribute = (
             "depends_on" if marks.find((*path, "depends_on", other)) else origins.get(other, "depends_on")

@@ -3,18 +3,28 @@
 from typing import Any
 
 from composer.errors import LoadError, Origin, Problem
+from composer.load.mistakes import Mistakes
 from composer.load.origins import Marks
 from composer.load.source import EnvFile, Source, Variables, load_env_file
 
 
-def apply_files(service: dict[str, Any], marks: Marks, source: Source, variables: Variables) -> None:
-    """Changes the service in place; env_file and label_file are gone afterwards. Raises LoadError."""
+def apply_files(
+    name: str,
+    service: dict[str, Any],
+    marks: Marks,
+    mistakes: Mistakes,
+    source: Source,
+    variables: Variables,
+) -> None:
+    """Changes service `name` in place; env_file and label_file are gone afterwards. Files without use are noted."""
     if "env_file" in service:
         merged: dict[str, str] = {}
         files = []
         for index, entry in enumerate(service.pop("env_file") or ()):
-            files.append(_env_file(entry, merged, marks.at(("env_file", index)), source, variables))
-            merged.update(files[-1].values)
+            origin = marks.at(("env_file", index))
+            with mistakes.collecting(path=("services", name, "env_file", index), origin=origin):
+                files.append(_env_file(entry, merged, origin, source, variables))
+                merged.update(files[-1].values)
         _note_places(files, marks, "environment")
         if merged or "environment" in service:
             service["environment"] = {**merged, **(service.get("environment") or {})}
@@ -22,8 +32,10 @@ def apply_files(service: dict[str, Any], marks: Marks, source: Source, variables
         labels: dict[str, str] = {}
         files = []
         for index, path in enumerate(service.pop("label_file") or ()):
-            files.append(_label_file(path, marks.at(("label_file", index)), source, variables))
-            labels.update(files[-1].values)
+            origin = marks.at(("label_file", index))
+            with mistakes.collecting(path=("services", name, "label_file", index), origin=origin):
+                files.append(_label_file(path, origin, source, variables))
+                labels.update(files[-1].values)
         _note_places(files, marks, "labels")
         service["labels"] = {**labels, **(service.get("labels") or {})}
 

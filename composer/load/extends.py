@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from composer.errors import LoadError, Problem
 from composer.load.canonical import canonicalize
 from composer.load.merge import Pair, Run, merge, merge_documents
+from composer.load.mistakes import without
 from composer.load.origins import Document, Marks, Path, Report
 from composer.load.reset import apply_resets
 from composer.load.resolve import resolve_environment, resolve_paths
@@ -18,17 +19,27 @@ Chain = tuple[tuple[str, str], ...]
 _MAX_CHAIN = 150
 
 
-def apply(scope: "Scope", document: Document, path: str, earlier: Document, report: Report) -> Document:
-    """The document with every `extends` carried out. Problems go to the report or are raised as LoadError."""
+def apply(scope: "Scope", document: Document, path: str, earlier: Document) -> Document:
+    """The document with every `extends` carried out. Problems are noted."""
     services = document.value.get("services")
     if not services or not any(isinstance(s, dict) and "extends" in s for s in services.values()):
         return document
-    worker = _Extender(scope, document, path, earlier, report)
+    worker = _Extender(scope, document, path, earlier)
     marks = document.marks.holding(dict(document.marks.children))
     section = Marks(marks.child("services").origin, {})
     out = {}
-    for name in services:
-        out[name], section.children[name] = worker.resolve(name, ())
+    mistakes = scope.shared.mistakes
+    for name, service in services.items():
+        out[name], section.children[name] = service, marks.child("services").child(name)
+        with mistakes.collecting():
+            out[name], section.children[name] = worker.resolve(name, ())
+    for extender in (worker, *scope.shared.extenders.values()):
+        if extender is not None:
+            mistakes.note(extender.report)
+    if mistakes.any:  # what they extend may lack what was wrong
+        for name, service in services.items():
+            if isinstance(service, dict) and "extends" in service:
+                mistakes.leave_open(("services", name, "extends"))
     marks.children["services"] = section
     return Document({**document.value, "services": out}, marks, document.resets)
 
@@ -36,15 +47,13 @@ def apply(scope: "Scope", document: Document, path: str, earlier: Document, repo
 class _Extender:
     """Resolves services of one file; other files get an extender of their own."""
 
-    def __init__(
-        self, scope: "Scope", document: Document, path: str, earlier: Document, report: Report
-    ) -> None:
+    def __init__(self, scope: "Scope", document: Document, path: str, earlier: Document) -> None:
         self.scope = scope
         self.document = document
         self.file = path
         self.earlier = earlier
-        self.report = report
-        self._run = Run(report, raw=not scope.shared.interpolate)
+        self.report = Report()
+        self._run = Run(self.report, raw=not scope.shared.interpolate)
         self.done: dict[str, Pair] = {}
 
     def resolve(self, name: str, chain: Chain) -> Pair:
@@ -58,13 +67,11 @@ class _Extender:
         if len(chain) > _MAX_CHAIN:
             message = f"more than {_MAX_CHAIN} services extend each other"
             raise LoadError([self._problem(message, (*where, "extends"))])
-        if (self.file, name) in chain:
-            steps = " -> ".join(
-                f"{step} ({os.path.basename(file)})" for file, step in (*chain, (self.file, name))
-            )
-            raise LoadError([self._problem(f"services extend each other: {steps}", (*where, "extends"))])
-        base = self._base(name, service["extends"], (*chain, (self.file, name)))
         own = {key: item for key, item in service.items() if key != "extends"}
+        if (self.file, name) in chain:
+            self._cycle(chain[chain.index((self.file, name)) :], (*where, "extends"))
+            return own, marks
+        base = self._base(name, service["extends"], (*chain, (self.file, name)))
         if base is None:
             return own, marks
         if base[0] is None:  # an empty service to extend from: the reference keeps the key, so do we
@@ -80,6 +87,14 @@ class _Extender:
         pair = (inherited, cleaned.marks.child("services").child(name))
         self.done[name] = merge(pair, (own, marks), where, self._run)
         return self.done[name]
+
+    def _cycle(self, cycle: Chain, path: Path) -> None:
+        """Told once, not for each of its services."""
+        if not self.scope.shared.cycles.isdisjoint(cycle):
+            return
+        self.scope.shared.cycles.update(cycle)
+        steps = " -> ".join(f"{step} ({os.path.basename(file)})" for file, step in (*cycle, cycle[0]))
+        self.report.add(f"services extend each other: {steps}", path, self.document.marks)
 
     def _base(self, name: str, extends: Any, chain: Chain) -> Pair | None:
         where: Path = ("services", name, "extends")
@@ -107,7 +122,9 @@ class _Extender:
             return self.resolve(target, chain)
         if target in (self.earlier.value.get("services") or {}):
             return self.earlier.value["services"][target], self.earlier.marks.child("services").child(target)
-        self.report.add(f"the service {target!r} to extend is not defined", where, self.document.marks)
+        if not self.scope.shared.mistakes.may_define("services", target):
+            message = f"the service {target!r} to extend is not defined"
+            self.report.add(message, where, self.document.marks)
         return None
 
     def _of_other_file(
@@ -116,8 +133,12 @@ class _Extender:
         known = self.scope.shared.extenders
         key = (path, self.scope.variables)
         if key not in known:
-            known[key] = self._open(path, origin)
-        other: _Extender = known[key]
+            known[key] = None
+            with self.scope.shared.mistakes.collecting(path=(*where, "file"), origin=origin):
+                known[key] = self._open(path, origin)
+        other: _Extender | None = known[key]
+        if other is None:
+            return None
         services = other.document.value.get("services")
         if isinstance(services, dict) and target in services and services[target] is None:
             return None, Marks(origin)
@@ -133,12 +154,14 @@ class _Extender:
         inner = self.scope.inner(os.path.dirname(path), self.scope.variables, self.file)
         document = Document({}, Marks())
         for part in inner.parse(path, "the file to extend from", origin):
-            own = inner.interpolated(part, self.report)
+            report = Report()
+            own = inner.interpolated(part, report)
+            self.scope.shared.mistakes.note(report)
+            own = without(own, report.wrong)
             if isinstance(own.value, dict):
                 merged = merge_documents(apply_resets(document, part.resets), own, self._run)
                 document = merged._replace(resets=(*document.resets, *part.resets))
-        self.scope.stop(self.report)
-        return _Extender(inner, document, path, Document({}, Marks()), self.report)
+        return _Extender(inner, document, path, Document({}, Marks()))
 
     def _finished(self, value: Any, marks: Marks, target: str, inner: "Scope") -> Pair:
         """In long forms with absolute paths, as they are relative to the other file."""

@@ -3,7 +3,7 @@
 import os
 from typing import TYPE_CHECKING, Any
 
-from composer.errors import LoadError, Problem
+from composer.errors import LoadError, Origin, Problem
 from composer.load.canonical import canonicalize
 from composer.load.normalize import set_defaults
 from composer.load.origins import Document, Marks, Report
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 SECTIONS = ("services", "networks", "volumes", "secrets", "configs", "models")
 
 
-def apply(scope: "Scope", document: Document, path: str, report: Report) -> Document:
-    """The document with everything its `include` names; the key itself is gone. Raises LoadError."""
+def apply(scope: "Scope", document: Document, path: str) -> Document:
+    """The document with everything its `include` names; the key itself is gone. Problems are noted."""
     if "include" not in document.value:
         return document
     entries = document.value["include"]
@@ -27,33 +27,30 @@ def apply(scope: "Scope", document: Document, path: str, report: Report) -> Docu
     if entries is None:
         return document
     if not isinstance(entries, list):
+        report = Report()
         report.add("include must be a list", ("include",), document.marks, "write `include: [FILE]`")
-        scope.stop(report)
+        return scope.mend(document, report)
     for index, entry in enumerate(entries):
-        included = _load(scope, document, entry, index, path, report)
-        if included is not None:
-            document = _import(scope, document, included, report)
-    scope.stop(report)
+        where = ("include", index)
+        origin = document.marks.at(where)
+        with scope.shared.mistakes.collecting(("include",), path=where, origin=origin):
+            document = _import(scope, document, _load(scope, document, entry, origin, path))
     return document
 
 
-def _load(
-    scope: "Scope", document: Document, entry: Any, index: int, path: str, report: Report
-) -> Document | None:
-    where = ("include", index)
-    origin = document.marks.at(where)
+def _load(scope: "Scope", document: Document, entry: Any, origin: Origin | None, path: str) -> Document:
     if isinstance(entry, str):
         entry = {"path": entry}
     paths = _texts(entry.get("path")) if isinstance(entry, dict) else None
     if not paths:
-        report.add("an include entry is a path or a mapping with the key 'path'", where, document.marks)
-        return None
+        message = "an include entry is a path or a mapping with the key 'path'"
+        raise LoadError([Problem(message, origin)])
     files = tuple(scope.path(file) for file in paths)
     chain = (*scope.chain, path)
     again = next((file for file in files if file in chain), None)
     if again:
         message = "files include each other: " + " -> ".join((*chain[chain.index(again) :], again))
-        raise LoadError([scope.shared.source.problem(Problem(message, origin, "include"))])
+        raise LoadError([Problem(message, origin)])
     directory = os.path.dirname(files[0])
     if isinstance(entry.get("project_directory"), str):
         directory = scope.path(entry["project_directory"])
@@ -90,7 +87,8 @@ def _environment(scope: "Scope", entry: dict[str, Any], directory: str) -> dict[
     return values
 
 
-def _import(scope: "Scope", document: Document, included: Document, report: Report) -> Document:
+def _import(scope: "Scope", document: Document, included: Document) -> Document:
+    report = Report()
     value = dict(document.value)
     marks = document.marks.holding(dict(document.marks.children))
     for section in SECTIONS:
@@ -102,7 +100,9 @@ def _import(scope: "Scope", document: Document, included: Document, report: Repo
         known = dict(value.get(section) or {})
         inner = marks.child(section).holding(dict(marks.child(section).children))
         for name, item in items.items():
-            if name in known and not _same(scope, section, name, known[name], item):
+            if scope.shared.mistakes.damaged(section, name):
+                pass  # no telling whether they are the same
+            elif name in known and not _same(scope, section, name, known[name], item):
                 at = included.marks.at((section, name))
                 message = f"{name!r} is defined differently by an included file ({at})"
                 report.add(message, (section, name), document.marks, "change it in an override file instead")
@@ -110,6 +110,7 @@ def _import(scope: "Scope", document: Document, included: Document, report: Repo
             known[name] = item
             inner.children[name] = included.marks.child(section).child(name)
         value[section], marks.children[section] = known, inner
+    scope.shared.mistakes.note(report)
     return Document(value, marks, document.resets)
 
 

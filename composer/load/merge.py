@@ -60,7 +60,7 @@ def _merge(base: Pair, over: Pair, path: Path, run: Run) -> Pair:
 def _refuse(base: Pair, over: Pair, path: Path, run: Run, expected: str) -> Pair:
     where = base[1].origin
     message = f"{expected} is expected, because {where} gives one" if where else f"{expected} is expected"
-    run.report.add_at(message, path, over[1].origin)
+    run.report.add_at(message, path, over[1].origin, kept=True)
     return base
 
 

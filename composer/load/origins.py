@@ -89,20 +89,35 @@ class Report:
     """Collects problems while a file is examined, so that all of them are told at once."""
 
     def __init__(self) -> None:
-        self._problems: dict[Problem, None] = {}
+        self._problems: dict[Problem, Path] = {}
+        self._kept: set[Path] = set()
 
     @property
     def problems(self) -> list[Problem]:
         """All of them, each once, in their order."""
         return list(self._problems)
 
+    @property
+    def found(self) -> list[tuple[Problem, Path]]:
+        """Every problem and its path."""
+        return list(self._problems.items())
+
+    @property
+    def wrong(self) -> list[Path]:
+        """Paths of values that later stages cannot use."""
+        return [path for path in self._problems.values() if path not in self._kept]
+
     def add(self, message: str, path: Path = (), marks: Marks | None = None, hint: str = "") -> None:
         """One problem at `path`; its origin is looked up in `marks`."""
         self.add_at(message, path, marks.at(path) if marks is not None else None, hint)
 
-    def add_at(self, message: str, path: Path, origin: Origin | None, hint: str = "") -> None:
-        """One problem at `path` whose origin is known."""
-        self._problems[Problem(message, origin, dotted(path), hint)] = None
+    def add_at(
+        self, message: str, path: Path, origin: Origin | None, hint: str = "", *, kept: bool = False
+    ) -> None:
+        """One problem at `path` whose origin is known. `kept`: the value in the tree is one that can be used."""
+        self._problems[Problem(message, origin, dotted(path), hint)] = path
+        if kept:
+            self._kept.add(path)
 
 
 def dotted(path: Path) -> str:

@@ -7,13 +7,14 @@ discover -> per file: interpolate, include, extends, merge, schema, canonical, u
 from collections.abc import Mapping
 from typing import Any
 
-from composer.errors import Origin
+from composer.errors import Origin, SelectionError
 from composer.load.advice import advise, advise_sizes
 from composer.load.check import check_consistency, check_values
 from composer.load.discovery import Inputs, discover, project_name
 from composer.load.emit import emit, raw_tree
 from composer.load.environment import apply_files
 from composer.load.kinds import parse_kinds
+from composer.load.mistakes import Mistakes
 from composer.load.normalize import normalize, set_defaults
 from composer.load.options import LoadOptions
 from composer.load.origins import Document, Report
@@ -27,10 +28,20 @@ from composer.load.support import unsupported
 from composer.load.template import TemplateError, substitute
 from schemas import compose_schema
 
+_FALLBACK_NAME = "project"  # while a wrong name is told with the other problems
+
 
 def load_project(options: LoadOptions) -> LoadResult:
     """From files and environment to a Project. Raises LoadError with all problems found, SelectionError."""
     source = Source(options)
+    mistakes = Mistakes(source)
+    with mistakes.collecting():
+        result = _load(options, source, mistakes)
+    mistakes.stop()
+    return result
+
+
+def _load(options: LoadOptions, source: Source, mistakes: Mistakes) -> LoadResult:
     inputs = discover(options, source)
     schema = compose_schema()
     shared = Shared(
@@ -40,52 +51,63 @@ def load_project(options: LoadOptions) -> LoadResult:
         source.variable("HOME") or "/",
         options.interpolate,
         options.resolve_paths,
-        {},
-        [],
-        {},
+        unset={},
+        scopes=[],
+        extenders={},
+        cycles=set(),
+        mistakes=mistakes,
     )
     scope = Scope(shared, inputs.working_dir, inputs.variables)
-    parsed = {path: scope.parse(path) for path in dict.fromkeys(inputs.files)}
-    name = project_name(options, inputs, _declared_name(options, inputs, parsed))
+    parsed: dict[str, list[Document]] = {}
+    for path in dict.fromkeys(inputs.files):
+        parsed[path] = []
+        with mistakes.collecting(()):
+            parsed[path] = scope.parse(path)
+    name = _FALLBACK_NAME
+    with mistakes.collecting():
+        name = project_name(options, inputs, _declared_name(options, inputs, parsed))
     inputs.variables.fix("COMPOSE_PROJECT_NAME", name)
     document = scope.load(inputs.files, parsed)
     document.value["name"] = name
     document.value.setdefault("services", {})
-    report = Report()
     set_defaults(document.value)
     if options.interpolate:
+        report = Report()
         check_values(document.value, document.marks, report)
-    scope.stop(report)
+        mistakes.note(report)
     if options.resolve_paths:
         resolve_paths(document.value, inputs.working_dir, shared.home)
     if not options.interpolate:
+        mistakes.stop()
         return _uninterpolated(options, inputs, document, scope)
     return _finish(options, inputs, document, scope)
 
 
 def _finish(options: LoadOptions, inputs: Inputs, document: Document, scope: Scope) -> LoadResult:
+    mistakes, source = scope.shared.mistakes, scope.shared.source
     report = Report()
-    marks = document.marks
-    tree = parse_kinds(document, report)
-    scope.stop(report)
+    typed = scope.mend(document._replace(value=parse_kinds(document, report)), report)
+    tree, marks = typed.value, typed.marks
     if options.resolve_env:
         resolve_environment(tree, inputs.variables.get)
     if options.normalize:
         _drop_unset_arguments(tree)
         normalize(tree, marks)
-    active = active_services(tree["services"], inputs.profiles, options.services)
+    active = _active(options, inputs, tree, mistakes)
     if options.consistency:
-        check_consistency(tree, active, marks, report)
-        scope.stop(report)
-    source = scope.shared.source
+        report = Report()
+        check_consistency(tree, active, marks, report, mistakes)
+        mistakes.note(report)
+    for name in active:
+        own = marks.child("services").child(name)
+        apply_files(name, tree["services"][name], own, mistakes, source, inputs.variables)
+    mistakes.stop()
     warnings = [
         *_unset_warnings(scope),
         *advise(tree, active, marks),
         *advise_sizes(document.value, active, marks),
         *unsupported(document.value, active, marks),
     ]
-    for name in active:
-        apply_files(tree["services"][name], marks.child("services").child(name), source, inputs.variables)
     shown = with_dependencies(tree["services"], options.services) if options.services else active
     printed = emit(
         tree,
@@ -96,6 +118,16 @@ def _finish(options: LoadOptions, inputs: Inputs, document: Document, scope: Sco
     selected = Selected(active, inputs.working_dir, _config_files(inputs))
     sources = _sources(inputs, source)
     return LoadResult(printed, tree, marks, selected, sources, warnings, all_resources=options.all_resources)
+
+
+def _active(
+    options: LoadOptions, inputs: Inputs, tree: Mapping[str, Any], mistakes: Mistakes
+) -> tuple[str, ...]:
+    try:
+        return active_services(tree["services"], inputs.profiles, options.services)
+    except SelectionError:
+        mistakes.stop()  # the service may be among what is wrong
+        raise
 
 
 def _uninterpolated(options: LoadOptions, inputs: Inputs, document: Document, scope: Scope) -> LoadResult:

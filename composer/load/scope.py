@@ -1,6 +1,7 @@
 """The loading of one set of files in one directory: read, interpolate, include, extend, merge, validate.
 
-A scope is the project itself or one `include` entry. It stops at the first file with problems and tells all of them.
+A scope is the project itself or one `include` entry. Mistakes are noted and taken out, so that loading goes on with
+the rest; only what cannot be read at all ends it.
 """
 
 import os
@@ -12,6 +13,7 @@ from composer.load import extends, include
 from composer.load.canonical import canonicalize
 from composer.load.interpolate import Interpolator
 from composer.load.merge import Run, merge_documents
+from composer.load.mistakes import Mistakes, without
 from composer.load.origins import Document, Marks, Path, Report
 from composer.load.quick_check import Check
 from composer.load.reset import apply_resets
@@ -21,6 +23,7 @@ from composer.load.yaml_text import parse_documents
 
 _MAX_SCOPES = 2000  # files that include others twice would double their number at every level
 _MAX_DEPTH = 40
+_MAX_ROUNDS = 10  # of a stage that looks again at what is left of a tree
 
 
 class Shared(NamedTuple):
@@ -35,6 +38,8 @@ class Shared(NamedTuple):
     unset: dict[str, Origin | None]  # variable -> first place where it became blank
     scopes: list[str]  # directories of all scopes made so far
     extenders: dict[Any, Any]  # (file, variables) -> what extends has read of it
+    cycles: set[tuple[str, str]]  # (file, service) of those that extend each other
+    mistakes: Mistakes
 
 
 class Scope:
@@ -58,10 +63,9 @@ class Scope:
         name = "(standard input)" if path == STDIN else path
         text = self.shared.source.read(path, what, origin)
         self.shared.source.texts[name] = text
-        try:
-            documents = parse_documents(text, name)
-        except LoadError as error:
-            raise LoadError([self.shared.source.problem(problem) for problem in error.problems]) from None
+        documents = []
+        for document, problems in parse_documents(text, name):
+            documents.append(self.mend(document, problems))
         if not documents or all(document.value is None for document in documents):
             raise LoadError(
                 [Problem(f"the Compose file {name} is empty", Origin(name), "", "it needs `services:`")]
@@ -69,11 +73,10 @@ class Scope:
         return documents
 
     def load(self, files: tuple[str, ...], parsed: Mapping[str, list[Document]] | None = None) -> Document:
-        """All files merged in order, in long forms. Raises LoadError."""
+        """All files merged in order, in long forms. Raises LoadError if one cannot be read."""
         merged = Document({}, Marks())
         for path in files:
-            documents = (parsed or {}).get(path) or self.parse(path)
-            for document in documents:
+            for document in self.parse(path) if parsed is None else parsed[path]:
                 if document.value is not None:
                     merged = self._add(merged, document, path)
         return merged
@@ -81,22 +84,51 @@ class Scope:
     def _add(self, merged: Document, document: Document, path: str) -> Document:
         report = Report()
         own = self.interpolated(document, report)
+        own = self.mend(own, report)
         shape = Report()
         _check_shape(own, shape)
-        self.stop(shape)
-        own = include.apply(self, own, path, report)
-        own = extends.apply(self, own, path, merged, report)
+        own = self.mend(own, shape)
+        own = include.apply(self, own, path)
+        own = extends.apply(self, own, path, merged)
+        report = Report()
         run = Run(report, raw=not self.shared.interpolate)
         merged = merge_documents(apply_resets(merged, document.resets), own, run)
+        merged = self.mend(merged, report)
         if not self.shared.is_valid(merged.value):
-            from composer.load.schema import validate  # costs more than a whole load
-
-            validate(merged, self.shared.schema, report)
-        self.stop(report)
-        merged = canonicalize(merged, report, raw=not self.shared.interpolate)
-        self.stop(report)
+            merged = self._valid(merged)
+        merged = self._canonical(merged)
         enforce(merged)
         return merged
+
+    def _valid(self, document: Document) -> Document:
+        """What is left of a tree without what the schema refuses."""
+        from composer.load.schema import validate  # costs more than a whole load
+
+        report = Report()
+        validate(document, self.shared.schema, report)
+        document = self.mend(document, report)
+        for _ in range(_MAX_ROUNDS):
+            if self.shared.is_valid(document.value):
+                return document
+            # What lacks a key that was wrong is of no use either, and not told.
+            report = Report()
+            validate(document, self.shared.schema, report)
+            for path in report.wrong:
+                self.shared.mistakes.leave_open(path)
+            document = without(document, report.wrong)
+        self.shared.mistakes.stop()
+        return document
+
+    def _canonical(self, document: Document) -> Document:
+        """Long forms. A form that is told wrong is taken out, and the others are looked at again."""
+        for _ in range(_MAX_ROUNDS):
+            report = Report()
+            canonical = canonicalize(document, report, raw=not self.shared.interpolate)
+            if not report.problems:
+                return canonical
+            document = self.mend(document, report)
+        self.shared.mistakes.stop()
+        return document
 
     def interpolated(self, document: Document, report: Report) -> Document:
         """The document with variables replaced; unset ones are noted once for the whole load."""
@@ -110,10 +142,9 @@ class Scope:
             self.shared.unset.setdefault(name, document.marks.at(where))
         return document._replace(value=value)
 
-    def stop(self, report: Report) -> None:
-        """Raises LoadError if there are problems."""
-        if report.problems:
-            raise LoadError([self.shared.source.problem(problem) for problem in report.problems])
+    def mend(self, document: Document, report: Report) -> Document:
+        """Notes the report's problems; the document without what they are about."""
+        return self.shared.mistakes.mend(document, report) if report.problems else document
 
     def inner(self, directory: str, variables: Variables, file: str) -> "Scope":
         """A scope for files that `file` refers to."""

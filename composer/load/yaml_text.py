@@ -9,22 +9,20 @@ from typing import Any
 import yaml
 
 from composer.errors import LoadError, Origin, Problem
-from composer.load.origins import Document, Marks, Path, dotted
+from composer.load.origins import Document, Marks, Path, Report, dotted
 from composer.load.scalars import parse_plain, parse_tagged
 from composer.load.yaml_nodes import MAX_DEPTH, MAX_NODES, PLAIN, YAML, parse_nodes
 
 
-def parse_documents(text: str, file: str) -> list[Document]:
-    """Every YAML document of a file. Raises LoadError with all problems of the first bad document."""
+def parse_documents(text: str, file: str) -> list[tuple[Document, Report]]:
+    """Every YAML document of a file, and what is wrong with it. Raises LoadError for text that is not YAML."""
     _refuse_newer_yaml(text, file)
-    documents: list[Document] = []
+    documents: list[tuple[Document, Report]] = []
     try:
         for node in parse_nodes(text, file):
             builder = _Builder(file)
             value, marks = builder.build(node, (), 0)
-            if builder.problems:
-                raise LoadError(builder.problems)
-            documents.append(Document(value, marks, tuple(builder.resets)))
+            documents.append((Document(value, marks, tuple(builder.resets)), builder.report))
     except yaml.YAMLError as error:
         raise LoadError([_syntax_problem(error, text, file)]) from None
     return documents
@@ -61,14 +59,14 @@ class _Builder:
         self.file = file
         self.nodes = 0
         self.active: set[int] = set()
-        self.problems: list[Problem] = []
+        self.report = Report()
         self.resets: list[Path] = []
 
     def origin(self, node: Any) -> Origin:
         return Origin(self.file, node.start_mark.line + 1, node.start_mark.column + 1)
 
-    def fail(self, node: Any, message: str, path: Path, hint: str = "") -> None:
-        self.problems.append(Problem(message, self.origin(node), dotted(path), hint))
+    def fail(self, node: Any, message: str, path: Path, hint: str = "", *, kept: bool = False) -> None:
+        self.report.add_at(message, path, self.origin(node), hint, kept=kept)
 
     def build(self, node: Any, path: Path, depth: int) -> tuple[Any, Marks]:
         self.nodes += 1
@@ -76,7 +74,7 @@ class _Builder:
             what = "values once its aliases are expanded" if self.nodes > MAX_NODES else "levels of nesting"
             limit = MAX_NODES if self.nodes > MAX_NODES else MAX_DEPTH
             self.fail(node, f"the document has more than {limit} {what}", path)
-            raise LoadError(self.problems)
+            raise LoadError(self.report.problems)
         marks = Marks(self.origin(node))
         if id(node) in self.active:
             self.fail(node, "an alias refers to a value that contains it", path)
@@ -124,7 +122,8 @@ class _Builder:
             if key is None:
                 continue
             if key in lines:
-                self.fail(key_node, f"the key {key!r} is already defined at line {lines[key]}", (*path, key))
+                message = f"the key {key!r} is already defined at line {lines[key]}"
+                self.fail(key_node, message, (*path, key), kept=True)
                 continue
             lines[key] = key_node.start_mark.line + 1
             if value_node.tag == "!reset":
@@ -145,7 +144,9 @@ class _Builder:
                 return value
         shown = getattr(node, "value", "") if isinstance(node, yaml.ScalarNode) else "a list or mapping"
         where = dotted(path) or "the document"
-        self.fail(node, f"{where} has a key that is not text: {shown}", path, "put the key in quotes")
+        self.fail(
+            node, f"{where} has a key that is not text: {shown}", path, "put the key in quotes", kept=True
+        )
         return None
 
     def _merge_key(
@@ -154,7 +155,7 @@ class _Builder:
         sources = node.value if isinstance(node, yaml.SequenceNode) else [node]
         for source in sources:
             if not isinstance(source, yaml.MappingNode):
-                self.fail(source, "<< merges mappings only", path)
+                self.fail(source, "<< merges mappings only", (*path, "<<"))
                 continue
             known = len(self.resets)
             value, child = self.build(source, path, depth + 1)
