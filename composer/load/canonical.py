@@ -99,6 +99,22 @@ def _keyed_label(pair: Pair) -> Pair:
     return ({k: v or "" for k, v in value.items()} if isinstance(value, dict) else value), marks
 
 
+def _contexts(pair: Pair) -> Pair:
+    value, marks = _keyed_text(pair)
+    for key, item in value.items() if isinstance(value, dict) else ():
+        if item is None:
+            raise _PartError(f"the context {key!r} says not where it is; write {key}=PATH", (key,))
+    return value, marks
+
+
+def _ssh(pair: Pair) -> Pair:
+    """A list names agents' sockets; only `default` goes without one."""
+    for index, item in enumerate(pair[0] if isinstance(pair[0], list) else ()):
+        if item != "default" and "=" not in str(item):
+            raise _PartError(f"the ssh key {item!r} has no path; write {item}=PATH, or default", (index,))
+    return as_mapping(pair)
+
+
 def _options(value: Any) -> Any:
     return {key: format_scalar(item) for key, item in value.items()} if isinstance(value, dict) else value
 
@@ -260,6 +276,8 @@ FORMS: RuleTable[Form] = RuleTable(
         "services.*.annotations": _keyed_label,
         "services.*.sysctls": _keyed_label,
         "services.*.build": _single(_build),
+        "services.*.build.additional_contexts": _contexts,
+        "services.*.build.ssh": _ssh,
         "services.*.build.extra_hosts": _hosts,
         "services.*.build.no_cache_filter": as_list,
         "services.*.build.secrets.*": _single(_grant),
@@ -324,7 +342,7 @@ RAW_FORMS: RuleTable[Form] = RuleTable(
     {
         **{row: form for row in _RAW_ROWS if (form := FORMS.find(tuple(row.split(".")))) is not None},
         "services.*.build.additional_contexts": as_mapping,
-        "services.*.build.ssh": as_mapping,
+        "services.*.build.ssh": _ssh,
         "services.*.ports": _ports_or_raw,
     }
 )

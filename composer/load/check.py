@@ -1,5 +1,6 @@
 """Rules between attributes that a schema cannot say. Pure; every breach is told, at its line."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,6 +10,7 @@ from composer.load.normalize import implied_dependencies
 from composer.load.origins import Marks, Path, Report
 from composer.load.ports import is_address, is_port_range
 
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 _REFERENCES = (("networks", "network"), ("models", "model"))
 
 
@@ -17,6 +19,11 @@ def check_values(tree: dict[str, Any], marks: Marks, report: Report) -> None:
     for name, service in (tree.get("services") or {}).items():
         _mounts_and_ports(service, ("services", name), marks, report)
         _devices(service, ("services", name), marks, report)
+        own = service.get("container_name")
+        if own and not _NAME.fullmatch(own):
+            where = ("services", name, "container_name")
+            hint = "use letters, digits, '.', '_' and '-', starting with a letter or digit, two at least"
+            report.add(f"{own!r} cannot be a container's name", where, marks, hint)
     for key, volume in (tree.get("volumes") or {}).items():
         if isinstance(volume, dict) and volume.get("external"):
             for other in ("driver", "driver_opts", "labels"):

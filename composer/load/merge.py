@@ -39,9 +39,12 @@ def merge(base: Pair, over: Pair, path: Path, run: Run) -> Pair:
 
 
 def _merge(base: Pair, over: Pair, path: Path, run: Run) -> Pair:
-    rule = RULES.find(path)
-    if rule is not None:
-        return rule(base, over, path, run)
+    rule = RULES.find(path) or _plain
+    return rule(base, over, path, run)
+
+
+def _plain(base: Pair, over: Pair, path: Path, run: Run) -> Pair:
+    """Mappings key by key, lists appended, anything else replaced."""
     if base[0] is None:
         return over
     if over[0] is None and isinstance(base[0], dict | list):
@@ -144,6 +147,8 @@ def _hosts(pair: Pair) -> Pair:
         for address in addresses if isinstance(addresses, list) else [addresses]:
             children[len(out)] = marks.child(name)
             out.append(f"{name}={format_scalar(address)}")
+    order = sorted(range(len(out)), key=lambda index: str(out[index]))
+    out, children = [out[i] for i in order], {new: children[old] for new, old in enumerate(order)}
     return out, marks.holding(children)
 
 
@@ -180,14 +185,21 @@ _as_texts = _through(as_texts)
 
 def _keyed(base: Pair, over: Pair, path: Path, run: Run) -> Pair:
     """The later of equal keys wins. With variables left in, the reference gives a list: so do we."""
+    return (_as_texts if run.raw else _as_mappings)(base, over, path, run)
+
+
+def _resource_labels(base: Pair, over: Pair, path: Path, run: Run) -> Pair:
+    """With variables left in, lists and mappings are not mixed here."""
     if not run.raw:
         return _as_mappings(base, over, path, run)
-    value, marks = _as_texts(base, over, path, run)
-    if base[0] is None or over[0] is None or not isinstance(value, list) or path[0] in _ONLY_APPENDED:
-        return value, marks
-    last = {item.partition("=")[0]: index for index, item in enumerate(value)}
-    children: dict[str | int, Marks] = {i: marks.child(index) for i, index in enumerate(last.values())}
-    return [value[index] for index in last.values()], marks.holding(children)
+    mixed = {type(base[0]), type(over[0])} == {list, dict}
+    if mixed or path[0] != "volumes":
+        return _plain(base, over, path, run)
+    return _as_texts(base, over, path, run)
+
+
+def _ssh(base: Pair, over: Pair, path: Path, run: Run) -> Pair:
+    return (_plain if run.raw else _as_mappings)(base, over, path, run)
 
 
 def _replace(base: Pair, over: Pair, path: Path, run: Run) -> Pair:
@@ -231,7 +243,6 @@ KEYED = words(
     " services.*.develop.watch.*.exec.environment networks.*.labels volumes.*.labels secrets.*.labels"
     " configs.*.labels"
 )
-_ONLY_APPENDED = ("volumes",)  # their labels, where variables are left in
 LISTS = words(
     "services.*.dns services.*.dns_opt services.*.dns_search services.*.env_file services.*.label_file"
     " services.*.tmpfs"
@@ -240,6 +251,8 @@ LISTS = words(
 RULES: RuleTable[Rule] = RuleTable(
     {
         **dict.fromkeys(KEYED, _keyed),
+        **dict.fromkeys(("volumes.*.labels", "secrets.*.labels", "configs.*.labels"), _resource_labels),
+        "services.*.build.ssh": _ssh,
         **dict.fromkeys(LISTS, _through(as_list)),
         "services.*.build": _through(_build),
         "services.*.build.extra_hosts": _through(_hosts),

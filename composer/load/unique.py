@@ -38,6 +38,10 @@ def _before_colon(item: Any) -> Any:
     return str(item).partition(":")[0]
 
 
+def _name(item: Any) -> Any:
+    return str(item).partition("=")[0]
+
+
 SERVICE_LISTS: dict[str, Key] = {
     "ports": _port,
     "volumes": _mount,
@@ -56,13 +60,27 @@ SERVICE_LISTS: dict[str, Key] = {
     "links": format_scalar,
     "profiles": format_scalar,
     "extra_hosts": format_scalar,
+    # Lists only where variables are left in.
+    "annotations": _name,
+    "environment": _name,
+    "labels": _name,
+    "sysctls": _name,
 }
-BUILD_LISTS = ("tags", "extra_hosts")
+BUILD_LISTS: dict[str, Key] = {
+    "tags": format_scalar,
+    "extra_hosts": format_scalar,
+    "args": _name,
+    "labels": _name,
+}
 NETWORK_LISTS = ("aliases", "link_local_ips")
 
 
 def enforce(document: Document) -> None:
     """Changes the canonical tree in place; marks follow."""
+    for name, network in (document.value.get("networks") or {}).items():
+        if isinstance(network, dict) and isinstance(network.get("labels"), list):
+            marks = document.marks.child("networks").child(name).child("labels")
+            network["labels"] = _unique(network["labels"], marks, _name)
     services = document.value.get("services")
     if not isinstance(services, dict):
         return
@@ -75,10 +93,13 @@ def enforce(document: Document) -> None:
                 service[attribute] = _unique(service[attribute], marks.child(attribute), key)
         build = service.get("build")
         if isinstance(build, dict):
-            for attribute in BUILD_LISTS:
+            for attribute, key in BUILD_LISTS.items():
                 if isinstance(build.get(attribute), list):
                     inner = marks.child("build").child(attribute)
-                    build[attribute] = _unique(build[attribute], inner, format_scalar)
+                    build[attribute] = _unique(build[attribute], inner, key)
+        deploy = service.get("deploy")
+        if isinstance(deploy, dict) and isinstance(deploy.get("labels"), list):
+            deploy["labels"] = _unique(deploy["labels"], marks.child("deploy").child("labels"), _name)
         networks = service.get("networks")
         for key_, network in networks.items() if isinstance(networks, dict) else ():
             for attribute in NETWORK_LISTS if isinstance(network, dict) else ():

@@ -19,6 +19,7 @@ _MEMORY: RuleTable[bool] = RuleTable(dict.fromkeys(_LIMITS, True))
 _DEFAULTS: RuleTable[Mapping[str, Any]] = RuleTable(
     {
         "services.*": {"command": None, "entrypoint": None},
+        "services.*.deploy": {"resources": {}, "placement": {}},
         "services.*.develop.watch.*": {"exec": {"command": None}},
         "networks.*": {"ipam": {}},
     }
