@@ -7,6 +7,7 @@ run after every file.
 from collections.abc import Callable
 from typing import Any
 
+from composer.errors import LoadError
 from composer.load.merge import KEYED, Pair, as_keys, as_list, as_mapping
 from composer.load.mounts import parse_mount
 from composer.load.origins import Document, Marks, Path, Report
@@ -19,29 +20,28 @@ Form = Callable[[Pair], Pair]
 
 
 class _PartError(ValueError):
-    """A bad short form inside the value that is being converted, at `keys`."""
+    """Bad short forms inside the value that is being converted: what is wrong with each and its keys."""
 
-    def __init__(self, message: str, keys: Path) -> None:
-        super().__init__(message)
-        self.keys = keys
+    def __init__(self, *parts: tuple[str, Path]) -> None:
+        super().__init__(parts[0][0])
+        self.parts = parts
 
 
 def canonicalize(document: Document, report: Report, *, raw: bool = False) -> Document:
     """The tree in long forms, with marks moved along. Bad short forms are problems.
 
     `raw`: variables are not replaced, so that only forms that do not depend on their values are made, and values
-    stay what they are.
+    stay what they are. Raises LoadError for more ports than a project may have.
     """
-    _limit_ports(document, report)
+    _limit_ports(document)
     marks = document.marks.copy()
-    if report.problems:
-        return document
     forms = RAW_FORMS if raw else FORMS
     return Document(_walk(document.value, marks, (), report, forms), marks, document.resets)
 
 
-def _limit_ports(document: Document, report: Report) -> None:
+def _limit_ports(document: Document) -> None:
     """Short forms of a few bytes stand for thousands of ports: they are counted before they are expanded."""
+    report = Report()
     total = 0
     for name, service in (document.value.get("services") or {}).items():
         for index, item in enumerate(service.get("ports") or () if isinstance(service, dict) else ()):
@@ -49,7 +49,7 @@ def _limit_ports(document: Document, report: Report) -> None:
             if total > _MAX_PORTS:
                 message = f"the project has more than {_MAX_PORTS} ports"
                 report.add(message, ("services", name, "ports", index), document.marks)
-                return
+                raise LoadError(report.problems)
 
 
 def _walk(value: Any, marks: Marks, path: Path, report: Report, forms: RuleTable[Form]) -> Any:
@@ -59,8 +59,8 @@ def _walk(value: Any, marks: Marks, path: Path, report: Report, forms: RuleTable
             value, moved = form((value, marks))
             marks.children = moved.children
         except ValueError as error:
-            keys = error.keys if isinstance(error, _PartError) else ()
-            report.add_at(str(error), (*path, *keys), marks.at(keys))
+            for message, keys in error.parts if isinstance(error, _PartError) else ((str(error), ()),):
+                report.add_at(message, (*path, *keys), marks.at(keys))
     if isinstance(value, dict):
         return {
             key: _walk(item, _own(marks, key), (*path, key), report, forms) for key, item in value.items()
@@ -89,7 +89,7 @@ def _keyed_text(pair: Pair) -> Pair:
     if isinstance(value, dict):
         for key in value:
             if key != key.rstrip():
-                raise _PartError(f"the name {key!r} ends with a space", (key,))
+                raise _PartError((f"the name {key!r} ends with a space", (key,)))
         value = {key: None if item is None else format_scalar(item) for key, item in value.items()}
     return value, marks
 
@@ -103,7 +103,7 @@ def _contexts(pair: Pair) -> Pair:
     value, marks = _keyed_text(pair)
     for key, item in value.items() if isinstance(value, dict) else ():
         if item is None:
-            raise _PartError(f"the context {key!r} says not where it is; write {key}=PATH", (key,))
+            raise _PartError((f"the context {key!r} says not where it is; write {key}=PATH", (key,)))
     return value, marks
 
 
@@ -111,7 +111,7 @@ def _ssh(pair: Pair) -> Pair:
     """A list names agents' sockets; only `default` goes without one."""
     for index, item in enumerate(pair[0] if isinstance(pair[0], list) else ()):
         if item != "default" and "=" not in str(item):
-            raise _PartError(f"the ssh key {item!r} has no path; write {item}=PATH, or default", (index,))
+            raise _PartError((f"the ssh key {item!r} has no path; write {item}=PATH, or default", (index,)))
     return as_mapping(pair)
 
 
@@ -140,14 +140,18 @@ def _ports(pair: Pair, raw: bool = False) -> Pair:
     value, marks = pair
     out: list[Any] = []
     children: dict[str | int, Marks] = {}
+    wrong: list[tuple[str, Path]] = []
     for index, item in enumerate(value if isinstance(value, list) else ()):
         try:
             entries = _port(item, raw)
         except ValueError as error:
-            raise _PartError(str(error), (index,)) from None
+            wrong.append((str(error), (index,)))
+            continue
         for entry in entries:
             children[len(out)] = marks.child(index)
             out.append(entry)
+    if wrong:
+        raise _PartError(*wrong)
     return out, marks.holding(children)
 
 
@@ -209,9 +213,9 @@ def _hosts(pair: Pair) -> Pair:
             cut = "=" if "=" in item else ":"
             name, separator, address = item.partition(cut)
             if not name:
-                raise _PartError(f"{item!r} has no name; write NAME=ADDRESS", (index,))
+                raise _PartError((f"{item!r} has no name; write NAME=ADDRESS", (index,)))
             if not separator:
-                raise _PartError(f"{item!r} has no address; write NAME=ADDRESS", (index,))
+                raise _PartError((f"{item!r} has no address; write NAME=ADDRESS", (index,)))
             entries.append((index, name, address))
     for key, name, address in entries:
         text = format_scalar(address)

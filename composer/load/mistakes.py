@@ -24,6 +24,7 @@ class Mistakes:
         self._source = source
         self._problems: dict[tuple[str, Origin | str], Problem] = {}
         self._broken: set[Path] = set()
+        self._below: dict[Path, set[str | int]] = {}  # service or resource -> keys of it that are broken
         self._gone: dict[tuple[str, Path], list[int]] = {}  # (file, path of a list) -> items taken out
         self._around: set[Path] = set()  # of what holds a broken value: it may lack something now
 
@@ -37,8 +38,8 @@ class Mistakes:
         for problem in problems:
             # Anchors, `extends` and several files bring one mistake to several paths.
             self._problems.setdefault((problem.message, problem.origin or problem.path), problem)
-        if len(self._problems) >= _MOST:
-            self.stop()
+            if len(self._problems) >= _MOST:
+                self.stop()
 
     def note(self, report: Report) -> None:
         """Takes over a report, without what follows from mistakes known before."""
@@ -72,6 +73,8 @@ class Mistakes:
     def leave_open(self, path: Path) -> None:
         """Nothing is known of the value at `path`; of the whole project for ()."""
         self._broken.add(path)
+        if len(path) > 2:
+            self._below.setdefault(path[:2], set()).add(path[2])
         if len(path) > 3 or (len(path) == 3 and path[0] != "services"):
             self._around.add(path[:-1])
 
@@ -106,20 +109,20 @@ class Mistakes:
             return False
         return not self._broken.isdisjoint(((), ("include",), (section,), (section, name)))
 
-    def damaged(self, *path: str | int) -> bool:
-        """Whether something at or below `path` has been taken out."""
-        return any(broken[: len(path)] == path for broken in self._broken)
+    def damaged(self, section: str, name: str) -> bool:
+        """Whether a service or resource, or something in it, has been taken out."""
+        return (section, name) in self._below or (section, name) in self._broken
 
     def may_have_image(self, service: str) -> bool:
         """Whether what gives a service its image may be what was wrong with it."""
-        if not self._broken:
+        if () in self._broken:
+            return True
+        own = self._below.get(("services", service), ())
+        if not own:
             return False
         import difflib  # only for a project with mistakes
 
-        own = [path[2] for path in self._broken if path[:2] == ("services", service) and len(path) > 2]
-        return () in self._broken or any(
-            key == "<<" or difflib.get_close_matches(str(key), _IMAGE_KEYS) for key in own
-        )
+        return any(key == "<<" or difflib.get_close_matches(str(key), _IMAGE_KEYS) for key in own)
 
 
 def without(document: Document, paths: Iterable[Path]) -> Document:
