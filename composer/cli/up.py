@@ -79,7 +79,7 @@ def run(context: Context, arguments: Arguments) -> int:
         context,
         desired,
         lambda wanted, observed: plan_up(wanted, observed, options),
-        check=lambda plan: _check(context, plan),
+        check=lambda plan: check_plan(context, plan),
         deadline=deadline,
     )
     if context.options.dry_run:
@@ -113,7 +113,7 @@ def parse_scale(words: tuple[str, ...], desired: Desired) -> dict[str, int]:
     return scale
 
 
-def _check(context: Context, plan: Plan) -> None:
+def check_plan(context: Context, plan: Plan) -> None:
     """Refuse the plan if a container of it can't ever start or a host port is taken. Raises EngineError."""
     for action in plan.actions:
         if action.kind is Kind.CREATE:
@@ -136,7 +136,12 @@ def _report_unchanged(context: Context, desired: Desired, plan: Plan, options: U
         service.name for service in select_services(desired, options.services, no_deps=options.no_deps)
     }
     for container in observe(context.engine, desired).containers:
-        if container.live and container.service in selected and container.name not in touched:
+        if (
+            container.live
+            and not container.oneoff
+            and container.service in selected
+            and container.name not in touched
+        ):
             context.err.line(f" Container {container.name}  Running")
 
 
@@ -156,7 +161,8 @@ class _Attached:
         self._containers: list[Container] = [
             container
             for container in context.engine.containers.list(desired.project)
-            if container.service in (arguments.services or selected)
+            if not container.oneoff
+            and container.service in (arguments.services or selected)
             and services[container.service].attach
             and (container.is_live or container.name in started)
         ]
