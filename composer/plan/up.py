@@ -37,6 +37,7 @@ class UpOptions(NamedTuple):
     no_deps: bool = False
     force_recreate: bool = False
     no_recreate: bool = False
+    recreate_dependencies: bool = False  # --always-recreate-deps
     remove_orphans: bool = False
     renew_anonymous_volumes: bool = False
     no_start: bool = False
@@ -260,6 +261,12 @@ class _UpPlanner:
             not self._options.services or service.name in self._options.services
         ):
             return "--force-recreate"
+        if (
+            self._options.recreate_dependencies
+            and self._options.services
+            and service.name not in self._options.services
+        ):
+            return "--always-recreate-deps"
         network = next((name for name in container.networks if name in renewed), "")
         if network:
             return f"network {network} is made anew"

@@ -63,8 +63,11 @@ class Container(NamedTuple):
 
     @property
     def leftover(self) -> bool:
-        """Whether it is to be removed: a command was interrupted while it did, or it has ended and is not kept."""
-        return self.exit is not None if self.intent == ONCE else bool(self.intent)
+        """Whether it is to be removed: a command was interrupted, or it does not run (any more) and is not kept.
+
+        Tells the truth to whoever holds the project's lock; others may see a container that is about to start.
+        """
+        return not self.is_live if self.intent == ONCE else bool(self.intent)
 
     @property
     def is_live(self) -> bool:

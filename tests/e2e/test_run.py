@@ -111,7 +111,7 @@ def test_removed_by_whoever_sees_its_end(app: Project) -> None:
     wait_until_gone(app, "short")
     # A client that was killed can't remove it, so its shim has it removed.
     client = app.popen("run", "--rm", "--no-deps", "--name", "orphan", "web", "sleep", "2")
-    while "orphan" not in app.ps("-a"):
+    while app.ps("-a").get("orphan", {}).get("State") != "running":
         time.sleep(0.05)
     client.kill()
     client.wait()
