@@ -252,7 +252,7 @@ class Containers:
             from runtime.cgroups.manager import open_cgroup
 
             for path in (f"{self._paths.cgroup_parent}/shim", self._paths.cgroup_parent):
-                open_cgroup(path).delete(timeout_s=0.2)
+                open_cgroup(path).delete()
 
     # ---- starting
 
