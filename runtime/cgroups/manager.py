@@ -10,7 +10,6 @@ import os
 import signal
 import time
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from runtime.cgroups.apply import names, restrict_devices, write_files
@@ -311,10 +310,14 @@ def open_cgroup(path: str, *, layout: Layout | None = None) -> Cgroup:
     return Cgroup(path, _machine_layout() if layout is None else layout)
 
 
-@cache
+_layouts: list[Layout] = []
+
+
 def _machine_layout() -> Layout:
-    # The machine's hierarchies do not change while a command or a shim runs.
-    return detect_layout()
+    # The machine's hierarchies do not change while a command or a shim runs. (functools costs its import.)
+    if not _layouts:
+        _layouts.append(detect_layout())
+    return _layouts[0]
 
 
 def join_opened(descriptors: Sequence[int]) -> None:

@@ -350,6 +350,7 @@ class _Creation:
         if self.birth.new & k.CLONE_NEWUSER:
             self._write_maps(pid)
         channel.send(sync.GO)
+        self.created.directory.write_spec(self.spec)  # while the child is at work
         while True:
             word, fd = sync.receive_progress(channel)
             if word == "created":
@@ -403,7 +404,6 @@ class _Creation:
         )
 
     def _record(self) -> None:
-        self.created.directory.write_spec(self.spec)
         self.created.record = self._make_record(self.pid, start_time(self.pid))
         self.created.directory.write(self.created.record)
 

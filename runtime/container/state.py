@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runtime.errors import ConflictError, InvalidError, NotFoundError
@@ -42,8 +41,7 @@ class Record(NamedTuple):
     cgroup_path: str
     cgroup_manager: str = "cgroupfs"
     scope: str = ""
-    annotations: Mapping[str, str] = MappingProxyType({})
-    external_descriptors: str = "[]"  # what 0, 1 and 2 were, as a JSON list, for who inspects a container
+    annotations: Mapping[str, str] = {}
 
 
 class StateDirectory:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from typing import NamedTuple, NoReturn
 
 from runtime.errors import EngineError, InvalidError
@@ -129,7 +128,7 @@ def _run_verb(globals_: Parsed, log: Log) -> int:
     verb, *rest = globals_.arguments
     if verb not in VERBS:
         raise InvalidError(f"unknown command {verb!r}", hint=f"known: {', '.join(VERBS)}")
-    module = import_module(f"runtime.oci_cli.{verb}")
+    module = __import__(f"runtime.oci_cli.{verb}", fromlist=["run"])
     if any(word in ("--help", "-h") for word in rest[: 1 if verb == "exec" else None]):
         print(f"Usage: pycompose-oci [global options] {module.HELP}\n\n{describe(module.OPTIONS)}")
         return 0

@@ -1,15 +1,13 @@
 """`runtime:` of a service: the stack runs on another OCI runtime, and everything around it stays the same."""
 
 import shutil
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from tests.engines import runtime_program
 from tests.project import Project
-
-REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
 STACK = """
     services:
@@ -50,16 +48,7 @@ def runtime(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         if shutil.which(request.param) is None:
             pytest.skip(f"{request.param} is not installed (Debian package {request.param})")
         return str(request.param)
-    program = tmp_path / "pycompose-oci"
-    lines = (
-        "import sys",
-        f"sys.path.append({str(REPOSITORY)!r})",
-        "from runtime.oci_cli.main import main_and_exit",
-        "main_and_exit()",
-    )
-    program.write_text("\n".join((f"#!{sys.executable} -IS", *lines)))
-    program.chmod(0o755)
-    return str(program)
+    return runtime_program(tmp_path)
 
 
 def test_a_stack_on_another_runtime(project: Project, runtime: str) -> None:
