@@ -1,7 +1,9 @@
 """Parts of config.json, seen from inside the container."""
 
+import errno
 import os
 import socket
+import struct
 import subprocess
 import time
 from collections.abc import Callable
@@ -9,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from runtime.oci.capabilities import DEFAULT
+from runtime.oci.seccomp_profile import default_profile
 from tests.oci_cli.runtime import OURS, Bundle, Runtime
 
 pytestmark = pytest.mark.root
@@ -242,6 +246,35 @@ def test_seccomp_actions(oci: Runtime, bundle: Bundle) -> None:
     assert "No space left" in done.stderr
     assert "alive" not in done.stdout
     assert done.stdout.split() == ["Seccomp:", "2"]
+
+
+def test_seccomp_filters_programs_of_32_bits(oci: Runtime, bundle: Bundle) -> None:
+    """A hand-made i386 program: writes, tries to mount, exits with the errno of that."""
+    if os.uname().machine != "x86_64":
+        pytest.skip("an i386 program needs x86-64")
+    base, text = 0x08048000, b"written\n"
+    code = bytes.fromhex("b804000000 bb01000000 b9") + struct.pack("<I", base + 84)  # write(1, text,
+    code += bytes.fromhex("ba08000000 cd80")  # 8)
+    code += bytes.fromhex("b815000000 31db 31c9 31d2 31f6 31ff cd80")  # mount(0, 0, 0, 0, 0)
+    code += bytes.fromhex("f7d8 89c3 b801000000 cd80")  # exit(-result)
+    size = 84 + len(text) + len(code)
+    header = struct.pack("<4s5B7xHHIIIIIHHHHHH", b"\x7fELF", 1, 1, 1, 0, 0, 2, 3, 1, base + 84 + len(text), 52, 0, 0, 52, 32, 1, 0, 0, 0)  # fmt: skip
+    header += struct.pack("<8I", 1, 0, base, base, size, size, 5, 0x1000)
+    program = bundle.path / "rootfs/bin/small"
+    program.write_bytes(header + text + code)
+    program.chmod(0o755)
+    bundle.process["args"] = ["/bin/small"]
+    bundle.linux["seccomp"] = default_profile(DEFAULT)
+    done = oci.run(bundle)
+    if "built for another processor" in done.stderr:
+        pytest.skip("this kernel runs no 32-bit programs")
+    assert (done.returncode, done.stdout, done.stderr) == (errno.EPERM, "written\n", "")
+    del bundle.linux["seccomp"]
+    assert oci.run(bundle).returncode == errno.EFAULT
+    bundle.linux["seccomp"] = {
+        "defaultAction": "SCMP_ACT_ALLOW"
+    }  # names no other architecture than the machine's
+    assert oci.run(bundle).stdout == ""
 
 
 def test_seccomp_listener(oci: Runtime, bundle: Bundle, tmp_path: Path) -> None:
