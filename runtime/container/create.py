@@ -15,6 +15,7 @@ The child that waits for `start` listens on a socket in the state folder, so tha
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -401,11 +402,19 @@ class _Creation:
             scope=self.own.scope,
             cgroup_manager=self.options.manager,
             annotations=self.spec.get("annotations", {}),
+            external_descriptors=json.dumps([_target_of(number) for number in range(3)]),
         )
 
     def _record(self) -> None:
         self.created.record = self._make_record(self.pid, start_time(self.pid))
         self.created.directory.write(self.created.record)
+
+
+def _target_of(descriptor: int) -> str:
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}")
+    except OSError:
+        return ""  # closed
 
 
 def _single(inside: int, outside: int) -> IdMapping:

@@ -86,7 +86,7 @@ def _cgroup(record: Record, sub_cgroup: str) -> Cgroup:
         return cgroup
     _, _, path = sub_cgroup.rpartition(":")
     if ".." in path.split("/"):
-        raise InvalidError(f"--cgroup {sub_cgroup!r} leads upwards")
+        raise InvalidError(f"--cgroup {sub_cgroup!r}: `..` components are not allowed")
     below = Cgroup(f"{cgroup.path}/{path.strip('/')}", cgroup.layout)
     if not below.exists():
         raise NotFoundError(

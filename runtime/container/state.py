@@ -42,6 +42,9 @@ class Record(NamedTuple):
     cgroup_manager: str = "cgroupfs"
     scope: str = ""
     annotations: Mapping[str, str] = {}
+    external_descriptors: str = (
+        "[]"  # what 0, 1 and 2 were at its creation, as a JSON list; crun tells it too
+    )
 
 
 class StateDirectory:

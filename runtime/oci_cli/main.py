@@ -86,6 +86,14 @@ def main(words: Sequence[str] | None = None) -> int:
         log.error(f"{place}{error.strerror or error}")
     except KeyboardInterrupt:
         return 130
+    except (
+        Exception
+    ) as error:  # of a configuration that is not of the specification's types, or our own mistake
+        import traceback
+
+        log.debug(traceback.format_exc())
+        problem = f"{type(error).__name__}: {error}"
+        log.error(f"cannot carry this out: {problem}", "is a value of the wrong type? --debug tells where")
     return failure
 
 
