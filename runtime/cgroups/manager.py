@@ -119,6 +119,15 @@ class Cgroup:
         """Whether it is there in any hierarchy."""
         return any(os.path.isdir(directory) for directory in self._directories)
 
+    def inside(self, path: str) -> Cgroup | None:
+        """One below this, which in hierarchies that do not have it is this one; None if none has it."""
+        below = Cgroup(f"{self.path}/{path.strip('/')}", self.layout)
+        if not below.exists():
+            return None
+        pairs = zip(below._directories, self._directories, strict=True)
+        below._directories = [inner if os.path.isdir(inner) else outer for inner, outer in pairs]
+        return below
+
     # ---- processes
 
     def add(self, pid: int) -> None:

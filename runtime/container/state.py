@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -45,6 +46,23 @@ class Record(NamedTuple):
     external_descriptors: str = (
         "[]"  # what 0, 1 and 2 were at its creation, as a JSON list; crun tells it too
     )
+
+
+def new_record(**given: Any) -> Record:
+    """The record of a container that is created now, by this process: what is not given follows from that."""
+    return Record(
+        created=time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()) + f".{time.time_ns() % 10**9:09d}Z",
+        owner="root" if os.geteuid() == 0 else str(os.geteuid()),
+        external_descriptors=json.dumps([_target_of(number) for number in range(3)]),
+        **given,
+    )
+
+
+def _target_of(descriptor: int) -> str:
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}")
+    except OSError:
+        return ""  # closed
 
 
 class StateDirectory:
