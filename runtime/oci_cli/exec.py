@@ -112,9 +112,8 @@ def _changed(spec: Spec, options: Parsed, command: list[str], root: str) -> Proc
         process["user"] = {**process["user"], "additionalGids": gids}
     if options.texts("cap"):
         _add_capabilities(process, options.texts("cap"))
-    process["noNewPrivileges"] = options.flag(
-        "no-new-privs"
-    )  # the container's own is not taken over, as in runc
+    if options.flag("no-new-privs"):
+        process["noNewPrivileges"] = True  # the container's own is kept in any case, as runc has it
     if options.text("apparmor"):
         process["apparmorProfile"] = options.text("apparmor")
     if options.text("process-label"):
