@@ -24,6 +24,7 @@ STACK = """
       web:
         image: IMAGE
         runtime: RUNTIME
+        init: true
         tty: true
         read_only: true
         user: "1000"
@@ -36,6 +37,7 @@ STACK = """
       again:
         image: IMAGE
         runtime: RUNTIME
+        init: true
         restart: on-failure:2
         command: sh -c 'echo try; exit 3'
     volumes: {data: {}}
@@ -63,6 +65,7 @@ def test_a_stack_on_another_runtime(project: Project, runtime: str) -> None:
     logs = project.run("logs").stdout
     assert "db-1     | db ready" in logs
     assert "web on /dev/pts/0" in logs
+    assert project.exec("web", "cat", "/proc/1/comm") == "init\n"
     deadline = time.monotonic() + 15
     while project.ps()["project-again-1"]["State"] != "exited" and time.monotonic() < deadline:
         time.sleep(0.2)
@@ -80,7 +83,8 @@ def test_a_stack_on_another_runtime(project: Project, runtime: str) -> None:
     assert project.ps() == {}
 
 
-def test_what_fails_says_why(project: Project, runtime: str) -> None:
+@pytest.mark.parametrize("init", ["false", "true"])
+def test_what_fails_says_why(project: Project, runtime: str, init: str) -> None:
     project.write(
         f"""
         services:
@@ -88,7 +92,8 @@ def test_what_fails_says_why(project: Project, runtime: str) -> None:
             image: IMAGE
             runtime: {runtime}
             entrypoint: /bin/no-such-program
-        """
+            init: INIT
+        """.replace("INIT", init)
     )
     answer = project.run("up", "-d", code=1)
     assert "no-such-program" in answer.stderr
