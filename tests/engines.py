@@ -1,9 +1,9 @@
 """Engines nobody here wrote, each with folders of its own: podman with conmon, and a dockerd of the test's own."""
 
 import contextlib
+import shlex
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,7 +36,7 @@ class ForeignEngine:
 def runtime_program(folder: Path) -> str:
     """Our OCI runtime as one file, which engines want."""
     path = folder / "pycompose-oci"
-    path.write_text(f"#!{sys.executable} -IS\n{OURS[-1].replace('; ', chr(10))}\n")
+    path.write_text(f'#!/bin/sh\nexec {shlex.join(OURS)} "$@"\n')
     path.chmod(0o755)
     return str(path)
 

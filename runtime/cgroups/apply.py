@@ -52,6 +52,7 @@ _REFUSALS = {
     "cpuset.cpus": "only processors of this machine that the parent cgroup may use",
     "cpuset.mems": "only memory nodes of this machine that the parent cgroup may use",
     "memory.memsw.limit_in_bytes": "memory plus swap must not be below the memory limit",
+    "cpu.rt_runtime_us": "the cgroups above, and those beside it, must leave that much real time",
     "memory.limit_in_bytes": "the container already uses more than that",
 }
 

@@ -10,7 +10,6 @@ import os
 import signal
 import time
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from runtime.cgroups.apply import names, restrict_devices, write_files
@@ -119,6 +118,15 @@ class Cgroup:
     def exists(self) -> bool:
         """Whether it is there in any hierarchy."""
         return any(os.path.isdir(directory) for directory in self._directories)
+
+    def inside(self, path: str) -> Cgroup | None:
+        """One below this, which in hierarchies that do not have it is this one; None if none has it."""
+        below = Cgroup(f"{self.path}/{path.strip('/')}", self.layout)
+        if not below.exists():
+            return None
+        pairs = zip(below._directories, self._directories, strict=True)
+        below._directories = [inner if os.path.isdir(inner) else outer for inner, outer in pairs]
+        return below
 
     # ---- processes
 
@@ -311,10 +319,14 @@ def open_cgroup(path: str, *, layout: Layout | None = None) -> Cgroup:
     return Cgroup(path, _machine_layout() if layout is None else layout)
 
 
-@cache
+_layouts: list[Layout] = []
+
+
 def _machine_layout() -> Layout:
-    # The machine's hierarchies do not change while a command or a shim runs.
-    return detect_layout()
+    # The machine's hierarchies do not change while a command or a shim runs. (functools costs its import.)
+    if not _layouts:
+        _layouts.append(detect_layout())
+    return _layouts[0]
 
 
 def join_opened(descriptors: Sequence[int]) -> None:

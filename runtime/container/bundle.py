@@ -50,8 +50,23 @@ def load_process(path: str) -> Process:
 def _load(path: str) -> object:
     try:
         with open(path, "rb") as file:
-            return json.loads(file.read())
+            text = file.read()
+        data: object = json.loads(text)
     except FileNotFoundError:
         raise NotFoundError(f"no file {path}", hint="a bundle is a folder with a config.json") from None
     except ValueError as error:
         raise InvalidError(f"{path} is not valid JSON: {error}") from None
+    if b"\\u0000" in text and "\0" in _texts(data):
+        raise InvalidError(
+            f"{path}: a NUL character in a text", hint="no path, name or argument can hold one"
+        )
+    return data
+
+
+def _texts(value: object) -> str:
+    """All texts of a document, keys too."""
+    if isinstance(value, dict):
+        return "".join(map(_texts, (*value.keys(), *value.values())))
+    if isinstance(value, list):
+        return "".join(map(_texts, value))
+    return value if isinstance(value, str) else ""

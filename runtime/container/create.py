@@ -18,7 +18,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -31,18 +30,17 @@ from runtime.container.oci_cgroup import CGROUPFS, OwnCgroup
 from runtime.container.oci_child import OciChild
 from runtime.container.oci_setup import Surroundings, plan_oci_identity, plan_oci_setup
 from runtime.container.oci_trees import open_trees
-from runtime.container.state import Record, StateDirectory, state_json
+from runtime.container.state import Record, StateDirectory, new_record, state_json
 from runtime.container.trampoline import open_trampoline
 from runtime.errors import EngineError, InvalidError, StartError
 from runtime.linux import constants as k
 from runtime.linux import syscalls
 from runtime.linux.capabilities import last_capability
-from runtime.linux.procfs import load_mountinfo, start_time
+from runtime.linux.procfs import mount_point_of, start_time
 
 if TYPE_CHECKING:
     from runtime.container.setup import SetupStep
     from runtime.oci.spec import Spec
-    from runtime.oci.spec_extra import IdMapping
 
 
 class Options(NamedTuple):
@@ -348,8 +346,11 @@ class _Creation:
         if "oomScoreAdj" in self.spec["process"]:
             _write_oom_score(pid, self.spec["process"]["oomScoreAdj"])
         if self.birth.new & k.CLONE_NEWUSER:
-            self._write_maps(pid)
+            from runtime.container.user_namespace import map_ids
+
+            map_ids(pid, self.spec)
         channel.send(sync.GO)
+        self.created.directory.write_spec(self.spec)  # while the child is at work
         while True:
             word, fd = sync.receive_progress(channel)
             if word == "created":
@@ -367,35 +368,17 @@ class _Creation:
                     run_hooks(hooks, kind, self._state("creating", pid))
                 channel.send(sync.GO)
 
-    def _write_maps(self, pid: int) -> None:
-        from runtime.container.user_namespace import write_maps
-
-        linux, user = self.spec["linux"], self.spec["process"]["user"]
-        uids: list[IdMapping] = linux.get("uidMappings") or [_single(user["uid"], os.geteuid())]
-        gids: list[IdMapping] = linux.get("gidMappings") or [_single(user["gid"], os.getegid())]
-        try:
-            write_maps(pid, uids, gids)
-        except OSError as error:
-            raise StartError(
-                f"could not write {error.filename}: {error.strerror}",
-                step="map ids",
-                errno=error.errno or 0,
-                hint="mappings must not overlap, and the ids must exist in the caller's user namespace",
-            ) from None
-
     def _state(self, status: str, pid: int) -> dict[str, Any]:
         record = self._make_record(pid, 0)
         return state_json(record, status)
 
     def _make_record(self, pid: int, started: int) -> Record:
-        return Record(
+        return new_record(
             id=self.created.directory.id,
             pid=pid,
             pid_start=started,
             bundle=self.options.bundle,
             rootfs=self.rootfs,
-            created=time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()) + f".{time.time_ns() % 10**9:09d}Z",
-            owner="root" if os.geteuid() == 0 else str(os.geteuid()),
             cgroup_path=self.own.path,
             scope=self.own.scope,
             cgroup_manager=self.options.manager,
@@ -403,13 +386,8 @@ class _Creation:
         )
 
     def _record(self) -> None:
-        self.created.directory.write_spec(self.spec)
         self.created.record = self._make_record(self.pid, start_time(self.pid))
         self.created.directory.write(self.created.record)
-
-
-def _single(inside: int, outside: int) -> IdMapping:
-    return {"containerID": inside, "hostID": outside, "size": 1}
 
 
 def _write_oom_score(pid: int, score: int) -> None:
@@ -424,13 +402,3 @@ def _write_oom_score(pid: int, score: int) -> None:
             errno=error.errno or 0,
             hint="lowering it needs CAP_SYS_RESOURCE",
         ) from None
-
-
-def mount_point_of(path: str) -> str:
-    """The mount point that holds a path (the last mounted, where several lie over one another)."""
-    best = "/"
-    for mount in load_mountinfo():
-        target = mount.target.rstrip("/")
-        if (path == target or path.startswith(f"{target}/")) and len(mount.target) >= len(best):
-            best = mount.target
-    return best

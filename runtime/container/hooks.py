@@ -42,13 +42,13 @@ def run_hooks_leniently(hooks: Sequence[Hook], kind: str, state: dict[str, Any])
 def run_container_hooks(hooks: Sequence[Hook], state: dict[str, Any], trampoline: int, error_fd: int) -> None:
     """Run startContainer hooks, called in the container. `error_fd` is the number built into the trampoline."""
 
-    def fork(hook: Hook, stdin: int, output: int) -> int:
+    def fork(hook: Hook, stdin: int, output: int, errors: int) -> int:
         pid = os.fork()
         if pid:
             return pid
         try:
-            os.dup2(output, error_fd, inheritable=True)
-            for number, fd in enumerate((stdin, output, output)):
+            os.dup2(errors, error_fd, inheritable=True)
+            for number, fd in enumerate((stdin, output, errors)):
                 os.dup2(fd, number)
             os.execve(trampoline, [hook["path"], *_args(hook)], _environment(hook))
         finally:
@@ -69,21 +69,32 @@ def _environment(hook: Hook) -> dict[str, str]:
     return dict(item.split("=", 1) for item in hook["env"] if "=" in item)
 
 
-def _spawn(hook: Hook, stdin: int, output: int) -> int:
-    actions = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate((stdin, output, output))]
+def _spawn(hook: Hook, stdin: int, output: int, errors: int) -> int:
+    actions = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate((stdin, output, errors))]
     return os.posix_spawn(
         hook["path"], _args(hook), _environment(hook), file_actions=actions, setsigdef=(), setsigmask=()
     )
 
 
-def _run(hook: Hook, kind: str, state: dict[str, Any], start: Callable[[Hook, int, int], int]) -> None:
+def _redirected(state: dict[str, Any], stream: str, otherwise: int) -> int:
+    """Where a hook's stdout or stderr goes: a file named by an annotation (crun's), else `otherwise`, as a copy."""
+    path = state.get("annotations", {}).get(f"run.oci.hooks.{stream}")
+    if not path:
+        return os.dup(otherwise)
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o700)
+
+
+def _run(hook: Hook, kind: str, state: dict[str, Any], start: Callable[[Hook, int, int, int], int]) -> None:
     previous = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     stdin, output = os.memfd_create("state"), os.memfd_create("output")
+    streams: list[int] = []
     try:
         os.write(stdin, json.dumps(state).encode())
         os.lseek(stdin, 0, os.SEEK_SET)
         try:
-            pid = start(hook, stdin, output)
+            streams += [_redirected(state, "stdout", output)]
+            streams += [_redirected(state, "stderr", output)]
+            pid = start(hook, stdin, *streams)
         except OSError as error:
             raise StartError(
                 f"{kind} hook {hook['path']} could not be run: {error.strerror}", step=f"{kind} hook"
@@ -99,8 +110,8 @@ def _run(hook: Hook, kind: str, state: dict[str, Any], start: Callable[[Hook, in
             text = f"{kind} hook failed with exit code {code}: {hook['path']}{f': {said}' if said else ''}"
             raise StartError(text, step=f"{kind} hook")
     finally:
-        os.close(stdin)
-        os.close(output)
+        for fd in (stdin, output, *streams):
+            os.close(fd)
         signal.signal(signal.SIGCHLD, previous)
 
 

@@ -86,11 +86,12 @@ def _cgroup(record: Record, sub_cgroup: str) -> Cgroup:
         return cgroup
     _, _, path = sub_cgroup.rpartition(":")
     if ".." in path.split("/"):
-        raise InvalidError(f"--cgroup {sub_cgroup!r} leads upwards")
-    below = Cgroup(f"{cgroup.path}/{path.strip('/')}", cgroup.layout)
-    if not below.exists():
+        raise InvalidError(f"--cgroup {sub_cgroup!r}: `..` components are not allowed")
+    below = cgroup.inside(path)
+    if below is None:
         raise NotFoundError(
-            f"cgroup {below.path} does not exist", hint="--cgroup names one inside the container's"
+            f"cgroup {cgroup.path}/{path.strip('/')} does not exist",
+            hint="--cgroup names one inside the container's",
         )
     return below
 

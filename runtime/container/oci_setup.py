@@ -141,7 +141,10 @@ def plan_oci_identity(
         mode = _MEMORY_MODES[policy["mode"]]
         for flag in policy.get("flags", ()):
             mode |= _MEMORY_FLAGS[flag]
-        rewritten.append(SetupStep("set memory policy", value=(mode, mask_of_list(policy.get("nodes", "")))))
+        nodes = mask_of_list(policy.get("nodes", ""))
+        if nodes >> k.MAX_NUMNODES:
+            raise InvalidError(f"linux.memoryPolicy.nodes {policy['nodes']!r}: no kernel has so many")
+        rewritten.append(SetupStep("set memory policy", value=(mode, nodes)))
     for step in steps:
         if step.op == "load seccomp filter":
             step = step._replace(value=(step.value, seccomp_flags))
@@ -193,6 +196,9 @@ def plan_labels(process: Process) -> list[SetupStep]:
     return steps
 
 
+_MAX_NUMBER = 8191  # of a processor or memory node, in any kernel
+
+
 def mask_of_list(text: str) -> int:
     """A list such as "0-2,4" (cpuset(7)) as a bit mask. Raises InvalidError."""
     mask = 0
@@ -200,6 +206,8 @@ def mask_of_list(text: str) -> int:
         first, _, last = part.partition("-")
         if not first.isdigit() or not (last or first).isdigit():
             raise InvalidError(f"{text!r} is not a list of numbers such as 0-2,4")
+        if int(last or first) > _MAX_NUMBER:
+            raise InvalidError(f"{text!r}: numbers end at {_MAX_NUMBER}")
         for number in range(int(first), int(last or first) + 1):
             mask |= 1 << number
     return mask

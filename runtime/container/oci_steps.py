@@ -169,9 +169,12 @@ def _bring_up_loopback(child: Child, step: SetupStep) -> None:
 
 def _set_scheduler(child: Child, step: SetupStep) -> None:
     policy, flags, nice, priority, runtime, deadline, period = step.value
-    syscalls.sched_setattr(
-        struct.pack("=IIQiIQQQ", 48, policy, flags, nice, priority, runtime, deadline, period)
-    )
+    attributes = struct.pack("=IIQiIQQQ", 48, policy, flags, nice, priority, runtime, deadline, period)
+    try:
+        syscalls.sched_setattr(attributes)
+    except PermissionError as error:
+        needed = "CAP_SYS_NICE, and for real time a cgroup with a share of it (resources.cpu.realtimeRuntime)"
+        raise OSError(error.errno, f"{error.strerror}: it needs {needed}") from None
 
 
 def _set_io_priority(child: Child, step: SetupStep) -> None:

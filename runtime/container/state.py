@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runtime.errors import ConflictError, InvalidError, NotFoundError
@@ -42,8 +42,27 @@ class Record(NamedTuple):
     cgroup_path: str
     cgroup_manager: str = "cgroupfs"
     scope: str = ""
-    annotations: Mapping[str, str] = MappingProxyType({})
-    external_descriptors: str = "[]"  # what 0, 1 and 2 were, as a JSON list, for who inspects a container
+    annotations: Mapping[str, str] = {}
+    external_descriptors: str = (
+        "[]"  # what 0, 1 and 2 were at its creation, as a JSON list; crun tells it too
+    )
+
+
+def new_record(**given: Any) -> Record:
+    """The record of a container that is created now, by this process: what is not given follows from that."""
+    return Record(
+        created=time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()) + f".{time.time_ns() % 10**9:09d}Z",
+        owner="root" if os.geteuid() == 0 else str(os.geteuid()),
+        external_descriptors=json.dumps([_target_of(number) for number in range(3)]),
+        **given,
+    )
+
+
+def _target_of(descriptor: int) -> str:
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}")
+    except OSError:
+        return ""  # closed
 
 
 class StateDirectory:

@@ -121,17 +121,21 @@ def _code_aarch64(error_fd: int) -> bytes:
     return struct.pack(f"<{len(words)}I", *words)
 
 
-_CODE = {"x86_64": (62, _code_x86_64), "aarch64": (183, _code_aarch64)}
+_CODE = {"x86_64": _code_x86_64, "aarch64": _code_aarch64}
+_ELF_MACHINES = {"x86_64": 62, "aarch64": 183}
 
 
 def build(error_fd: int, machine: str) -> bytes:
-    """The trampoline as an ELF executable (elf(5)). `error_fd` is below 65536, `machine` as uname(2) says it."""
-    number, code_of = _CODE[machine]
-    code = code_of(error_fd)
+    """The trampoline as an ELF executable. `error_fd` is below 65536, `machine` as uname(2) says it."""
+    return as_executable(_CODE[machine](error_fd), machine)
+
+
+def as_executable(code: bytes, machine: str) -> bytes:
+    """Machine code that stands for itself as an ELF executable (elf(5)), which begins with its first byte."""
     size = _HEADERS + len(code)
     ident = b"\x7fELF\x02\x01\x01" + bytes(9)  # 64 bits, little endian, version 1
     header = struct.pack(
-        "<HHIQQQIHHHHHH", 2, number, 1, _ADDRESS + _HEADERS, 64, 0, 0, 64, 56, 2, 64, 0, 0
+        "<HHIQQQIHHHHHH", 2, _ELF_MACHINES[machine], 1, _ADDRESS + _HEADERS, 64, 0, 0, 64, 56, 2, 64, 0, 0
     )  # fmt: skip
     load = struct.pack("<IIQQQQQQ", 1, 5, 0, _ADDRESS, _ADDRESS, size, size, 0x10000)  # PT_LOAD, R+X
     stack = struct.pack("<IIQQQQQQ", 0x6474E551, 6, 0, 0, 0, 0, 0, 16)  # PT_GNU_STACK, not executable

@@ -8,11 +8,12 @@ import stat
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from runtime.errors import StartError
 from runtime.linux import constants as k
 from runtime.linux import syscalls
 
 if TYPE_CHECKING:
-    from runtime.oci.spec import Device
+    from runtime.oci.spec import Device, Spec
     from runtime.oci.spec_extra import IdMapping
 
 
@@ -25,6 +26,29 @@ def write_maps(pid: int, uids: Sequence[IdMapping], gids: Sequence[IdMapping]) -
         _write(f"/proc/{pid}/setgroups", "deny")
     _write(f"/proc/{pid}/gid_map", map_text(gids))
     _write(f"/proc/{pid}/uid_map", map_text(uids))
+
+
+def map_ids(pid: int, spec: Spec) -> None:
+    """Give a container's first process its ids: those of the configuration, or its own as the caller's.
+
+    Raises StartError.
+    """
+    linux, user = spec["linux"], spec["process"]["user"]
+    uids = linux.get("uidMappings") or [_single(user["uid"], os.geteuid())]
+    gids = linux.get("gidMappings") or [_single(user["gid"], os.getegid())]
+    try:
+        write_maps(pid, uids, gids)
+    except OSError as error:
+        raise StartError(
+            f"could not write {error.filename}: {error.strerror}",
+            step="map ids",
+            errno=error.errno or 0,
+            hint="mappings must not overlap, and the ids must exist in the caller's user namespace",
+        ) from None
+
+
+def _single(inside: int, outside: int) -> IdMapping:
+    return {"containerID": inside, "hostID": outside, "size": 1}
 
 
 def map_text(mappings: Sequence[IdMapping]) -> str:

@@ -73,3 +73,13 @@ def _unescape(text: str) -> str:
         return text
     parts = text.split("\\")
     return parts[0] + "".join(chr(int(part[:3], 8)) + part[3:] for part in parts[1:])
+
+
+def mount_point_of(path: str) -> str:
+    """The mount point that holds a path (the last mounted, where several lie over one another)."""
+    best = "/"
+    for mount in load_mountinfo():
+        target = mount.target.rstrip("/")
+        if (path == target or path.startswith(f"{target}/")) and len(mount.target) >= len(best):
+            best = mount.target
+    return best

@@ -3,7 +3,9 @@
 The program (seccomp(2), linux/seccomp.h) is a binary search over ranges of call numbers that share an action, so a
 call is decided after seven or eight comparisons, whatever its number:
 
-    other architecture             ENOSYS: 32-bit and x32 programs do not run in a filtered container
+    architecture                   a search of its own for each: the machine's, and of `architectures` those of
+                                   32-bit programs on x86-64 (x86, x32)
+    any other architecture         ENOSYS
     number above all known ones    ENOSYS, so that libraries fall back instead of failing (a new kernel's
     calls)
     number with an action          that action; with argument rules: the first rule that matches
@@ -29,12 +31,14 @@ if TYPE_CHECKING:
 
     from runtime.oci.spec import Seccomp, SeccompArg, SeccompRule
 
-_VERSION = 2  # of the compiler: a cached program of another version is not used
+_VERSION = 3  # of the compiler: a cached program of another version is not used
 
 _LOAD, _JUMP, _AND, _RETURN = 0x20, 0x05, 0x54, 0x06
 _JUMP_EQUAL, _JUMP_GREATER, _JUMP_AT_LEAST = 0x15, 0x25, 0x35
 _NUMBER_OFFSET, _ARCH_OFFSET, _ARGS_OFFSET = 0, 4, 16  # struct seccomp_data
 _ARCHITECTURES = {"x86_64": k.AUDIT_ARCH_X86_64, "aarch64": k.AUDIT_ARCH_AARCH64}
+_X86, _X32 = "SCMP_ARCH_X86", "SCMP_ARCH_X32"
+_X32_FIRST = 0x4000_0000  # x32 is the machine's own architecture, its numbers begin here
 _UNKNOWN = k.SECCOMP_RET_ERRNO | errno.ENOSYS
 
 _ACTIONS = {
@@ -134,16 +138,22 @@ def compile_profile(profile: Seccomp, machine: str) -> bytes:
     """
     if machine not in _ARCHITECTURES:
         raise UnsupportedError(f"no seccomp filter for {machine}", hint="security_opt: [seccomp=unconfined]")
-    segments = _plan_segments(profile, numbers_of(machine))
-    body = _search(segments)
-    # The bit test keeps x32 numbers, which are above all known ones anyway, from ever reaching the search.
-    program = [
-        _Insn(_LOAD, _ARCH_OFFSET),
-        _Insn(_JUMP_EQUAL, _ARCHITECTURES[machine], 1, 0),
-        _Insn(_RETURN, _UNKNOWN),
-        _Insn(_LOAD, _NUMBER_OFFSET),
-        *body,
-    ]
+    sections = {_ARCHITECTURES[machine]: _plan_segments(profile, numbers_of(machine))}
+    if machine == "x86_64":
+        from runtime.linux.syscall_numbers_32 import i386_numbers, x32_numbers
+
+        wanted = profile.get("architectures", ())
+        if _X32 in wanted:
+            sections[k.AUDIT_ARCH_X86_64] += _plan_segments(profile, x32_numbers(), _X32_FIRST)
+        else:
+            sections[k.AUDIT_ARCH_X86_64].append(_Segment(_X32_FIRST, _UNKNOWN))
+        if _X86 in wanted:
+            sections[k.AUDIT_ARCH_I386] = _plan_segments(profile, i386_numbers())
+    program = [_Insn(_LOAD, _ARCH_OFFSET)]
+    for architecture, segments in sections.items():
+        body = [_Insn(_LOAD, _NUMBER_OFFSET), *_search(segments)]
+        program += [_Insn(_JUMP_EQUAL, architecture, 1, 0), _Insn(_JUMP, len(body)), *body]
+    program.append(_Insn(_RETURN, _UNKNOWN))
     return b"".join(struct.pack("=HBBI", i.code, i.if_true, i.if_false, i.value) for i in program)
 
 
@@ -183,7 +193,7 @@ def filter_flags(profile: Seccomp) -> int:
     return flags
 
 
-def _plan_segments(profile: Seccomp, numbers: dict[str, int]) -> list[_Segment]:
+def _plan_segments(profile: Seccomp, numbers: dict[str, int], first: int = 0) -> list[_Segment]:
     default = _action(profile["defaultAction"], profile.get("defaultErrnoRet", errno.EPERM))
     actions: dict[int, int] = {}
     conditional: dict[int, list[SeccompRule]] = {}
@@ -197,7 +207,7 @@ def _plan_segments(profile: Seccomp, numbers: dict[str, int]) -> list[_Segment]:
                 actions[numbers[name]] = _action(rule["action"], rule.get("errnoRet", errno.EPERM))
     last = max(numbers.values())
     segments: list[_Segment] = []
-    for number in range(last + 1):
+    for number in range(first, last + 1):
         action = actions.get(number, default)
         # A rule without arguments decides whatever those with arguments say.
         rules = () if number in actions else tuple(conditional.get(number, ()))

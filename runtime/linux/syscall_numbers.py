@@ -5,10 +5,10 @@ architectures count alike. A call that is missing here cannot be allowed by a pr
 end.
 """
 
-_Runs = tuple[tuple[int, str], ...]
+Runs = tuple[tuple[int, str], ...]
 
 # x86-64 below 424
-_X86_64: _Runs = (
+_X86_64: Runs = (
     (
         0,
         "read write open close stat fstat lstat poll lseek mmap mprotect munmap brk rt_sigaction "
@@ -51,7 +51,7 @@ _X86_64: _Runs = (
 )
 
 # aarch64 below 424
-_AARCH64: _Runs = (
+_AARCH64: Runs = (
     (
         0,
         "io_setup io_destroy io_submit io_cancel io_getevents setxattr lsetxattr fsetxattr getxattr "
@@ -96,7 +96,7 @@ _AARCH64: _Runs = (
 )
 
 # all architectures, Linux 5.1 to 6.17
-_COMMON: _Runs = (
+_COMMON: Runs = (
     (
         424,
         "pidfd_send_signal io_uring_setup io_uring_enter io_uring_register open_tree move_mount fsopen "
@@ -110,10 +110,11 @@ _COMMON: _Runs = (
 )
 
 
-def _table(runs: _Runs) -> dict[str, int]:
+def from_runs(runs: Runs) -> dict[str, int]:
+    """Name -> number."""
     return {name: start + place for start, names in runs for place, name in enumerate(names.split())}
 
 
 def numbers_of(machine: str) -> dict[str, int]:
     """Name -> number for a machine as uname(2) calls it. Raises KeyError for another architecture."""
-    return _table({"x86_64": _X86_64, "aarch64": _AARCH64}[machine] + _COMMON)
+    return from_runs({"x86_64": _X86_64, "aarch64": _AARCH64}[machine] + _COMMON)

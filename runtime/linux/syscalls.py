@@ -288,20 +288,22 @@ def personality(persona: int) -> int:
     return result
 
 
-def bpf_prog_load(prog_type: int, instructions: bytes, *, license_name: str = "Apache-2.0") -> int:
+def bpf_prog_load(prog_type: int, instructions: bytes, name: str, *, license_name: str = "Apache-2.0") -> int:
     """bpf(2) BPF_PROG_LOAD: a close-on-exec descriptor of the program. `instructions` are 8 bytes each.
 
+    `name` is what bpf_prog_name tells later, at most 15 letters, digits, "_" and ".".
     Raises OSError; a rejected program's reason is in the verifier log, which is appended to strerror.
     """
     code = ctypes.create_string_buffer(instructions, len(instructions))
-    name = ctypes.create_string_buffer(license_name.encode())
+    terms = ctypes.create_string_buffer(license_name.encode())
     log = ctypes.create_string_buffer(16384)
     attributes = (ctypes.c_uint64 * 8)()
     words = ctypes.cast(attributes, ctypes.POINTER(ctypes.c_uint32))
     words[0], words[1] = prog_type, len(instructions) // 8
-    attributes[1], attributes[2] = ctypes.addressof(code), ctypes.addressof(name)
+    attributes[1], attributes[2] = ctypes.addressof(code), ctypes.addressof(terms)
     words[6], words[7] = 1, len(log)
     attributes[4] = ctypes.addressof(log)
+    attributes[6:8] = [int.from_bytes(part, "little") for part in (name.encode()[:8], name.encode()[8:15])]
     fd: int = _syscall(_long(_BPF), _long(k.BPF_PROG_LOAD), ctypes.byref(attributes), _ulong(64))
     if fd < 0:
         number = _get_errno()
@@ -315,6 +317,45 @@ def bpf_prog_attach(target_fd: int, prog_fd: int, attach_type: int, flags: int =
     attributes = (ctypes.c_uint32 * 8)(target_fd, prog_fd, attach_type, flags)
     if _syscall(_long(_BPF), _long(k.BPF_PROG_ATTACH), ctypes.byref(attributes), _ulong(32)) != 0:
         raise _fail()
+
+
+def bpf_prog_detach(target_fd: int, prog_fd: int, attach_type: int) -> None:
+    """bpf(2) BPF_PROG_DETACH of one program from a cgroup directory."""
+    attributes = (ctypes.c_uint32 * 8)(target_fd, prog_fd, attach_type)
+    if _syscall(_long(_BPF), _long(k.BPF_PROG_DETACH), ctypes.byref(attributes), _ulong(32)) != 0:
+        raise _fail()
+
+
+def bpf_prog_query(target_fd: int, attach_type: int) -> list[int]:
+    """bpf(2) BPF_PROG_QUERY: ids of the programs attached to a cgroup directory itself, at most 64."""
+    ids = (ctypes.c_uint32 * 64)()
+    attributes = (ctypes.c_uint64 * 8)()
+    words = ctypes.cast(attributes, ctypes.POINTER(ctypes.c_uint32))
+    words[0], words[1], words[6] = target_fd, attach_type, len(ids)
+    attributes[2] = ctypes.addressof(ids)
+    if _syscall(_long(_BPF), _long(k.BPF_PROG_QUERY), ctypes.byref(attributes), _ulong(64)) != 0:
+        raise _fail()
+    return ids[: words[6]]
+
+
+def bpf_prog_get_fd_by_id(identity: int) -> int:
+    """bpf(2) BPF_PROG_GET_FD_BY_ID: a close-on-exec descriptor of a loaded program."""
+    attributes = (ctypes.c_uint32 * 4)(identity)
+    fd: int = _syscall(_long(_BPF), _long(k.BPF_PROG_GET_FD_BY_ID), ctypes.byref(attributes), _ulong(12))
+    if fd < 0:
+        raise _fail()
+    return fd
+
+
+def bpf_prog_name(prog_fd: int) -> str:
+    """bpf(2) BPF_OBJ_GET_INFO_BY_FD: the name a program was loaded with."""
+    info = ctypes.create_string_buffer(
+        80
+    )  # struct bpf_prog_info up to its name, which is the bytes from 64 on
+    attributes = (ctypes.c_uint64 * 2)(prog_fd | len(info) << 32, ctypes.addressof(info))
+    if _syscall(_long(_BPF), _long(k.BPF_OBJ_GET_INFO_BY_FD), ctypes.byref(attributes), _ulong(16)) != 0:
+        raise _fail()
+    return info.raw[64:80].rstrip(b"\0").decode()
 
 
 def keyctl_join_session_keyring(name: str | None = None) -> int:

@@ -55,13 +55,25 @@ mq_timedreceive mq_timedsend mq_unlink msgctl msgget msgrcv msgsnd recvfrom recv
 semop semtimedop sendmmsg sendmsg sendto setsockopt shmat shmctl shmdt shmget shutdown socketpair getrandom
 """
 
+# What 32-bit programs call in place of calls above. Not `socketcall`: a filter cannot see which family it asks for, and
+# since Linux 4.3 there is `socket` beside it.
+_WIDE = """
+_llseek _newselect chown32 clock_adjtime64 clock_getres_time64 clock_gettime64 clock_nanosleep_time64 fadvise64_64
+fchown32 fcntl64 fstat64 fstatat64 fstatfs64 ftruncate64 futex_time64 getegid32 geteuid32 getgid32 getgroups32
+getresgid32 getresuid32 getuid32 io_pgetevents_time64 ipc lchown32 lstat64 mmap2 mq_timedreceive_time64
+mq_timedsend_time64 ppoll_time64 pselect6_time64 recv recvmmsg_time64 rt_sigtimedwait_time64
+sched_rr_get_interval_time64 semtimedop_time64 send sendfile64 setfsgid32 setfsuid32 setgid32 setgroups32
+setregid32 setresgid32 setresuid32 setreuid32 setuid32 sigprocmask sigreturn stat64 statfs64 timer_gettime64
+timer_settime64 timerfd_gettime64 timerfd_settime64 truncate64 ugetrlimit utimensat_time64 waitpid
+"""
+
 # Calls that a capability brings along (capabilities(7) names most of them under that capability).
 _BY_CAPABILITY: dict[str, str] = {
     "CAP_DAC_READ_SEARCH": "open_by_handle_at",
     "CAP_SYS_ADMIN": """
         bpf clone clone3 fanotify_init fsconfig fsmount fsopen fspick lookup_dcookie mount mount_setattr
         move_mount open_tree open_tree_attr perf_event_open quotactl quotactl_fd setdomainname sethostname setns
-        syslog umount2 unshare
+        syslog umount umount2 unshare
         """,
     "CAP_SYS_BOOT": "reboot",
     "CAP_SYS_CHROOT": "chroot",
@@ -70,7 +82,7 @@ _BY_CAPABILITY: dict[str, str] = {
     "CAP_SYS_PACCT": "acct",
     "CAP_SYS_PTRACE": "kcmp pidfd_getfd process_madvise",
     "CAP_SYS_RAWIO": "iopl ioperm",
-    "CAP_SYS_TIME": "clock_settime settimeofday",
+    "CAP_SYS_TIME": "clock_settime clock_settime64 settimeofday stime",
     "CAP_SYS_TTY_CONFIG": "vhangup",
     "CAP_SYSLOG": "syslog",
     "CAP_BPF": "bpf",
@@ -98,7 +110,7 @@ def default_profile(capabilities: Iterable[str]) -> Seccomp:
 
 @cache
 def _make_profile(held: frozenset[str]) -> Seccomp:
-    names = " ".join((_FILES, _WAITING, _MEMORY, _PROCESSES, _TIME, _TALKING)).split()
+    names = " ".join((_FILES, _WAITING, _MEMORY, _PROCESSES, _TIME, _TALKING, _WIDE)).split()
     for capability, calls in _BY_CAPABILITY.items():
         if capability in held:
             names += calls.split()
@@ -112,7 +124,15 @@ def _make_profile(held: frozenset[str]) -> Seccomp:
         rules.append(_only_with("clone", 0, "SCMP_CMP_MASKED_EQ", _NAMESPACE_BITS, 0))
         # Its flags lie in memory where a filter cannot look; libc falls back to clone on this answer.
         rules.append({"names": ["clone3"], "action": _ERRNO, "errnoRet": errno.ENOSYS})
-    return {"defaultAction": _ERRNO, "defaultErrnoRet": errno.EPERM, "syscalls": rules}
+    rules.append({"names": ["socketcall"], "action": _ERRNO, "errnoRet": errno.ENOSYS})
+    # The machine's own architecture is always meant; these two mean nothing to one that is not x86-64.
+    architectures = ["SCMP_ARCH_X86", "SCMP_ARCH_X32"]
+    return {
+        "defaultAction": _ERRNO,
+        "defaultErrnoRet": errno.EPERM,
+        "architectures": architectures,
+        "syscalls": rules,
+    }
 
 
 def _only_with(name: str, index: int, op: str, value: int, value_two: int | None = None) -> SeccompRule:

@@ -161,6 +161,12 @@ def _check_names(data: Mapping[str, Any], own: Mapping[str, str]) -> None:
     for key in ("hostname", "domainname"):
         if data.get(key) and "uts" not in own:
             raise InvalidError(f"{key} needs a uts namespace: it would rename the host")
+    name, other = (
+        data.get("domainname"),
+        ((data.get("linux") or {}).get("sysctl") or {}).get("kernel.domainname"),
+    )
+    if name and other and name != other:
+        raise InvalidError(f"domainname is {name!r}, and linux.sysctl kernel.domainname {other!r}")
 
 
 def _check_mounts(mounts: Iterable[dict[str, Any]]) -> None:

@@ -113,7 +113,7 @@ def _changed(spec: Spec, options: Parsed, command: list[str], root: str) -> Proc
     if options.texts("cap"):
         _add_capabilities(process, options.texts("cap"))
     if options.flag("no-new-privs"):
-        process["noNewPrivileges"] = True
+        process["noNewPrivileges"] = True  # the container's own is kept in any case, as runc has it
     if options.text("apparmor"):
         process["apparmorProfile"] = options.text("apparmor")
     if options.text("process-label"):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from typing import NamedTuple, NoReturn
 
 from runtime.errors import EngineError, InvalidError
@@ -87,6 +86,14 @@ def main(words: Sequence[str] | None = None) -> int:
         log.error(f"{place}{error.strerror or error}")
     except KeyboardInterrupt:
         return 130
+    except (
+        Exception
+    ) as error:  # of a configuration that is not of the specification's types, or our own mistake
+        import traceback
+
+        log.debug(traceback.format_exc())
+        problem = f"{type(error).__name__}: {error}"
+        log.error(f"cannot carry this out: {problem}", "is a value of the wrong type? --debug tells where")
     return failure
 
 
@@ -129,7 +136,7 @@ def _run_verb(globals_: Parsed, log: Log) -> int:
     verb, *rest = globals_.arguments
     if verb not in VERBS:
         raise InvalidError(f"unknown command {verb!r}", hint=f"known: {', '.join(VERBS)}")
-    module = import_module(f"runtime.oci_cli.{verb}")
+    module = __import__(f"runtime.oci_cli.{verb}", fromlist=["run"])
     if any(word in ("--help", "-h") for word in rest[: 1 if verb == "exec" else None]):
         print(f"Usage: pycompose-oci [global options] {module.HELP}\n\n{describe(module.OPTIONS)}")
         return 0

@@ -27,7 +27,7 @@ from typing import NoReturn, cast
 from runtime.cgroups.manager import open_cgroup
 from runtime.container.start import Init, spawn_init
 from runtime.container.users import resolve_user
-from runtime.errors import EngineError, StateError, UnsupportedError
+from runtime.errors import EngineError, StateError
 from runtime.image.snapshot import mount_snapshot, plan_snapshot, prepare_layer_dir
 from runtime.linux import constants as k
 from runtime.linux import syscalls
@@ -291,14 +291,11 @@ class Builder:
         from runtime.shim.external import ExternalRuntime
 
         task = self._task
-        if task.spec.init:
-            raise UnsupportedError(
-                f"init: true of container {task.spec.name} needs the built-in runtime",
-                hint="leave out `runtime`, or run an init of the image's own",
-            )
         directory = task.paths.container(task.container_id)
         state = f"{task.paths.state}/other-runtime"
         other = ExternalRuntime(task.spec.runtime, task.container_id, directory, state, self._host_namespace)
+        if task.spec.init:
+            spec = other.with_init(spec)
         pid, console = other.create(spec, self._shim, stdio)
         pidfd = os.pidfd_open(pid)
         line.send(self._line, "born", pid, [pidfd])

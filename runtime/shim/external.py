@@ -15,10 +15,15 @@ from collections.abc import Sequence
 from typing import cast
 
 from runtime.cgroups.detect import HYBRID, detect_layout
+from runtime.container.child import DEFAULT_PATH
+from runtime.container.static_init import PATH as INIT_PATH
+from runtime.container.static_init import write_init
+from runtime.container.sync import lookup_failure, start_failure_of
 from runtime.errors import StartError, UnsupportedError
 from runtime.linux import constants as k
 from runtime.linux import syscalls
-from runtime.oci.spec import Namespace, Spec
+from runtime.linux.paths import exists_in_root, open_root
+from runtime.oci.spec import Mount, Namespace, Spec
 from runtime.store.files import write_json
 
 # What Docker calls its default; a name of containerd's stands for the program behind it.
@@ -63,6 +68,25 @@ class ExternalRuntime:
             console = self._create_with_console(words)
         with open(pid_file, encoding="ascii") as file:
             return int(file.read()), console
+
+    def with_init(self, spec: Spec) -> Spec:
+        """The same container with our static init as pid 1. Raises StartError if its program is not there, OSError."""
+        os.makedirs(self._bundle, mode=0o700, exist_ok=True)
+        source = f"{self._bundle}/init"
+        write_init(source)
+        process = spec["process"]
+        program = _find_program(spec, process["args"][0], process.get("env", ()))
+        mount: Mount = {
+            "destination": INIT_PATH,
+            "type": "bind",
+            "source": source,
+            "options": ["bind", "ro", "nosuid", "nodev"],
+        }
+        return {
+            **spec,
+            "process": {**process, "args": [INIT_PATH, program, *process["args"]]},
+            "mounts": [*spec.get("mounts", ()), mount],
+        }
 
     def start(self) -> None:
         """Let the program run. Raises StartError."""
@@ -139,6 +163,26 @@ class ExternalRuntime:
         if os.path.basename(self._program) == "crun":
             _hide_second_hierarchy()
         os.execv(self._program, command)
+
+
+def _find_program(spec: Spec, name: str, environment: Sequence[str]) -> str:
+    """The path execve is to get: looked up here, because an init has no words to say that there is none.
+
+    What a volume may hold is taken as it is named. Raises StartError.
+    """
+    search = next((item[5:] for item in environment if item.startswith("PATH=")), DEFAULT_PATH)
+    candidates = [name] if "/" in name else [f"{folder}/{name}" for folder in search.split(":") if folder]
+    root = open_root(spec["root"]["path"])
+    try:
+        for path in candidates:
+            mounted = any(path.startswith(f"{mount['destination']}/") for mount in spec.get("mounts", ()))
+            if exists_in_root(root, path) or (mounted and path == name):
+                return path
+    finally:
+        os.close(root)
+    if not name.startswith("/") and "/" in name:
+        return name  # relative to the working directory
+    raise start_failure_of(lookup_failure(errno.ENOENT), name)
 
 
 def _hide_second_hierarchy() -> None:

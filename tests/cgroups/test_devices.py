@@ -8,6 +8,8 @@ import pytest
 
 from runtime.cgroups.detect import detect_layout
 from runtime.cgroups.v2.devices import assemble, attach
+from runtime.linux import constants as k
+from runtime.linux import syscalls
 from runtime.oci.container_spec import ResourceLimits
 from runtime.oci.resources import plan_resources
 from runtime.oci.spec import DeviceRule
@@ -72,6 +74,14 @@ def test_a_later_rule_wins() -> None:
     assert not interpret(program, "c", "rw", 10, 1)
 
 
+def programs_of(directory: str) -> list[int]:
+    target = os.open(directory, os.O_RDONLY)
+    try:
+        return syscalls.bpf_prog_query(target, k.BPF_CGROUP_DEVICE)
+    finally:
+        os.close(target)
+
+
 @pytest.mark.root
 @pytest.mark.parametrize("rules", [RULES, [{"allow": True}]])
 def test_the_kernel_takes_it(rules: list[DeviceRule]) -> None:
@@ -82,7 +92,9 @@ def test_the_kernel_takes_it(rules: list[DeviceRule]) -> None:
     os.mkdir(directory)
     pid = -1
     try:
+        attach(directory, [{"allow": False}])  # replaced by the next
         attach(directory, rules)
+        assert len(programs_of(directory)) == 1
         pid = os.fork()
         if pid == 0:
             code = 99

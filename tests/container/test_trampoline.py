@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from runtime.container.static_init import LISTINGS, build_init, write_init
 from runtime.container.trampoline import build, open_trampoline
 
 _LISTINGS = {
@@ -38,17 +39,41 @@ _LISTINGS = {
 }
 
 
-@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
-def test_the_bytes_are_the_listing(machine: str, tmp_path: Path) -> None:
-    (assembler, objcopy), listing = _LISTINGS[machine]
+def assemble(machine: str, listing: str, folder: Path) -> bytes:
+    (assembler, objcopy), _ = _LISTINGS[machine]
     if not (shutil.which(assembler) and shutil.which(objcopy)):
         pytest.skip(f"needs {assembler} (binutils)")
-    (tmp_path / "t.s").write_text(listing.replace("FD", "7").replace(";", "\n"))
-    subprocess.run([assembler, "-o", tmp_path / "t.o", tmp_path / "t.s"], check=True, timeout=20)
-    subprocess.run(
-        [objcopy, "-O", "binary", "-j", ".text", tmp_path / "t.o", tmp_path / "t.bin"], check=True, timeout=20
-    )
-    assert build(7, machine)[64 + 2 * 56 :] == (tmp_path / "t.bin").read_bytes()
+    (folder / "t.s").write_text(listing.replace(";", "\n"))
+    for command in (
+        [assembler, "-o", "t.o", "t.s"],
+        [objcopy, "-O", "binary", "-j", ".text", "t.o", "t.bin"],
+    ):
+        subprocess.run(command, check=True, timeout=20, cwd=folder)
+    return (folder / "t.bin").read_bytes()
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_the_bytes_are_the_listing(machine: str, tmp_path: Path) -> None:
+    _, listing = _LISTINGS[machine]
+    assert build(7, machine)[64 + 2 * 56 :] == assemble(machine, listing.replace("FD", "7"), tmp_path)
+    assert build_init(machine)[64 + 2 * 56 :] == assemble(machine, LISTINGS[machine], tmp_path)
+
+
+def test_the_static_init(tmp_path: Path) -> None:
+    program = str(tmp_path / "init")
+    write_init(program)
+
+    def run(script: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([program, "/bin/sh", "sh", "-c", script], stdout=subprocess.PIPE)
+
+    assert run("exit 7").wait(10) == 7
+    assert run("kill -9 $$").wait(10) == 137
+    assert subprocess.run([program, "/no/such", "program"], timeout=10).returncode == 127
+    process = run("trap 'exit 5' TERM; echo ready; while :; do sleep 0.05; done")
+    assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+    process.terminate()
+    assert process.wait(10) == 5
+    assert process.stdout.read() == b""  # it holds nothing open
 
 
 def run_trampoline(command: list[str], error_fd: int, writer: int) -> int:

@@ -1,15 +1,13 @@
 """`runtime:` of a service: the stack runs on another OCI runtime, and everything around it stays the same."""
 
 import shutil
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from tests.engines import runtime_program
 from tests.project import Project
-
-REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
 STACK = """
     services:
@@ -26,6 +24,7 @@ STACK = """
       web:
         image: IMAGE
         runtime: RUNTIME
+        init: true
         tty: true
         read_only: true
         user: "1000"
@@ -38,6 +37,7 @@ STACK = """
       again:
         image: IMAGE
         runtime: RUNTIME
+        init: true
         restart: on-failure:2
         command: sh -c 'echo try; exit 3'
     volumes: {data: {}}
@@ -50,16 +50,7 @@ def runtime(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         if shutil.which(request.param) is None:
             pytest.skip(f"{request.param} is not installed (Debian package {request.param})")
         return str(request.param)
-    program = tmp_path / "pycompose-oci"
-    lines = (
-        "import sys",
-        f"sys.path.append({str(REPOSITORY)!r})",
-        "from runtime.oci_cli.main import main_and_exit",
-        "main_and_exit()",
-    )
-    program.write_text("\n".join((f"#!{sys.executable} -IS", *lines)))
-    program.chmod(0o755)
-    return str(program)
+    return runtime_program(tmp_path)
 
 
 def test_a_stack_on_another_runtime(project: Project, runtime: str) -> None:
@@ -74,6 +65,7 @@ def test_a_stack_on_another_runtime(project: Project, runtime: str) -> None:
     logs = project.run("logs").stdout
     assert "db-1     | db ready" in logs
     assert "web on /dev/pts/0" in logs
+    assert project.exec("web", "cat", "/proc/1/comm") == "init\n"
     deadline = time.monotonic() + 15
     while project.ps()["project-again-1"]["State"] != "exited" and time.monotonic() < deadline:
         time.sleep(0.2)
@@ -91,7 +83,8 @@ def test_a_stack_on_another_runtime(project: Project, runtime: str) -> None:
     assert project.ps() == {}
 
 
-def test_what_fails_says_why(project: Project, runtime: str) -> None:
+@pytest.mark.parametrize("init", ["false", "true"])
+def test_what_fails_says_why(project: Project, runtime: str, init: str) -> None:
     project.write(
         f"""
         services:
@@ -99,7 +92,8 @@ def test_what_fails_says_why(project: Project, runtime: str) -> None:
             image: IMAGE
             runtime: {runtime}
             entrypoint: /bin/no-such-program
-        """
+            init: INIT
+        """.replace("INIT", init)
     )
     answer = project.run("up", "-d", code=1)
     assert "no-such-program" in answer.stderr

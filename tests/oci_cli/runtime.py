@@ -11,14 +11,8 @@ from pathlib import Path
 from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
-# As the installed command starts, without the test environment's site-packages.
-OURS = [
-    sys.executable,
-    "-I",
-    "-S",
-    "-c",
-    f"import sys; sys.path.append({str(REPOSITORY)!r}); from runtime.oci_cli.main import main_and_exit; main_and_exit()",
-]
+# As the installed command starts, with this interpreter.
+OURS = [sys.executable, "-IS", str(REPOSITORY / "bin/pycompose-oci")]
 
 
 class Bundle:

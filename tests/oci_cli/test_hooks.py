@@ -92,3 +92,12 @@ def test_a_hook_without_env_has_the_callers(oci: Runtime, bundle: Bundle, tmp_pa
     }
     oci.run(bundle, check=True, env={"MARK": "here", "PATH": "/usr/bin:/bin"})
     assert (tmp_path / "env").read_text() == "here\n"
+
+
+def test_output_of_hooks_in_files(oci: Runtime, bundle: Bundle, tmp_path: Path) -> None:
+    """crun's annotations."""
+    bundle.config["hooks"] = {"prestart": [hook("echo said; echo complained >&2")]}
+    files = {stream: str(tmp_path / stream) for stream in ("stdout", "stderr")}
+    bundle.config["annotations"] = {f"run.oci.hooks.{stream}": path for stream, path in files.items()}
+    oci.run(bundle, check=True)
+    assert [Path(path).read_text() for path in files.values()] == ["said\n", "complained\n"]

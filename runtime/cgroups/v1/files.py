@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from runtime.cgroups.plans import Files, plan_cpuset, plan_net_cls, plan_net_prio, plan_pids, plan_rdma
+
 if TYPE_CHECKING:
     from runtime.oci.spec import DeviceRule, LinuxResources
-
-Files = list[tuple[str, str]]
 
 
 def plan_memory(resources: LinuxResources) -> Files:
@@ -49,25 +49,6 @@ def plan_cpu(resources: LinuxResources) -> Files:
         if key in cpu:
             files.append((file, str(cpu[key])))  # type: ignore[literal-required]
     return files
-
-
-def plan_cpuset(resources: LinuxResources) -> Files:
-    """cpusets.rst. Lists such as "0-2,4"."""
-    cpu = resources.get("cpu", {})
-    files: Files = []
-    if cpu.get("cpus"):
-        files.append(("cpuset.cpus", cpu["cpus"]))
-    if cpu.get("mems"):
-        files.append(("cpuset.mems", cpu["mems"]))
-    return files
-
-
-def plan_pids(resources: LinuxResources) -> Files:
-    """pids.rst. 0 or less is no limit."""
-    if "pids" not in resources:
-        return []
-    limit = resources["pids"]["limit"]
-    return [("pids.max", str(limit) if limit > 0 else "max")]
 
 
 def plan_devices(resources: LinuxResources) -> Files:
@@ -122,31 +103,6 @@ def plan_hugetlb(resources: LinuxResources) -> Files:
         (f"hugetlb.{limit['pageSize']}.limit_in_bytes", str(limit["limit"]))
         for limit in resources.get("hugepageLimits", ())
     ]
-
-
-def plan_net_cls(resources: LinuxResources) -> Files:
-    """net_cls.rst."""
-    network = resources.get("network", {})
-    return [("net_cls.classid", str(network["classID"]))] if "classID" in network else []
-
-
-def plan_net_prio(resources: LinuxResources) -> Files:
-    """net_prio.rst."""
-    priorities = resources.get("network", {}).get("priorities", ())
-    return [("net_prio.ifpriomap", f"{entry['name']} {entry['priority']}") for entry in priorities]
-
-
-def plan_rdma(resources: LinuxResources) -> Files:
-    """rdma.rst; the same file in v2."""
-    files: Files = []
-    for device, limits in resources.get("rdma", {}).items():
-        words = [device]
-        if "hcaHandles" in limits:
-            words.append(f"hca_handle={limits['hcaHandles']}")
-        if "hcaObjects" in limits:
-            words.append(f"hca_object={limits['hcaObjects']}")
-        files.append(("rdma.max", " ".join(words)))
-    return files
 
 
 PLANS = {

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from runtime.oci.spec import DeviceRule
 
+_NAME = "pycompose_devs"
+
 _TYPES = {"b": 1, "c": 2}
 _ACCESS = {"m": 1, "r": 2, "w": 4}
 
@@ -78,13 +80,29 @@ def _rule(rule: DeviceRule) -> bytes:
 
 
 def attach(directory: str, rules: Sequence[DeviceRule]) -> None:
-    """Load the rules and attach them to a cgroup v2 directory. Raises OSError (bpf(2)); needs CAP_BPF or root."""
-    program = syscalls.bpf_prog_load(k.BPF_PROG_TYPE_CGROUP_DEVICE, assemble(rules))
+    """Load the rules and attach them to a cgroup v2 directory in place of those attached by an earlier call.
+
+    For a moment both hold, never neither. Raises OSError (bpf(2)); needs CAP_BPF or root.
+    """
+    program = syscalls.bpf_prog_load(k.BPF_PROG_TYPE_CGROUP_DEVICE, assemble(rules), _NAME)
     try:
         target = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
+            before = syscalls.bpf_prog_query(target, k.BPF_CGROUP_DEVICE)
             syscalls.bpf_prog_attach(target, program, k.BPF_CGROUP_DEVICE, k.BPF_F_ALLOW_MULTI)
+            for identity in before:
+                _detach_ours(target, identity)
         finally:
             os.close(target)
+    finally:
+        os.close(program)
+
+
+def _detach_ours(target: int, identity: int) -> None:
+    """Others' stay: systemd restricts the devices of its scopes by programs of its own."""
+    program = syscalls.bpf_prog_get_fd_by_id(identity)
+    try:
+        if syscalls.bpf_prog_name(program) == _NAME:
+            syscalls.bpf_prog_detach(target, program, k.BPF_CGROUP_DEVICE)
     finally:
         os.close(program)

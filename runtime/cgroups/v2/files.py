@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runtime.cgroups.v1.files import plan_net_cls, plan_net_prio, plan_rdma
+from runtime.cgroups.plans import Files, plan_cpuset, plan_net_cls, plan_net_prio, plan_pids, plan_rdma
 
 if TYPE_CHECKING:
     from runtime.oci.spec import LinuxResources
-
-Files = list[tuple[str, str]]
 
 _DEFAULT_PERIOD_US = 100_000
 
@@ -71,25 +69,6 @@ def weight_of(shares: int) -> int:
     """v1's 2 to 262144 as v2's 1 to 10000, linear as the other runtimes do it."""
     bounded = min(max(shares, 2), 262144)
     return 1 + (bounded - 2) * 9999 // 262142
-
-
-def plan_cpuset(resources: LinuxResources) -> Files:
-    """cpuset.cpus and cpuset.mems, lists such as "0-2,4"."""
-    cpu = resources.get("cpu", {})
-    files: Files = []
-    if cpu.get("cpus"):
-        files.append(("cpuset.cpus", cpu["cpus"]))
-    if cpu.get("mems"):
-        files.append(("cpuset.mems", cpu["mems"]))
-    return files
-
-
-def plan_pids(resources: LinuxResources) -> Files:
-    """pids.max; 0 or less is no limit."""
-    if "pids" not in resources:
-        return []
-    limit = resources["pids"]["limit"]
-    return [("pids.max", str(limit) if limit > 0 else "max")]
 
 
 def plan_io(resources: LinuxResources) -> Files:

@@ -1,0 +1,3 @@
+"""Stands in for collections.abc."""
+
+from _collections_abc import *  # noqa: F403
