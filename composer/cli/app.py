@@ -68,6 +68,13 @@ def _global_options(
         bool, typer.Option("--all-resources", help="Networks, volumes, … that no service uses too.")
     ] = False,
     dry_run: DryRun = False,
+    runtime: Annotated[
+        str,
+        typer.Option(
+            "--runtime",
+            help="OCI runtime of services that name none: crun, runc, a path [env: PYCOMPOSE_RUNTIME].",
+        ),
+    ] = "",
     root: Annotated[
         str, typer.Option("--root", help="Folder of images, volumes and containers [env: PYCOMPOSE_ROOT].")
     ] = "",
@@ -89,6 +96,7 @@ def _global_options(
         compatibility=compatibility,
         all_resources=all_resources,
         dry_run=dry_run,
+        runtime=runtime,
         root=root,
         state=state,
     )

@@ -8,7 +8,7 @@ from composer.errors import ComposeError, NoFileError
 from composer.load.options import LoadOptions
 from composer.output.errors import print_warning
 from composer.output.terminal import Terminal
-from composer.plan.desired import Desired
+from composer.plan.desired import Desired, on_runtime
 from runtime import Paths
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class GlobalOptions(NamedTuple):
     compatibility: bool = False
     all_resources: bool = False
     dry_run: bool = False
+    runtime: str = ""
     root: str = ""
     state: str = ""
 
@@ -113,6 +114,9 @@ class Context:
             desired = self._load(services)
         for warning in desired.warnings:
             print_warning(self.err, warning)
+        runtime = self.options.runtime or os.environ.get("PYCOMPOSE_RUNTIME", "")
+        if runtime:
+            desired = on_runtime(desired, runtime)
         return desired._replace(separator="_") if self.compatibility else desired
 
     def existing(self, services: tuple[str, ...] = ()) -> Desired:

@@ -18,6 +18,7 @@ GLOBAL: dict[str, tuple[str, str]] = {
     "--compatibility": ("compatibility", "flag"),
     "--all-resources": ("all_resources", "flag"),
     "--dry-run": ("dry_run", "flag"),
+    "--runtime": ("runtime", "str"),
     "--root": ("root", "str"),
     "--state": ("state", "str"),
 }

@@ -105,6 +105,22 @@ class Desired(NamedTuple):
     separator: str = "-"  # between the parts of a container's name
 
 
+def on_runtime(desired: Desired, runtime: str) -> Desired:
+    """The project with another OCI runtime for the services that name none; it counts as a change of them."""
+    return desired._replace(
+        services=tuple(
+            service
+            if service.spec.get("runtime")
+            else service._replace(
+                spec={**service.spec, "runtime": runtime},
+                config_hash=f"{service.config_hash}+{runtime}",
+                fields={**service.fields, "runtime": runtime},
+            )
+            for service in desired.services
+        )
+    )
+
+
 def to_json(desired: Desired) -> dict[str, Any]:
     """A JSON object; nested records become objects, defaults are left out."""
     out = _plain(desired)

@@ -31,11 +31,15 @@ if TYPE_CHECKING:
 def check_spec(engine: "Engine", spec: ContainerSpec) -> ResolvedImage:
     """Refuse what can never start, before anything is made; the image otherwise.
 
-    Raises NotFoundError for a missing image, StartError for a missing program, InvalidError for no command, a bad
-    signal or an impossible mount.
+    Raises NotFoundError for a missing image, StartError for a missing program, UnsupportedError for a missing
+    runtime, InvalidError for no command, a bad signal or an impossible mount.
     """
     image = engine.images.resolve(spec.image)
     _check_program(spec, image)
+    if spec.runtime:
+        from runtime.shim.external import find_runtime
+
+        find_runtime(spec.runtime)
     if spec.stop_signal:
         parse_signal(spec.stop_signal)
     _check_mounts(spec)

@@ -104,3 +104,20 @@ def test_a_runtime_that_is_not_there(project: Project) -> None:
     project.write("services: {a: {image: 'IMAGE', runtime: no-such-runtime, command: 'true'}}")
     assert "runtime 'no-such-runtime' is not installed" in project.run("up", "-d", code=1).stderr
     project.run("down")
+
+
+def test_a_runtime_for_all_services(project: Project) -> None:
+    if shutil.which("crun") is None:
+        pytest.skip("crun is not installed (Debian package crun)")
+    project.write("services: {a: {image: IMAGE, command: sleep 1000, init: true}}\n")
+    project.run("up", "-d")
+    before = project.ps()["project-a-1"]["ID"]
+    dry = project.run("--runtime", "crun", "up", "--dry-run").stdout
+    assert "runtime added" in dry
+    assert "runtime '/nosuch' is not installed" in project.run("--runtime", "/nosuch", "up", "-d", code=1).stderr
+    assert project.ps()["project-a-1"]["ID"] == before, "refused before anything is touched"
+    project.environ["PYCOMPOSE_RUNTIME"] = "crun"
+    project.run("up", "-d")
+    assert project.ps()["project-a-1"]["ID"] != before
+    assert project.run("up", "-d").stderr.endswith("Running\n")
+    project.run("down", "-t", "0")
