@@ -17,6 +17,12 @@ if [ "$extras" = dev ]; then
     need nginx nginx-light
     need dig bind9-dnsutils
     need curl curl
+    need iperf3 iperf3
+    need musl-gcc musl-tools
+    need tshark tshark
+    need dbus-daemon dbus
+    need firewalld firewalld
+    need ufw ufw
     # Images: a registry server, other engines' tools to exchange with, base images from packages.
     need docker-registry docker-registry
     need htpasswd apache2-utils
@@ -47,6 +53,8 @@ if [ -n "$missing" ]; then
     apt-get -qq update
     # shellcheck disable=SC2086
     apt-get install -y -qq --no-install-recommends $missing >/dev/null
+    # Nor is the machine's own firewall any other after its next start.
+    case $missing in *firewalld*) systemctl disable --quiet firewalld 2>/dev/null || true ;; esac
 fi
 
 stamp=".venv/.installed-${extras:-plain}"
