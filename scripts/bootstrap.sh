@@ -32,6 +32,8 @@ if [ "$extras" = dev ]; then
     need buildah buildah
     need mmdebstrap mmdebstrap
     need git git
+    need ssh-agent openssh-client
+    need sshd openssh-server
     # The engines and runtimes that pycompose-oci is tried with, and compared to.
     need crun crun
     need runc runc
@@ -53,8 +55,9 @@ if [ -n "$missing" ]; then
     apt-get -qq update
     # shellcheck disable=SC2086
     apt-get install -y -qq --no-install-recommends $missing >/dev/null
-    # Nor is the machine's own firewall any other after its next start.
+    # Nor are there more of them after the machine's next start.
     case $missing in *firewalld*) systemctl disable --quiet firewalld 2>/dev/null || true ;; esac
+    case $missing in *openssh-server*) systemctl disable --quiet ssh 2>/dev/null || true ;; esac
 fi
 
 stamp=".venv/.installed-${extras:-plain}"
