@@ -14,7 +14,7 @@ database, never a shim.
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from runtime.errors import StateError
@@ -88,11 +88,13 @@ class Database:
             os.makedirs(paths.data, mode=0o711, exist_ok=True)
             self._connection = sqlite3.connect(paths.database, timeout=_TIMEOUT_S, isolation_level=None)
             self._connection.row_factory = sqlite3.Row
-            self._prepare(paths)
+            self._patiently(lambda: self._prepare(paths), sqlite3.SQLITE_PROTOCOL)
         except PermissionError as error:
             raise StateError(f"cannot use {paths.data}: {error.strerror}", hint="run as root") from error
         except sqlite3.OperationalError as error:
-            raise StateError(f"cannot open {paths.database}: {error}", hint="run as root") from error
+            busy = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_PROTOCOL)
+            hint = "another command, or the disk, is very busy; try again" if busy else "run as root"
+            raise StateError(f"cannot open {paths.database}: {error}", hint=hint) from error
         except sqlite3.DatabaseError as error:
             raise StateError(f"{paths.database} is damaged: {error}") from error
 
@@ -115,13 +117,21 @@ class Database:
 
     def _use_wal(self) -> None:
         """Switch to WAL mode; where somebody else is at it this moment SQLite does not wait, whatever its time-out."""
+        self._patiently(lambda: self._connection.execute("PRAGMA journal_mode = WAL"), sqlite3.SQLITE_BUSY)
+
+    def _patiently(self, action: Callable[[], object], passing: int) -> None:
+        """Again while it fails with an error that passes.
+
+        SQLITE_PROTOCOL is one: SQLite has tried for ten seconds to read the WAL's index while others wrote it, which
+        happens where a disk is so busy that their fsync(2) takes as long.
+        """
         deadline = time.monotonic() + _TIMEOUT_S
         while True:
             try:
-                self._connection.execute("PRAGMA journal_mode = WAL")
+                action()
                 return
             except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                if error.sqlite_errorcode & 0xFF != passing or time.monotonic() > deadline:
                     raise
                 time.sleep(0.01)
 
