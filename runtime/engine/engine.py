@@ -63,6 +63,8 @@ class Engine:
 
             return build_image(self.paths, request, build_network, report)
 
+        if self._database is not None:
+            self._database.release()
         return Job(f"build {request.names[0] if request.names else request.context}", work)
 
     @property
