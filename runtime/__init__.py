@@ -6,6 +6,7 @@ if TYPE_CHECKING:
     from runtime.build.check import check_build
     from runtime.build.request import LOCAL_IMAGE, BuildRequest, BuildSecret, build_from_json, build_to_json
     from runtime.container.kill import parse_signal
+    from runtime.engine.attachment import DETACH_KEYS, Attachment, Session, attach, parse_detach_keys
     from runtime.engine.containers import Container
     from runtime.engine.engine import Engine
     from runtime.engine.execution import ExecRequest, run_attached, run_detached
@@ -60,6 +61,11 @@ _HOMES = {
     "build_from_json": "runtime.build.request",
     "build_to_json": "runtime.build.request",
     "Job": "runtime.engine.job",
+    "DETACH_KEYS": "runtime.engine.attachment",
+    "Attachment": "runtime.engine.attachment",
+    "Session": "runtime.engine.attachment",
+    "attach": "runtime.engine.attachment",
+    "parse_detach_keys": "runtime.engine.attachment",
     "Container": "runtime.engine.containers",
     "Engine": "runtime.engine.engine",
     "ExecRequest": "runtime.engine.execution",
@@ -113,6 +119,11 @@ _HOMES = {
 }
 
 __all__ = [
+    "DETACH_KEYS",
+    "Attachment",
+    "Session",
+    "attach",
+    "parse_detach_keys",
     "check_build",
     "BuildRequest",
     "BuildSecret",

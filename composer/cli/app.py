@@ -151,6 +151,38 @@ def up(
         str, typer.Option("--pull", help="When to pull images: always, missing, never or build.")
     ] = "",
     quiet_pull: Annotated[bool, typer.Option("--quiet-pull", help="No progress of pulls.")] = False,
+    quiet_build: Annotated[bool, typer.Option("--quiet-build", help="No progress of builds.")] = False,
+    always_recreate_deps: Annotated[
+        bool, typer.Option("--always-recreate-deps", help="Make what the services depend on anew.")
+    ] = False,
+    abort_on_container_exit: Annotated[
+        bool, typer.Option("--abort-on-container-exit", help="Stop all when one container ends.")
+    ] = False,
+    abort_on_container_failure: Annotated[
+        bool, typer.Option("--abort-on-container-failure", help="Stop all when one container fails.")
+    ] = False,
+    exit_code_from: Annotated[
+        str,
+        typer.Option(
+            "--exit-code-from",
+            metavar="SERVICE",
+            help="End with this service's exit code; stops all when one container ends.",
+        ),
+    ] = "",
+    attach: Annotated[
+        list[str] | None, typer.Option("--attach", metavar="SERVICE", help="Show only the logs of these.")
+    ] = None,
+    no_attach: Annotated[
+        list[str] | None,
+        typer.Option("--no-attach", metavar="SERVICE", help="Do not show the logs of these."),
+    ] = None,
+    attach_dependencies: Annotated[
+        bool,
+        typer.Option("--attach-dependencies", help="Show the logs of what the services depend on too."),
+    ] = False,
+    no_color: Annotated[bool, typer.Option("--no-color", help="No colours.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Say what is done, and why, before.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Yes to all questions.")] = False,
     dry_run: DryRun = False,
 ) -> None:
     """Make and start containers."""

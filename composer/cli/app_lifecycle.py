@@ -150,3 +150,73 @@ def plan(
 ) -> None:
     """Show what `up` would do, and why."""
     _run(context, "plan", locals())
+
+
+@app.command(context_settings={"allow_interspersed_args": False})
+def run(
+    context: typer.Context,
+    service: Annotated[str, typer.Argument(metavar="SERVICE")],
+    command: Annotated[list[str] | None, typer.Argument(metavar="[COMMAND] [ARG...]")] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Run in the background and print the container's id.")
+    ] = False,
+    rm: Annotated[bool, typer.Option("--rm", help="Remove the container when it ends.")] = False,
+    name: Annotated[str, typer.Option("--name", help="Name of the container.")] = "",
+    env: Annotated[list[str] | None, typer.Option("--env", "-e", help="NAME=VALUE to set.")] = None,
+    env_from_file: Annotated[
+        list[str] | None, typer.Option("--env-from-file", help="Set the variables of a file.")
+    ] = None,
+    label: Annotated[list[str] | None, typer.Option("--label", "-l", help="NAME=VALUE to add.")] = None,
+    entrypoint: Annotated[
+        str | None, typer.Option("--entrypoint", help="Instead of the service's; its command is left out.")
+    ] = None,
+    user: Annotated[str, typer.Option("--user", "-u", help="As this user.")] = "",
+    workdir: Annotated[str, typer.Option("--workdir", "-w", help="In this folder.")] = "",
+    volume: Annotated[
+        list[str] | None, typer.Option("--volume", "-v", help="Another mount: SOURCE:TARGET[:OPTIONS].")
+    ] = None,
+    publish: Annotated[
+        list[str] | None, typer.Option("--publish", "-p", help="A port for the host: [[IP:]PORT:]PORT.")
+    ] = None,
+    service_ports: Annotated[
+        bool, typer.Option("--service-ports", "-P", help="Publish the service's ports.")
+    ] = False,
+    use_aliases: Annotated[
+        bool, typer.Option("--use-aliases", help="Answer to the service's names in its networks.")
+    ] = False,
+    cap_add: Annotated[list[str] | None, typer.Option("--cap-add", help="A capability to add.")] = None,
+    cap_drop: Annotated[list[str] | None, typer.Option("--cap-drop", help="One to take away.")] = None,
+    no_tty: Annotated[
+        bool, typer.Option("--no-tty", "--no-TTY", "-T", help="No terminal even if there is one.")
+    ] = False,
+    interactive: Annotated[
+        bool, typer.Option("--interactive/--no-interactive", "-i", help="Pass on what is typed or piped in.")
+    ] = True,
+    no_deps: Annotated[bool, typer.Option("--no-deps", help="Do not start what it depends on.")] = False,
+    build: Annotated[bool, typer.Option("--build", help="Build images first.")] = False,
+    pull: Annotated[str, typer.Option("--pull", help="always, missing or never.")] = "",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    quiet_build: Annotated[bool, typer.Option("--quiet-build", help="No progress of builds.")] = False,
+    quiet_pull: Annotated[bool, typer.Option("--quiet-pull", help="No progress of pulls.")] = False,
+    remove_orphans: RemoveOrphans = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Run one command in a new container of a service."""
+    _run(context, "run", locals())
+
+
+@app.command()
+def attach(
+    context: typer.Context,
+    service: Annotated[str, typer.Argument(metavar="SERVICE")],
+    detach_keys: Annotated[
+        str, typer.Option("--detach-keys", help="Keys that leave a terminal (ctrl-p,ctrl-q).")
+    ] = "",
+    number: Annotated[int, typer.Option("--index", help="The container's number.")] = 0,
+    no_stdin: Annotated[bool, typer.Option("--no-stdin", help="Only show what it prints.")] = False,
+    sig_proxy: Annotated[
+        bool, typer.Option("--sig-proxy/--no-sig-proxy", help="Pass signals on to the program.")
+    ] = True,
+) -> None:
+    """Attach to the running program of a service."""
+    _run(context, "attach", locals())

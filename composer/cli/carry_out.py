@@ -1,6 +1,6 @@
 """From a planner to its result: lock, observe, plan, then print or execute."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from composer.cli.context import Context
 from composer.execute.executor import Executor
@@ -12,6 +12,7 @@ from composer.plan.desired import Desired, DesiredService
 from composer.plan.images import ImageOptions, plan_images
 from composer.plan.observed import ObservedState
 from composer.plan.render import render_plan
+from runtime import Attachment
 
 Planner = Callable[[Desired, ObservedState], Plan]
 
@@ -24,10 +25,13 @@ def carry_out(
     check: Callable[[Plan], None] | None = None,
     keep_going: bool = False,
     deadline: float | None = None,
+    attachments: Mapping[str, Attachment] | None = None,
+    quiet: bool = False,
 ) -> Plan:
     """Plan under the project's lock and execute, or with --dry-run only print. Raises ComposeError, EngineError.
 
-    `check` may refuse the plan before anything is touched. `deadline` is a time.monotonic value.
+    `check` may refuse the plan before anything is touched. `deadline` is a time.monotonic value. `attachments`:
+    see `Executor`. `quiet`: no progress.
     """
     engine = context.engine
     if context.options.dry_run:
@@ -42,7 +46,7 @@ def carry_out(
         _print_warnings(context, plan)
         if check is not None:
             check(plan)
-        progress = Progress(context.err)
+        progress = Progress(context.err, quiet=quiet)
         executor = Executor(
             engine,
             desired,
@@ -51,6 +55,7 @@ def carry_out(
             parallel=context.parallel,
             keep_going=keep_going,
             deadline=deadline,
+            attachments=attachments,
         )
         try:
             executor.run(plan)

@@ -10,7 +10,6 @@ from composer.output.errors import print_error
 from composer.plan.selection import check_services
 from runtime import Container, ExecRequest, StartError, run_attached, run_detached
 
-# What a shell says of a command that it cannot find or run.
 _NOT_FOUND = 127
 _NOT_EXECUTABLE = 126
 
@@ -35,7 +34,7 @@ def run(context: Context, arguments: Arguments) -> int:
         )
     desired = context.existing((arguments.service,))
     check_services(desired, (arguments.service,))
-    container = _choose(context.engine.containers.list(desired.project), arguments)
+    container = choose(context.engine.containers.list(desired.project), arguments.service, arguments.number)
     request = ExecRequest(
         args=arguments.command,
         env=arguments.env,
@@ -50,23 +49,31 @@ def run(context: Context, arguments: Arguments) -> int:
             return 0
         return run_attached(context.engine, container, request)
     except StartError as error:
-        if error.step != "exec":
-            raise
-        print_error(context.err, error)
-        return _NOT_FOUND if error.errno == errno.ENOENT else _NOT_EXECUTABLE
+        return report_start(context, error)
 
 
-def _choose(containers: list[Container], arguments: Arguments) -> Container:
+def report_start(context: Context, error: BaseException) -> int:
+    """What a shell ends with for a command that it cannot find or run. Raises the error if it is another one."""
+    cause = error if isinstance(error, StartError) else error.__cause__
+    if not isinstance(cause, StartError) or cause.step != "exec":
+        raise error
+    print_error(context.err, cause)
+    return _NOT_FOUND if cause.errno == errno.ENOENT else _NOT_EXECUTABLE
+
+
+def choose(containers: list[Container], service: str, number: int) -> Container:
+    """The service's running container, the one of that number if it is not 0; one-off ones come last.
+
+    Raises ComposeError.
+    """
     running = [
         container
         for container in containers
-        if container.service == arguments.service
+        if container.service == service
         and container.status in ("running", "paused")
-        and (not arguments.number or container.number == arguments.number)
+        and (not number or container.number == number)
     ]
     if not running:
-        which = f" (container {arguments.number})" if arguments.number else ""
-        raise ComposeError(
-            f'service "{arguments.service}"{which} is not running', hint="start it with `pycompose up`"
-        )
-    return running[0]
+        which = f" (container {number})" if number else ""
+        raise ComposeError(f'service "{service}"{which} is not running', hint="start it with `pycompose up`")
+    return min(running, key=lambda container: (container.oneoff, container.number))

@@ -8,7 +8,21 @@ import typer.main
 
 from composer.cli.app import app
 
-HOT = ("up", "down", "ps", "logs", "exec", "start", "stop", "restart", "kill", "build", "config", "version")
+HOT = (
+    "up",
+    "down",
+    "ps",
+    "logs",
+    "exec",
+    "run",
+    "start",
+    "stop",
+    "restart",
+    "kill",
+    "build",
+    "config",
+    "version",
+)
 _HEAD = '''"""Options of the hot commands. Generated from `app` by `python -m composer.cli.hot_generate`; do not edit.
 
 Option -> (parameter, "flag" | "str" | "int" | "list"); arguments -> (parameter, takes all that is left).

@@ -34,7 +34,8 @@ def run(context: Context, arguments: Arguments) -> int:
     containers = [
         container
         for container in context.engine.containers.list(desired.project)
-        if (not arguments.services or container.service in arguments.services)
+        if not container.oneoff
+        and (not arguments.services or container.service in arguments.services)
         and (not arguments.number or container.number == arguments.number)
     ]
     if arguments.no_color:

@@ -35,6 +35,7 @@ def run(context: Context, arguments: Arguments) -> int:
         container
         for container in context.engine.containers.list(desired.project)
         if (not arguments.services or container.service in arguments.services)
+        and (arguments.all or not container.oneoff)
         and (container.status in statuses if statuses else arguments.all or container.is_live)
     ]
     if arguments.quiet:

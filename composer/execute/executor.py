@@ -15,6 +15,7 @@ from composer.execute.wait import Waiter
 from composer.plan.action import Action, Kind, Plan
 from composer.plan.desired import FILE, Content, Desired
 from runtime import (
+    Attachment,
     Engine,
     EngineError,
     FileLock,
@@ -58,7 +59,11 @@ class Failure(NamedTuple):
 
     action: Action
     message: str
-    hint: str = ""
+    error: Exception
+
+    @property
+    def hint(self) -> str:
+        return str(getattr(self.error, "hint", ""))
 
 
 class Executor:
@@ -74,7 +79,10 @@ class Executor:
         parallel: int = DEFAULT_PARALLEL,
         keep_going: bool = False,
         deadline: float | None = None,
+        attachments: Mapping[str, Attachment] | None = None,
     ) -> None:
+        """`attachments`: container name -> what is attached to it from its start on."""
+        self._attachments = attachments or {}
         self._engine = engine
         self._lock = lock
         self._notify = notify
@@ -115,7 +123,8 @@ class Executor:
             for _, job in self._jobs.values():
                 job.cancel()
         if self.failures:
-            raise ExecutionError(self.failures[0].message, hint=self.failures[0].hint)
+            first = self.failures[0]
+            raise ExecutionError(first.message, hint=first.hint) from first.error
 
     @property
     def _busy(self) -> bool:
@@ -157,7 +166,11 @@ class Executor:
         self._ensure_lock()
         for action in actions:
             self._notify(Event(Phase.BEGUN, action))
-        outcomes = self._engine.containers.begin_starts([self._id(action) for action in actions])
+        attached = {self._id(item): item.name for item in actions if item.name in self._attachments}
+        clients = {identifier: self._attachments[name].for_start() for identifier, name in attached.items()}
+        outcomes = self._engine.containers.begin_starts([self._id(action) for action in actions], clients)
+        for name in attached.values():
+            self._attachments[name].started()
         for action, outcome in zip(actions, outcomes, strict=True):
             if isinstance(outcome, EngineError):
                 self._fail(action, outcome)
@@ -333,6 +346,8 @@ class Executor:
         self._poll.unregister(descriptor)
         try:
             launch.finish()
+            if launch.console >= 0:
+                self._attachments[action.name].stdin = launch.console
             self.warnings += [f"container {launch.name}: {text}" for text in launch.warnings]
             self._engine.containers.started(self._id(action))
         except EngineError as error:
@@ -390,7 +405,7 @@ class Executor:
         message = str(error)
         if action.kind is Kind.WAIT and action.condition != "ready":
             message = f"dependency failed to start: {message}"
-        self.failures.append(Failure(action, message, getattr(error, "hint", "")))
+        self.failures.append(Failure(action, message, error))
         self._notify(Event(Phase.FAILED, action, message))
 
     def kill_stopping(self) -> None:

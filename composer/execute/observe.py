@@ -22,7 +22,8 @@ def observe_container(container: Container, networks: tuple[str, ...] = ()) -> O
         image_id=container.image_id,
         fields=container.fields,
         networks=networks,
-        leftover=bool(container.intent),
+        oneoff=container.oneoff,
+        leftover=container.leftover,
     )
 
 

@@ -15,7 +15,7 @@ _LABEL = "com.docker.compose."
 
 def recover_desired(engine: Engine, project: str) -> Desired:
     """The project as its containers, networks and volumes show it. Raises ComposeError if nothing is left of it."""
-    containers = [item for item in engine.containers.list(project) if not item.intent]
+    containers = [item for item in engine.containers.list(project) if not item.leftover]
     networks = engine.networks.list(project)
     volumes = [
         volume for volume in engine.volumes.list() if volume.project == project and not volume.anonymous
@@ -52,10 +52,10 @@ def recover_desired(engine: Engine, project: str) -> Desired:
 def _service(
     name: str, members: list[Container], depends_on: tuple[Dependency, ...], level: int
 ) -> DesiredService:
-    newest = max(members, key=lambda item: item.created_ns)
+    newest = max(members, key=lambda item: (not item.oneoff, item.created_ns))
     return DesiredService(
         name=name,
-        scale=len(members),
+        scale=sum(not item.oneoff for item in members),
         image=newest.image,
         spec={key: value for key, value in json.loads(newest.spec_text).items() if key != "name"},
         config_hash=newest.config_hash,

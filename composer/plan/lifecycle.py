@@ -76,8 +76,13 @@ def plan_down(desired: Desired, observed: ObservedState, options: DownOptions) -
     chosen = [
         container
         for container in observed.containers
-        if container.id not in orphans and (not options.services or container.service in options.services)
+        if container.id not in orphans
+        and (not options.services or container.service in options.services)
+        # A command under way goes on, as it does with the reference; one that has ended is not kept.
+        and (options.remove_orphans or not (container.oneoff and container.live))
     ]
+    kept = orphans | {container.id for container in observed.containers if container.oneoff}
+    kept -= {container.id for container in chosen}
     stops = _stop_all(builder, desired, chosen, "down", options.grace_ns)
     removals = [
         builder.add(
@@ -93,7 +98,7 @@ def plan_down(desired: Desired, observed: ObservedState, options: DownOptions) -
     ]
     removals += plan_orphans(builder, desired, observed, remove=options.remove_orphans)
     if not options.services:
-        _remove_resources(builder, desired, observed, options, tuple(removals), kept=orphans)
+        _remove_resources(builder, desired, observed, options, tuple(removals), kept=kept)
     _remove_images(builder, desired, observed, options, tuple(removals))
     return builder.plan()
 
@@ -126,15 +131,15 @@ def _remove_resources(
     *,
     kept: set[str],
 ) -> None:
-    in_use = {
-        name
+    users = {
+        name: container.name
         for container in observed.containers
         if container.id in kept and not options.remove_orphans
         for name in container.networks
     }
     for name in observed.project_networks:
-        if name in in_use:
-            builder.warn(f"network {name} is still in use by an orphan container and stays")
+        if name in users:
+            builder.warn(f"network {name} is still in use by {users[name]} and stays")
         else:
             builder.add(Kind.REMOVE_NETWORK, name, "down", needs=removals)
     if not options.volumes:
@@ -150,7 +155,9 @@ def plan_stop(
     """Stop containers, dependents first."""
     check_services(desired, services)
     builder = PlanBuilder(desired.project)
-    chosen = [item for item in observed.containers if not services or item.service in services]
+    chosen = [
+        item for item in observed.containers if not item.oneoff and (not services or item.service in services)
+    ]
     _stop_all(builder, desired, chosen, "stop", grace_ns)
     return builder.plan()
 
@@ -204,7 +211,9 @@ def plan_remove(desired: Desired, observed: ObservedState, options: RemoveOption
     chosen = [
         item
         for item in observed.containers
-        if (not options.services or item.service in options.services) and (options.stop or not item.live)
+        if not item.oneoff
+        and (not options.services or item.service in options.services)
+        and (options.stop or not item.live)
     ]
     stops = _stop_all(builder, desired, chosen, "rm", -1)
     for container in chosen:

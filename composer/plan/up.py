@@ -27,6 +27,7 @@ from composer.plan.selection import select_services
 
 LABEL_NUMBER = "com.docker.compose.container-number"
 LABEL_HASH = "com.docker.compose.config-hash"
+LABEL_ONEOFF = "com.docker.compose.oneoff"
 
 
 class UpOptions(NamedTuple):
@@ -36,6 +37,7 @@ class UpOptions(NamedTuple):
     no_deps: bool = False
     force_recreate: bool = False
     no_recreate: bool = False
+    recreate_dependencies: bool = False  # --always-recreate-deps
     remove_orphans: bool = False
     renew_anonymous_volumes: bool = False
     no_start: bool = False
@@ -43,6 +45,7 @@ class UpOptions(NamedTuple):
     scale: Mapping[str, int] = {}
     images: ImageOptions = ImageOptions()
     grace_ns: int = -1
+    one_off: str = ""  # name of a container to make and start instead of those of `services[0]`: see plan_run
 
 
 def plan_up(desired: Desired, observed: ObservedState, options: UpOptions) -> Plan:
@@ -59,7 +62,6 @@ class _UpPlanner:
         self._services = select_services(desired, options.services, no_deps=options.no_deps)
         self._images: dict[str, tuple[int, ...]] = {}  # service -> actions after which its image is there
         self._made: dict[str, int] = {}  # network or volume -> action
-        self._ready: dict[str, tuple[int, ...]] = {}  # service -> actions after which it is created
         self._starts: dict[str, tuple[int, ...]] = {}  # service -> its START actions
         self._changed: set[str] = set()  # services with a container that is made anew
         self._to_start: dict[str, list[tuple[str, str, str, int]]] = {}
@@ -84,7 +86,10 @@ class _UpPlanner:
                 Kind.CREATE_NETWORK, network.name, cause, needs=(gone,)
             )
         for service in self._services:
-            self._plan_containers(service, renewed, stops)
+            if self._options.one_off and service.name == self._options.services[0]:
+                self._plan_one_off(service)
+            else:
+                self._plan_containers(service, renewed, stops)
         if not self._options.no_start:
             for service in self._services:
                 self._plan_starts(service)
@@ -129,11 +134,15 @@ class _UpPlanner:
 
     def _renewable(self, networks: tuple[DesiredNetwork, ...]) -> tuple[DesiredNetwork, ...]:
         """Those networks whose every user is made anew in this plan; the others stay, with a warning."""
-        selected = {service.name for service in self._services}
+        planned = {service.name for service in self._services}
+        if self._options.one_off:
+            planned.discard(self._options.services[0])
         chosen = []
         for network in networks:
             users = [item for item in self._observed.containers if network.name in item.networks]
-            others = sorted({item.service for item in users if item.service not in selected})
+            others = sorted(
+                {item.service for item in users if item.service not in planned or (item.oneoff and item.live)}
+            )
             if others or self._options.no_recreate:
                 self._builder.warn(
                     f"{network.origin}: network {network.name} has another definition now, but stays as it is"
@@ -196,7 +205,7 @@ class _UpPlanner:
             self._remove(existing[number], f"scaled to {scale}")
         free = (number for number in range(1, scale + len(kept) + 1) if number not in kept)
         numbers = sorted([*kept, *(next(free) for _ in range(scale - len(kept)))])
-        names, ready = [], []
+        names = []
         for number in numbers:
             container = existing.get(number)
             names.append(container.name if container else self._name(service, number))
@@ -204,14 +213,28 @@ class _UpPlanner:
             if cause:
                 names[-1] = self._name(service, number)
                 action = self._create(service, number, container, cause, stops)
-                ready.append(action)
                 self._to_start.setdefault(service.name, []).append((names[-1], "", cause, action))
             elif container is not None and not container.live:
                 self._to_start.setdefault(service.name, []).append(
                     (container.name, container.id, f"it is {container.status}", -1)
                 )
         self._names[service.name] = tuple(names)
-        self._ready[service.name] = tuple(ready)
+
+    def _plan_one_off(self, service: DesiredService) -> None:
+        """One container beside those of the service, which stay as they are."""
+        name = self._options.one_off
+        labels = {**service.spec.get("labels", {}), LABEL_HASH: service.config_hash, LABEL_ONEOFF: "True"}
+        action = self._builder.add(
+            Kind.CREATE,
+            name,
+            "one-off",
+            needs=self._made_for(service),
+            service=service.name,
+            spec={**service.spec, "name": name, "labels": labels},
+            fields=service.fields,
+        )
+        self._names[service.name] = (name,)
+        self._to_start[service.name] = [(name, "", "one-off", action)]
 
     def _name(self, service: DesiredService, number: int) -> str:
         separator = self._desired.separator
@@ -238,6 +261,12 @@ class _UpPlanner:
             not self._options.services or service.name in self._options.services
         ):
             return "--force-recreate"
+        if (
+            self._options.recreate_dependencies
+            and self._options.services
+            and service.name not in self._options.services
+        ):
+            return "--always-recreate-deps"
         network = next((name for name in container.networks if name in renewed), "")
         if network:
             return f"network {network} is made anew"
@@ -255,15 +284,7 @@ class _UpPlanner:
         cause: str,
         stops: dict[str, int],
     ) -> int:
-        needs = [
-            self._made[name]
-            for name in (
-                *(attachment["network"] for attachment in service.spec.get("networks", ())),
-                *(mount.get("source", "") for mount in service.spec.get("mounts", ())),
-            )
-            if name in self._made
-        ]
-        needs += self._images.get(service.name, ())
+        needs = [*self._made_for(service)]
         replaced = old.id if old else ""
         if old is not None:
             self._changed.add(service.name)
@@ -292,6 +313,15 @@ class _UpPlanner:
             anonymous_volumes=self._options.renew_anonymous_volumes,
             replaced=True,
         )
+
+    def _made_for(self, service: DesiredService) -> tuple[int, ...]:
+        """The actions after which its image, networks and volumes are there."""
+        names = (
+            *(attachment["network"] for attachment in service.spec.get("networks", ())),
+            *(mount.get("source", "") for mount in service.spec.get("mounts", ())),
+        )
+        made = tuple(self._made[name] for name in names if name in self._made)
+        return (*made, *self._images.get(service.name, ()))
 
     # ---- starting
 

@@ -11,6 +11,7 @@ from runtime.engine.subscription import Subscription, subscribe
 from runtime.errors import ConflictError, EngineError, NotFoundError, StateError
 from runtime.oci import container_spec
 from runtime.oci.container_spec import ContainerSpec, NetworkAttachment
+from runtime.oci.labels import LABEL_ONEOFF
 from runtime.shim import control
 from runtime.shim.state import CREATED, EXITED, ExitRecord, LiveState, read_exit_record, read_live_state
 from runtime.store.events import DESTROY, append_event
@@ -21,10 +22,13 @@ if TYPE_CHECKING:
     from runtime.engine.engine import Engine
     from runtime.engine.stopping import Stopping
     from runtime.shim.launch import Launch
+    from runtime.shim.stdio import Streams
 
 # What `docker` shows for a container that was running when its machine went down.
 _LOST_WITH_MACHINE = 255
 _LOST_WITH_SHIM = 137
+# The intent of a container that is not to outlive its end.
+ONCE = "once"
 
 
 class Container(NamedTuple):
@@ -41,6 +45,7 @@ class Container(NamedTuple):
     config_hash: str
     image_id: str
     image: str
+    oneoff: bool
     spec_text: str
     fields_text: str
     status: str
@@ -55,6 +60,14 @@ class Container(NamedTuple):
     def fields(self) -> dict[str, str]:
         """Attribute path -> short hash of what the container was made from."""
         return dict(json.loads(self.fields_text))
+
+    @property
+    def leftover(self) -> bool:
+        """Whether it is to be removed: a command was interrupted, or it does not run (any more) and is not kept.
+
+        Tells the truth to whoever holds the project's lock; others may see a container that is about to start.
+        """
+        return not self.is_live if self.intent == ONCE else bool(self.intent)
 
     @property
     def is_live(self) -> bool:
@@ -118,6 +131,7 @@ class Containers:
         self, row: sqlite3.Row, status: str, live: LiveState | None, ended: ExitRecord | None
     ) -> Container:
         spec_text = row["spec"]
+        document = json.loads(spec_text)
         return Container(
             id=row["id"],
             name=row["name"],
@@ -129,7 +143,8 @@ class Containers:
             intent=row["intent"],
             config_hash=row["config_hash"],
             image_id=row["image_id"],
-            image=json.loads(spec_text)["image"],
+            image=document["image"],
+            oneoff=document.get("labels", {}).get(LABEL_ONEOFF) == "True",
             spec_text=spec_text,
             fields_text=row["fields"],
             status=status,
@@ -180,8 +195,8 @@ class Containers:
 
         `fields` are kept for telling later what changed. `replaces` is the id of a stopped container whose name
         this one takes and, with `keep_volumes`, its anonymous volumes; it is left for `remove`. Raises
-        ConflictError for a taken name, NotFoundError for an image or network that is not there, InvalidError for
-        a mount that cannot be.
+        ConflictError for a taken name, NotFoundError for an image or network that is not there, StartError for a
+        program the image can't have, InvalidError for a mount that cannot be.
         """
         from runtime.engine.creating import create_container
 
@@ -195,7 +210,7 @@ class Containers:
         )
 
     def check(self, spec: ContainerSpec) -> None:
-        """Refuse what can never start, before anything is made. Raises NotFoundError, InvalidError."""
+        """Refuse what can never start, before anything is made. Raises NotFoundError, StartError, InvalidError."""
         from runtime.engine.creating import check_spec
 
         check_spec(self._engine, spec)
@@ -237,7 +252,7 @@ class Containers:
             from runtime.cgroups.manager import open_cgroup
 
             for path in (f"{self._paths.cgroup_parent}/shim", self._paths.cgroup_parent):
-                open_cgroup(path).delete(timeout_s=0.2)
+                open_cgroup(path).delete()
 
     # ---- starting
 
@@ -251,11 +266,16 @@ class Containers:
             raise outcome
         return outcome
 
-    def begin_starts(self, container_ids: Sequence[str]) -> "Sequence[Launch | EngineError]":
-        """`begin_start` for several at once, which costs less time and memory than one after the other."""
+    def begin_starts(
+        self, container_ids: Sequence[str], clients: "Mapping[str, Streams] | None" = None
+    ) -> "Sequence[Launch | EngineError]":
+        """`begin_start` for several at once, which costs less time and memory than one after the other.
+
+        `clients`: container id -> streams of a client that is attached from the start; see `Attachment`.
+        """
         from runtime.engine.starting import begin_starts
 
-        return begin_starts(self._engine, container_ids)
+        return begin_starts(self._engine, container_ids, clients)
 
     def started(self, container_id: str) -> None:
         """Record that the user wants the container running."""

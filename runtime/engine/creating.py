@@ -1,5 +1,6 @@
 """Makes containers: their rows, addresses, volumes and folders. Nothing of them runs yet."""
 
+import errno
 import json
 import os
 import sqlite3
@@ -9,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from runtime.container.kill import parse_signal
 from runtime.engine import addresses
+from runtime.engine.containers import ONCE
 from runtime.engine.images import identity
-from runtime.errors import ConflictError, InvalidError, NotFoundError
+from runtime.errors import ConflictError, InvalidError, StartError
 from runtime.image.lookup import MergedTree
 from runtime.image.record import image_to_json
 from runtime.image.snapshot import plan_snapshot
@@ -29,8 +31,8 @@ if TYPE_CHECKING:
 def check_spec(engine: "Engine", spec: ContainerSpec) -> ResolvedImage:
     """Refuse what can never start, before anything is made; the image otherwise.
 
-    Raises NotFoundError for a missing image or program, InvalidError for no command, a bad signal or an impossible
-    mount.
+    Raises NotFoundError for a missing image, StartError for a missing program, InvalidError for no command, a bad
+    signal or an impossible mount.
     """
     image = engine.images.resolve(spec.image)
     _check_program(spec, image)
@@ -55,8 +57,10 @@ def _check_program(spec: ContainerSpec, image: ResolvedImage) -> None:
         path = next((item[5:] for item in variables if item.startswith("PATH=")), DEFAULT_PATH)
         candidates = [os.path.join(directory, folder, program) for folder in path.split(":")]
     if not any(tree.may_hold(candidate) for candidate in candidates):
-        raise NotFoundError(
+        raise StartError(
             f"container {spec.name}: cannot run {program!r}: command not found in image {spec.image}",
+            step="exec",
+            errno=errno.ENOENT,
             hint="check `command`, `entrypoint` and the image; a program without / is looked up in PATH",
         )
 
@@ -108,7 +112,7 @@ def create_container(
     inherited = engine.containers.anonymous_volumes(replaces) if keep_volumes else {}
     with engine.database.transaction():
         _make_way(engine, replaces)
-        _insert(engine, container_id, spec, image, fields, intent="creating" if spec.files else "")
+        _insert(engine, container_id, spec, image, fields, intent="creating" if spec.files else _intent(spec))
         addresses.allocate(engine, container_id, spec)
         _insert_mounts(engine, container_id, spec, image, inherited)
     ensure_folder(engine.paths.container(container_id))
@@ -133,7 +137,11 @@ def _write_files(
     os.makedirs(folder, mode=0o700, exist_ok=True)
     for number, grant in enumerate(spec.files):
         write_file(f"{folder}/{number}", contents[grant.content])
-    engine.database.execute("UPDATE containers SET intent = '' WHERE id = ?", container_id)
+    engine.database.execute("UPDATE containers SET intent = ? WHERE id = ?", _intent(spec), container_id)
+
+
+def _intent(spec: ContainerSpec) -> str:
+    return ONCE if spec.auto_remove else ""
 
 
 def ensure_folder(folder: str) -> None:
@@ -167,7 +175,7 @@ def _insert(
             spec.name,
             labels.get(LABEL_PROJECT, ""),
             labels.get(LABEL_SERVICE, ""),
-            int(labels.get(LABEL_NUMBER, "1")),
+            int(labels.get(LABEL_NUMBER, "0")),
             time.time_ns(),
             intent,
             labels.get(LABEL_HASH, ""),

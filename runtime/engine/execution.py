@@ -41,8 +41,12 @@ def run_attached(engine: "Engine", container: "Container", request: ExecRequest)
     try:
         spec = cast(Spec, engine.containers.oci_spec(container.id))
         profile = spec["linux"].get("seccomp")
+        process = _process(spec, request, live.pid)
+        if request.tty:
+            size = os.get_terminal_size(0)
+            process["consoleSize"] = {"height": size.lines, "width": size.columns}
         started = spawn_exec(
-            _process(spec, request, live.pid),
+            process,
             init_pid=live.pid,
             init_pidfd=pidfd,
             cgroup=open_cgroup(f"{engine.paths.cgroup_parent}/{container.id}"),

@@ -3,7 +3,7 @@
 import json
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from runtime.engine import addresses
@@ -15,13 +15,16 @@ from runtime.network.record import Endpoint
 from runtime.oci import container_spec
 from runtime.oci.container_spec import ContainerSpec, MountRequest
 from runtime.shim.launch import Launch, launch_all
+from runtime.shim.stdio import Streams
 from runtime.shim.task import ShimTask
 
 if TYPE_CHECKING:
     from runtime.engine.engine import Engine
 
 
-def begin_starts(engine: "Engine", container_ids: Sequence[str]) -> list[Launch | EngineError]:
+def begin_starts(
+    engine: "Engine", container_ids: Sequence[str], clients: Mapping[str, Streams] | None = None
+) -> list[Launch | EngineError]:
     """See `Containers.begin_starts`."""
     prepared: list[ShimTask | EngineError] = []
     for container_id in container_ids:
@@ -30,7 +33,7 @@ def begin_starts(engine: "Engine", container_ids: Sequence[str]) -> list[Launch 
         except EngineError as error:
             prepared.append(error)
     tasks = [item for item in prepared if isinstance(item, ShimTask)]
-    launches = iter(launch_all(tasks, engine.lock_fileno()))
+    launches = iter(launch_all(tasks, engine.lock_fileno(), clients))
     return [next(launches) if isinstance(item, ShimTask) else item for item in prepared]
 
 

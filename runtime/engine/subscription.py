@@ -1,7 +1,7 @@
 """News of one container, straight from its shim."""
 
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runtime.errors import StateError
 from runtime.shim import control
@@ -23,10 +23,14 @@ class Subscription:
 
     def take(self) -> bool:
         """Take one message; False where the shim has ended and no more will come."""
+        return self.receive() is not None
+
+    def receive(self) -> dict[str, Any] | None:
+        """The next message as `shim.control` describes it; None where the shim has ended."""
         try:
-            return control.receive(self._connection) is not None
+            return control.receive(self._connection)
         except (OSError, StateError):
-            return False
+            return None
 
     def close(self) -> None:
         self._connection.close()

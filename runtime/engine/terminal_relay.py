@@ -7,6 +7,8 @@ import select
 import signal
 import termios
 import tty
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _READ_BYTES = 1 << 16
 
@@ -20,18 +22,23 @@ def copy_window_size(source: int, target: int) -> None:
 
 
 def relay(console: int, pidfd: int, *, stdin: int = 0, stdout: int = 1) -> None:
-    """Copy both ways between the user's raw terminal and `console`; returns when the process of `pidfd` is gone.
-
-    The terminal's settings are restored in any case.
-    """
-    saved = termios.tcgetattr(stdin)
-    copy_window_size(stdin, console)
-    previous = signal.signal(signal.SIGWINCH, lambda *_: copy_window_size(stdin, console))
-    tty.setraw(stdin)
-    try:
+    """Copy both ways between the user's raw terminal and `console`; returns when the process of `pidfd` is gone."""
+    with raw_terminal(stdin, console):
         _copy(console, pidfd, stdin, stdout)
+
+
+@contextmanager
+def raw_terminal(terminal: int, console: int) -> Iterator[None]:
+    """Raw mode for the user's terminal, whose size `console` follows; its settings come back in any case."""
+    saved = termios.tcgetattr(terminal)
+    copy_window_size(terminal, console)
+    previous = signal.signal(signal.SIGWINCH, lambda *_: copy_window_size(terminal, console))
+    # Unlike TCSAFLUSH this keeps what has been typed already.
+    tty.setraw(terminal, termios.TCSANOW)
+    try:
+        yield
     finally:
-        termios.tcsetattr(stdin, termios.TCSADRAIN, saved)
+        termios.tcsetattr(terminal, termios.TCSANOW, saved)
         signal.signal(signal.SIGWINCH, previous)
 
 

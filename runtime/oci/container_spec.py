@@ -122,6 +122,7 @@ class ContainerSpec(NamedTuple):
     hostname: str = ""  # "" = the first 12 characters of the id
     domainname: str = ""
     tty: bool = False
+    console_size: tuple[int, ...] = ()  # rows and columns of its terminal at first, () = unknown
     stdin_open: bool = False
     init: bool = False
     read_only: bool = False
@@ -149,6 +150,7 @@ class ContainerSpec(NamedTuple):
     restart: RestartPolicy = RestartPolicy()
     stop_signal: str = ""  # "" = the image's or SIGTERM
     stop_grace_period_ns: int = 10_000_000_000
+    auto_remove: bool = False  # it is removed once it has ended, whoever sees that first
     runtime: str = ""  # another OCI runtime by name or path; "" = the built-in one
 
 

@@ -82,6 +82,8 @@ def generate(
         "rlimits": _rlimits(container, hard_limits or {}, warnings if warnings is not None else []),
         "noNewPrivileges": security.no_new_privileges,
     }
+    if container.console_size:
+        process["consoleSize"] = {"height": container.console_size[0], "width": container.console_size[1]}
     if container.oom_score_adj:
         process["oomScoreAdj"] = container.oom_score_adj
     spec: Spec = {

@@ -6,22 +6,26 @@
     {"v":1,"op":"pause"}, {"v":1,"op":"resume"}      {"ok":true} or {"error":"…"}
     {"v":1,"op":"exec","process":{…}}                {"ok":true,"pid":N} or {"error":"…"}
     {"v":1,"op":"networks","endpoints":[…]}          {"ok":true}
+    {"v":1,"op":"attach"} [stdout, stderr]           {"ok":true} [what the program reads, if anything] or {"error":"…"}
     {"v":1,"op":"subscribe"}                         {"status":…,"health":…} now and at every change,
                                                      {"exit":CODE,…} when a run has ended
 
 "stop" says that the container is wanted stopped: it is acknowledged before any signal is sent, so that no
-restart policy works against it. A second "stop" shortens the grace of the first.
+restart policy works against it. A second "stop" shortens the grace of the first. [Descriptors] travel with their
+message.
 """
 
 import json
 import os
 import socket
+from collections.abc import Sequence
 from typing import Any
 
 from runtime.errors import StateError
 
 VERSION = 1
 _LARGEST_PACKET = 1 << 18
+_MOST_DESCRIPTORS = 4
 
 
 def listen(directory: str) -> socket.socket:
@@ -52,17 +56,40 @@ def _with_short_path(directory: str, act: Any) -> None:
         os.close(descriptor)
 
 
-def send(connection: socket.socket, message: dict[str, Any]) -> None:
-    """Send one message. Raises OSError."""
-    connection.send(json.dumps({"v": VERSION, **message}).encode())
+def send(connection: socket.socket, message: dict[str, Any], descriptors: Sequence[int] = ()) -> None:
+    """Send one message, with copies of `descriptors`. Raises OSError."""
+    packet = json.dumps({"v": VERSION, **message}).encode()
+    if descriptors:
+        socket.send_fds(connection, [packet], descriptors)
+    else:
+        connection.send(packet)
 
 
 def receive(connection: socket.socket) -> dict[str, Any] | None:
     """The next message; None at the end of the connection. Raises OSError, StateError for damaged ones."""
+    message, descriptors = receive_with_descriptors(connection)
+    for descriptor in descriptors:
+        os.close(descriptor)
+    return message
+
+
+def receive_with_descriptors(connection: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
+    """`receive`, and the descriptors that came with the message, close-on-exec."""
     try:
-        packet = connection.recv(_LARGEST_PACKET)
+        packet, descriptors, _, _ = socket.recv_fds(
+            connection, _LARGEST_PACKET, _MOST_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC
+        )
     except ConnectionResetError:
-        return None
+        return None, []
+    try:
+        return _parse(packet), descriptors
+    except StateError:
+        for descriptor in descriptors:
+            os.close(descriptor)
+        raise
+
+
+def _parse(packet: bytes) -> dict[str, Any] | None:
     if not packet:
         return None
     try:

@@ -4,7 +4,7 @@ import select
 import time
 from collections.abc import Callable
 
-READ = select.EPOLLIN
+READ, WRITE = select.EPOLLIN, select.EPOLLOUT
 
 
 class Loop:
@@ -19,7 +19,7 @@ class Loop:
         self._stopped = False
 
     def watch(self, descriptor: int, callback: Callable[[], None], events: int = READ) -> None:
-        """Call `callback` whenever `descriptor` is readable or hung up."""
+        """Call `callback` whenever `descriptor` is readable (with WRITE: writable) or hung up."""
         self._epoll.register(descriptor, events)
         self._callbacks[descriptor] = callback
 

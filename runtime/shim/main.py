@@ -20,6 +20,7 @@ from runtime.cgroups.manager import open_cgroup
 from runtime.linux.syscalls import close_range, malloc_trim
 from runtime.shim import line
 from runtime.shim.builder import warm_seccomp
+from runtime.shim.stdio import Streams
 from runtime.shim.supervisor import Supervisor, failure_code
 from runtime.shim.task import ShimTask, task_from_json
 from runtime.shim.world import World
@@ -43,16 +44,18 @@ def prepare(tasks: Sequence[ShimTask]) -> set[int | signal.Signals]:
     return signal.pthread_sigmask(signal.SIG_BLOCK, _BLOCKED)
 
 
-def run_shim(task: ShimTask, report: socket.socket, lock: int = -1) -> NoReturn:
+def run_shim(
+    task: ShimTask, report: socket.socket, lock: int = -1, client: Streams | None = None
+) -> NoReturn:
     """Be the shim of `task` until its container has ended; never returns. `report` gets one message.
 
     `lock` is the descriptor of the command's lock, kept until the start is over: should the command be killed
-    meanwhile, the next one waits for this start instead of meeting it half done.
+    meanwhile, the next one waits for this start instead of meeting it half done. `client` is attached from the start.
     """
     code = 1
     try:
-        _detach(task, [fd for fd in (report.fileno(), lock) if fd >= 0])
-        _supervise(task, report, lock)
+        _detach(task, [fd for fd in (report.fileno(), lock, *(client or ())) if fd >= 0])
+        _supervise(task, report, lock, client)
         code = 0
     except BaseException as error:
         _report(report, json.dumps({"error": str(error) or repr(error)}).encode())
@@ -78,14 +81,14 @@ def _detach(task: ShimTask, kept: list[int]) -> None:
     shims.join()
 
 
-def _supervise(task: ShimTask, report: socket.socket, lock: int) -> None:
+def _supervise(task: ShimTask, report: socket.socket, lock: int, client: Streams | None) -> None:
     world = World(task)
     supervisor = Supervisor(task, world)
     failure: BaseException | None = None
     try:
         world.enter()
-        supervisor.start()
-        _report(report, world.report)
+        supervisor.start(client)
+        _report(report, world.report, supervisor.input if client is not None and task.spec.tty else -1)
         report.close()
         if lock >= 0:
             os.close(lock)
@@ -99,6 +102,9 @@ def _supervise(task: ShimTask, report: socket.socket, lock: int) -> None:
         else:
             supervisor.end(error=str(failure), code=failure_code(failure))
         _clear(task.paths.live(task.container_id))
+    attended = supervisor.flush()
+    if failure is None and task.spec.auto_remove and not attended:
+        world.remove()
     if failure is not None:
         _report(report, json.dumps(line.describe(failure)).encode())
 
@@ -116,18 +122,25 @@ def _clear(directory: str) -> None:
         pass
 
 
-def _report(report: socket.socket, message: bytes) -> None:
+def _report(report: socket.socket, message: bytes, console: int = -1) -> None:
     try:
-        report.send(message)
+        if console >= 0:
+            socket.send_fds(report, [message], [console])
+        else:
+            report.send(message)
     except OSError:
         # Nobody listens any more (the command was killed): the container goes on all the same.
         pass
 
 
 def main() -> NoReturn:
-    """Entry of a shim in a fresh interpreter: the task is on standard input, the report socket is 3."""
+    """Entry of a shim in a fresh interpreter: the task is on standard input, the report socket is 3.
+
+    The argument, if there is one, lists the descriptors of an attached client's streams.
+    """
     task = task_from_json(json.load(sys.stdin))
+    client = Streams(*map(int, sys.argv[1].split(","))) if len(sys.argv) > 1 else None
     prepare([task])
     if os.fork():
         os._exit(0)
-    run_shim(task, socket.socket(fileno=3))
+    run_shim(task, socket.socket(fileno=3), client=client)

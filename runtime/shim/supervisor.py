@@ -25,6 +25,7 @@ from runtime.shim.health import plan_probe
 from runtime.shim.logs.writer import LogWriter
 from runtime.shim.loop import Loop
 from runtime.shim.notes import note
+from runtime.shim.outlet import Outlet
 from runtime.shim.probes import Prober
 from runtime.shim.restart import Backoff, plan_restart
 from runtime.shim.state import (
@@ -38,7 +39,7 @@ from runtime.shim.state import (
     write_exit_record,
     write_live_state,
 )
-from runtime.shim.stdio import Stdio
+from runtime.shim.stdio import Stdio, Streams
 from runtime.shim.task import ShimTask
 from runtime.shim.world import Program, World
 from runtime.store import events
@@ -69,6 +70,8 @@ class Supervisor:
         self._subscribers: set[int] = set()
         self._executions: dict[int, int] = {}
         self._prober: Prober | None = None
+        self._attended = False
+        self._left: list[Outlet] = []  # clients that have not taken all yet of what an ended program printed
 
     # ---- the program
 
@@ -77,10 +80,15 @@ class Supervisor:
         """The program's pid on the host; 0 while it does not run."""
         return self._init.pid if self._init is not None else 0
 
-    def start(self) -> None:
-        """Start the program. Raises StartError; the world is then still to be left."""
+    @property
+    def input(self) -> int:
+        """What is written to this descriptor the running program reads; -1 = it reads nothing."""
+        return self._stdio.input if self._stdio is not None else -1
+
+    def start(self, client: Streams | None = None) -> None:
+        """Start the program, with `client` attached. Raises StartError; the world is then still to be left."""
         spec = self._task.spec
-        self._stdio = Stdio(self._loop, self._log, tty=spec.tty, keep_stdin=spec.stdin_open)
+        self._stdio = Stdio(self._loop, self._log, tty=spec.tty, keep_stdin=spec.stdin_open, client=client)
         state = self._state._replace(restarts=self._backoff.restarts)
         try:
             init = self._world.build(self._stdio.child, state)
@@ -129,7 +137,9 @@ class Supervisor:
             self._prober = None
         # Whatever was exec'ed into the container dies with its pid namespace, but not what shared the host's.
         self._world.cgroup.kill()
-        stdio.drain()
+        attached = stdio.drain()
+        self._attended = bool(attached)
+        self._left = [outlet for outlet in (*self._left, *attached) if not outlet.gone]
         oom_kills = self._world.cgroup.oom_kills()
         self._oom_killed, self._oom_before = oom_kills > self._oom_before, oom_kills
         if self._oom_killed:
@@ -184,6 +194,15 @@ class Supervisor:
             note(self._task, events.STOP)
         self._tell({"status": EXITED, "exit": record.code})
         self._log.close()
+
+    def flush(self) -> bool:
+        """Give attached clients the rest of what the program has printed, however slow they are.
+
+        The container has ended already. Returns whether there was a client to see that end.
+        """
+        for outlet in self._left:
+            outlet.flush()
+        return self._attended
 
     def run(self) -> None:
         """Serve until the container has ended."""
@@ -265,16 +284,19 @@ class Supervisor:
 
     def _serve(self, client: socket.socket) -> None:
         try:
-            message = control.receive(client)
+            message, descriptors = control.receive_with_descriptors(client)
         except BlockingIOError:
             return
         except (EngineError, OSError):
-            message = None
+            message, descriptors = None, []
         if message is None:
             self._drop(client)
             return
         try:
-            self._obey(client, message)
+            if message.get("op") == "attach":
+                self._attach(client, descriptors)
+            else:
+                self._obey(client, message)
         except (EngineError, OSError, KeyError, TypeError, ValueError) as error:
             self._answer(client, {"error": str(error) or repr(error)})
 
@@ -302,6 +324,12 @@ class Supervisor:
             self._answer(client, {"ok": True, "pid": self._exec(message["process"])})
         else:
             self._answer(client, {"error": f"unknown operation {operation!r}"})
+
+    def _attach(self, client: socket.socket, descriptors: list[int]) -> None:
+        if self._stdio is None or self._init is None:
+            raise StateError(f"container {self._task.spec.name} is not running")
+        self._stdio.attach(Streams(-1, *descriptors[:2]))
+        control.send(client, {"ok": True}, [self.input] if self.input >= 0 else [])
 
     def _stop(self, number: int, grace_ns: int) -> None:
         first = not self._stopping

@@ -20,9 +20,11 @@ from runtime.network.endpoint import HostNetwork
 from runtime.network.firewall.rules import PublishedPort
 from runtime.network.proxy import Forward, Proxy
 from runtime.network.record import Endpoint
+from runtime.oci.labels import LABEL_PROJECT
 from runtime.oci.spec import Spec
 from runtime.shim import line
 from runtime.shim.builder import be_builder, load_spec
+from runtime.shim.interpreter import command_line
 from runtime.shim.state import LiveState, read_live_state
 from runtime.shim.task import ShimTask
 from runtime.store.locks import is_locked
@@ -45,6 +47,7 @@ class World:
 
     __slots__ = (
         "_builder",
+        "_host_mounts",
         "_host_namespace",
         "_ports",
         "_reservations",
@@ -61,6 +64,7 @@ class World:
     def __init__(self, task: ShimTask) -> None:
         self._task = task
         self._builder = 0
+        self._host_mounts = -1
         self._host_namespace = -1
         self._ports: list[PublishedPort] = []
         self._reservations: list[int] = []
@@ -86,6 +90,8 @@ class World:
     def enter(self) -> None:
         """Leave for namespaces of the container's own. Raises OSError."""
         self._host_namespace = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        if self._task.spec.auto_remove:
+            self._host_mounts = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
         own_network = self._task.spec.network_mode != "host" and not self._task.network_owner
         syscalls.unshare(k.CLONE_NEWNS | (k.CLONE_NEWNET if own_network else 0))
         if self._task.network_owner:
@@ -233,6 +239,17 @@ class World:
             self._delete_on_other_runtime()
         self.cgroup.kill()
         self.cgroup.delete()
+
+    def remove(self) -> None:
+        """Have a container that is not kept removed. The last act of its shim: a process of its own does the rest."""
+        task = self._task
+        syscalls.setns(self._host_namespace, k.CLONE_NEWNET)
+        syscalls.setns(self._host_mounts, k.CLONE_NEWNS)
+        project = task.spec.labels.get(LABEL_PROJECT, "")
+        words = command_line(
+            "runtime.engine.removal", "main", task.paths.data, task.paths.state, task.container_id, project
+        )
+        os.posix_spawn(words[0], words, dict(os.environ), setsigmask=())
 
     def _delete_on_other_runtime(self) -> None:
         from runtime.shim.external import ExternalRuntime

@@ -121,7 +121,7 @@ def test_what_cannot_run_says_why(
 def test_refused_before_anything_is_made(engine: Engine, make: Make) -> None:
     with pytest.raises(NotFoundError):
         engine.containers.create(ContainerSpec("x", "nosuch", command=("true",)))
-    with pytest.raises(NotFoundError, match="command not found"):
+    with pytest.raises(StartError, match="command not found"):
         make("nosuch")
     with pytest.raises(InvalidError, match="does not exist"):
         make("true", mounts=(MountRequest("bind", "/x", source="/no/such"),))
