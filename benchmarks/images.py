@@ -143,12 +143,14 @@ class Engines:
         return found
 
 
-def measure(name: str, runs: int, jobs: dict[str, Callable[[], float]]) -> None:
-    """Take turns, print medians and how ours compares."""
+def measure(name: str, runs: int, jobs: dict[str, Callable[[], float]], between: Callable[[], None]) -> None:
+    """Take turns, print medians and how ours compares; `between` runs are no part of the time."""
     times: dict[str, list[float]] = {engine: [] for engine in jobs}
-    for _ in range(runs):
+    for number in range(runs):
         for engine, job in jobs.items():
             times[engine].append(job())
+        if number < runs - 1:
+            between()
     medians = {engine: statistics.median(values) for engine, values in times.items()}
     ours = medians.pop("pycompose")
     print(
@@ -158,20 +160,29 @@ def measure(name: str, runs: int, jobs: dict[str, Callable[[], float]]) -> None:
 
 
 def measure_pull(engines: Engines, image: str, runs: int) -> None:
+    there = [engine for engine in engines.there() if engine != "buildah"]  # which has podman's store
+
     def job(engine: str) -> Callable[[], float]:
+        words = {
+            "pycompose": ("image", "pull", "-q", image),
+            "docker": ("pull", "-q", image),
+        }.get(engine, ("pull", "-q", "--tls-verify=false", image))
+
         def pull() -> float:
-            words = {
-                "pycompose": ("image", "pull", "-q", image),
-                "docker": ("pull", "-q", image),
-            }.get(engine, ("pull", "-q", "--tls-verify=false", image))
-            seconds = engines.run(engine, *words)
-            remove = ("image", "rm", image) if engine == "pycompose" else ("rmi", image)
-            engines.run(engine, *remove)
-            return seconds
+            os.sync()
+            return engines.run(engine, *words)
 
         return pull
 
-    measure("pull", runs, {engine: job(engine) for engine in engines.there()})
+    def forget() -> None:
+        for engine in there:
+            remove = ("image", "rm", image) if engine == "pycompose" else ("rmi", image)
+            engines.run(engine, *remove)
+        os.sync()
+        # ext4 gives no inode away again within a minute, and searches longer the more were freed.
+        time.sleep(63)
+
+    measure("pull", runs, {engine: job(engine) for engine in there}, forget)
 
 
 def measure_builds(engines: Engines, base_tar: Path, runs: int) -> None:
@@ -204,6 +215,7 @@ def measure_builds(engines: Engines, base_tar: Path, runs: int) -> None:
                 )
                 for engine, words in jobs.items()
             },
+            lambda: None,
         )
 
 

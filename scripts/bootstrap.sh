@@ -17,6 +17,12 @@ if [ "$extras" = dev ]; then
     need nginx nginx-light
     need dig bind9-dnsutils
     need curl curl
+    need iperf3 iperf3
+    need musl-gcc musl-tools
+    need tshark tshark
+    need dbus-daemon dbus
+    need firewalld firewalld
+    need ufw ufw
     # Images: a registry server, other engines' tools to exchange with, base images from packages.
     need docker-registry docker-registry
     need htpasswd apache2-utils
@@ -26,6 +32,8 @@ if [ "$extras" = dev ]; then
     need buildah buildah
     need mmdebstrap mmdebstrap
     need git git
+    need ssh-agent openssh-client
+    need sshd openssh-server
     # The engines and runtimes that pycompose-oci is tried with, and compared to.
     need crun crun
     need runc runc
@@ -47,6 +55,9 @@ if [ -n "$missing" ]; then
     apt-get -qq update
     # shellcheck disable=SC2086
     apt-get install -y -qq --no-install-recommends $missing >/dev/null
+    # Nor are there more of them after the machine's next start.
+    case $missing in *firewalld*) systemctl disable --quiet firewalld 2>/dev/null || true ;; esac
+    case $missing in *openssh-server*) systemctl disable --quiet ssh 2>/dev/null || true ;; esac
 fi
 
 stamp=".venv/.installed-${extras:-plain}"

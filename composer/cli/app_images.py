@@ -223,7 +223,7 @@ def build(
     ] = False,
     ssh: Annotated[
         list[str] | None,
-        typer.Option("--ssh", help="Agent for RUN --mount=type=ssh: default, or NAME=SOCKET."),
+        typer.Option("--ssh", help="Agent for RUN --mount=type=ssh: default, NAME=SOCKET or NAME=KEY."),
     ] = None,
     progress: Annotated[str, typer.Option("--progress", help="auto, tty, plain or quiet.")] = "auto",
     check: Annotated[bool, typer.Option("--check", help="Only look for faults in the Dockerfiles.")] = False,

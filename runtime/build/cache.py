@@ -5,6 +5,8 @@
     DATA/build/mounts/ID/           RUN --mount=type=cache; ID.lock is held by who uses it alone
     DATA/build/digests.json         sha256 of files of contexts, by inode, size and times
 
+    DATA/build/bounded              when the whole was last kept from growing
+
 The layers themselves are the store's. A record whose layers are gone is a miss; deleting all changes nothing but time.
 """
 
@@ -13,7 +15,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -22,6 +24,8 @@ from runtime.image.store import ImageStore
 from runtime.oci.digest import chain_ids
 from runtime.store.files import read_json, write_json
 from runtime.store.paths import Paths
+
+_BOUND_EVERY_S = 3600.0
 
 
 class Layer(NamedTuple):
@@ -92,6 +96,64 @@ def prune_records(paths: Paths, *, older_than_s: float) -> int:
         except FileNotFoundError:
             continue
     return gone
+
+
+def bound_cache(store: ImageStore, limit: int = 0) -> int:
+    """Forget the records used longest ago until the blobs of the others have no more than `limit` bytes, and collect.
+
+    0 is the usual limit, and then it is looked after once an hour only; returns how many are gone. As BuildKit's
+    default does, it keeps a tenth of the file system; a layer's blob and its files take some four times the blob.
+    """
+    folder = f"{store.paths.build}/records"
+    if not limit:
+        stamp = f"{store.paths.build}/bounded"
+        if not os.path.isdir(folder) or _is_fresh(stamp):
+            return 0
+        with open(stamp, "w"):
+            pass
+        whole = os.statvfs(folder)
+        limit = whole.f_blocks * whole.f_frsize // 10 // 4
+    records = {}
+    for path in sorted((entry.path for entry in os.scandir(folder)), key=_last_use, reverse=True):
+        with suppress(ValueError, FileNotFoundError):  # damaged, or another command's
+            records[path] = read_json(path) or {}
+    stale = _beyond(records, limit)
+    for path in stale:
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+    if stale:
+        store.collect()
+    return len(stale)
+
+
+def _beyond(records: Mapping[str, Mapping[str, Any]], limit: int) -> set[str]:
+    """Which of the records, the last used first, are too much; and those that stand on layers of these."""
+    blobs: dict[str, int] = {}
+    stale: set[str] = set()
+    lost: set[str] = set()
+    held: set[str] = set()
+    for path, record in records.items():
+        layer = record.get("layer")
+        if layer:
+            blobs[layer[1]] = int(layer[2])
+        if sum(blobs.values()) > limit:
+            stale.add(path)
+        if layer:
+            (lost if path in stale else held).add(layer[0])
+    return stale | {
+        path for path, record in records.items() if (lost - held) & set(record.get("chain") or ())
+    }
+
+
+def _is_fresh(stamp: str) -> bool:
+    return time.time() - _last_use(stamp) < _BOUND_EVERY_S
+
+
+def _last_use(path: str) -> float:
+    try:
+        return os.stat(path).st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def drop_mounts(paths: Paths) -> None:

@@ -11,9 +11,11 @@ import tempfile
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from runtime.build.check_from import FROM_RULES
+from runtime.build.check_rule import Found
 from runtime.build.context import load_context
 from runtime.build.dockerfile import Dockerfile, DockerfileError, Instruction, parse_dockerfile, split_words
-from runtime.build.graph import SCRATCH, plan_build, platform_arguments
+from runtime.build.graph import plan_build, platform_arguments
 from runtime.build.request import BuildRequest
 from runtime.errors import InvalidError
 from runtime.image.platform import host_platform
@@ -79,10 +81,7 @@ def _skipped(directive: str) -> set[str]:
     return {name.strip().lower() for name in options.get("skip", "").split(",")}
 
 
-_Found = Iterator[tuple[Instruction, str]]
-
-
-def _json_recommended(dockerfile: Dockerfile) -> _Found:
+def _json_recommended(dockerfile: Dockerfile) -> Found:
     shell = False
     for item in dockerfile.instructions:
         shell = item.name == "SHELL" or (shell and item.name != "FROM")
@@ -93,7 +92,7 @@ def _json_recommended(dockerfile: Dockerfile) -> _Found:
             )
 
 
-def _only_last(dockerfile: Dockerfile) -> _Found:
+def _only_last(dockerfile: Dockerfile) -> Found:
     last: dict[str, Instruction] = {}
     for item in dockerfile.instructions:
         if item.name == "FROM":
@@ -104,19 +103,19 @@ def _only_last(dockerfile: Dockerfile) -> _Found:
             last[item.name] = item
 
 
-def _maintainer(dockerfile: Dockerfile) -> _Found:
+def _maintainer(dockerfile: Dockerfile) -> Found:
     for item in dockerfile.instructions:
         if item.name == "MAINTAINER":
             yield item, "MAINTAINER is deprecated; use LABEL org.opencontainers.image.authors"
 
 
-def _legacy_pairs(dockerfile: Dockerfile) -> _Found:
+def _legacy_pairs(dockerfile: Dockerfile) -> Found:
     for item in dockerfile.instructions:
         if item.name in ("ENV", "LABEL") and "=" not in split_words(item.text, dockerfile.escape)[0]:
             yield item, f'"{item.name} key=value" should be used instead of the old "{item.name} key value"'
 
 
-def _relative_folder(dockerfile: Dockerfile) -> _Found:
+def _relative_folder(dockerfile: Dockerfile) -> Found:
     absolute = False
     for item in dockerfile.instructions:
         if item.name == "FROM":
@@ -127,7 +126,7 @@ def _relative_folder(dockerfile: Dockerfile) -> _Found:
             absolute = True
 
 
-def _secrets(dockerfile: Dockerfile) -> _Found:
+def _secrets(dockerfile: Dockerfile) -> Found:
     for item in dockerfile.instructions:
         if item.name in ("ARG", "ENV"):
             for word in split_words(item.text, dockerfile.escape):
@@ -139,32 +138,51 @@ def _secrets(dockerfile: Dockerfile) -> _Found:
                     )
 
 
-def _stage_names(dockerfile: Dockerfile) -> Iterator[tuple[Instruction, str]]:
+def _instruction_casing(dockerfile: Dockerfile) -> Found:
+    upper = sum(item.spelled.isupper() for item in dockerfile.instructions)
+    lower = sum(item.spelled.islower() for item in dockerfile.instructions)
     for item in dockerfile.instructions:
-        words = split_words(item.text, dockerfile.escape)
-        if item.name == "FROM" and len(words) == 3:
-            yield item, words[2]
+        wanted = item.name if upper >= lower else item.name.lower()
+        if item.spelled != wanted:
+            yield item, f"{item.spelled} should be written as most of the others: {wanted}"
 
 
-def _stage_casing(dockerfile: Dockerfile) -> _Found:
-    for item, name in _stage_names(dockerfile):
-        if name != name.lower():
-            yield item, f"stage name {name} should be lowercase"
+def _empty_continuations(dockerfile: Dockerfile) -> Found:
+    for item in dockerfile.instructions:
+        if item.gaps:
+            yield item, "there is an empty line between continued lines"
 
 
-def _reserved_names(dockerfile: Dockerfile) -> _Found:
-    for item, name in _stage_names(dockerfile):
-        if name.lower() in (SCRATCH, "context"):
-            yield item, f"stage name {name} is reserved"
+def _expose(dockerfile: Dockerfile) -> Iterator[tuple[Instruction, str]]:
+    for item in dockerfile.instructions:
+        if item.name == "EXPOSE":
+            for word in split_words(item.text, dockerfile.escape):
+                yield item, word
 
 
-_RULES: dict[str, Callable[[Dockerfile], _Found]] = {
+def _expose_casing(dockerfile: Dockerfile) -> Found:
+    for item, word in _expose(dockerfile):
+        protocol = word.partition("/")[2]
+        if "$" not in protocol and protocol != protocol.lower():
+            yield item, f"the protocol of {word} should be lowercase"
+
+
+def _expose_format(dockerfile: Dockerfile) -> Found:
+    for item, word in _expose(dockerfile):
+        if ":" in word and "$" not in word:
+            yield item, f"EXPOSE takes a port of the container, not an address or a port of the host: {word}"
+
+
+_RULES: dict[str, Callable[[Dockerfile], Found]] = {
+    **FROM_RULES,
+    "ConsistentInstructionCasing": _instruction_casing,
+    "ExposeInvalidFormat": _expose_format,
+    "ExposeProtoCasing": _expose_casing,
     "JSONArgsRecommended": _json_recommended,
     "LegacyKeyValueFormat": _legacy_pairs,
     "MaintainerDeprecated": _maintainer,
     "MultipleInstructionsDisallowed": _only_last,
-    "ReservedStageName": _reserved_names,
+    "NoEmptyContinuation": _empty_continuations,
     "SecretsUsedInArgOrEnv": _secrets,
-    "StageNameCasing": _stage_casing,
     "WorkdirRelativePath": _relative_folder,
 }

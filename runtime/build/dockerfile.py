@@ -42,13 +42,18 @@ class Heredoc(NamedTuple):
 
 
 class Instruction(NamedTuple):
-    """One instruction. `text` is what follows name and flags, continued lines joined; `line` counts from 1."""
+    """One instruction. `text` is what follows name and flags, continued lines joined; `line` counts from 1.
+
+    `spelled` is the name as it was written; `gaps` tells of empty lines between its continued ones.
+    """
 
     name: str
     text: str
     line: int
     flags: tuple[tuple[str, str], ...] = ()
     heredocs: tuple[Heredoc, ...] = ()
+    spelled: str = ""
+    gaps: bool = False
 
     @property
     def is_json(self) -> bool:
@@ -101,6 +106,7 @@ class _Parser:
     def __init__(self, lines: Sequence[str], escape: str) -> None:
         self._lines = lines
         self._at = 0
+        self._gaps = False
         mark = re.escape(escape)
         self._continued = re.compile(rf"(?:(?<!{mark})|\A){mark}[ \t]*\Z")
         self._escape = escape
@@ -120,10 +126,12 @@ class _Parser:
     def _join(self) -> str:
         """One logical line; comments and empty lines within it are left out."""
         first, parts = True, []
+        self._gaps = False
         while self._at < len(self._lines):
             line = self._lines[self._at]
             self._at += 1
             if not first and (line.lstrip().startswith("#") or not line.strip()):
+                self._gaps |= not line.strip()
                 continue
             line = line.lstrip() if first else line
             first = False
@@ -151,7 +159,7 @@ class _Parser:
             heredocs = self._read_heredocs(text, number)
         if not text and name not in ("CMD", "ENTRYPOINT", "SHELL"):
             raise DockerfileError(f"{name} has no argument", number)
-        return Instruction(name, text, number, flags, heredocs)
+        return Instruction(name, text, number, flags, heredocs, word, self._gaps)
 
     def _read_heredocs(self, text: str, number: int) -> tuple[Heredoc, ...]:
         if parse_json_form(text) is not None:

@@ -97,6 +97,8 @@ def export_cache(store: ImageStore, image: str, texts: Sequence[str], report: Re
     """Send what was built, an image that carries its records, to the places of `cache_to`."""
     for text in texts:
         place = parse_place(text)
+        if "mode=max" in text.split(","):
+            report({"status": "warning: build cache mode=max: only steps that led to the image are in it"})
         if place.kind == "registry":
             from runtime.image.push import push_image
 

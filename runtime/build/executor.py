@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from runtime.build.bases import Bases
-from runtime.build.cache import BuildCache, FileDigests
+from runtime.build.cache import BuildCache, FileDigests, bound_cache
 from runtime.build.config import trigger_text
 from runtime.build.context import Context, load_context, load_named
 from runtime.build.dockerfile import Dockerfile, DockerfileError, Instruction, parse_dockerfile
@@ -53,6 +53,7 @@ def build_image(paths: Paths, request: BuildRequest, networks: NetworkMaker, rep
             config, layers = build.run()
             image_id = commit(store, names, config, layers, annotations={})
             export_cache(store, image_id, request.cache_to, report)
+            bound_cache(store)
             return image_id
         finally:
             _leave(space)

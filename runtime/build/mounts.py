@@ -1,9 +1,9 @@
 """RUN --mount: binds, caches, tmpfs, secrets and ssh agents, from their options to what a step is given."""
 
 import os
-import stat
 from collections.abc import Mapping
 from contextlib import ExitStack
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
 from runtime.build.cache import cache_mount
@@ -11,6 +11,7 @@ from runtime.build.dockerfile import DockerfileError, Instruction
 from runtime.build.expand import expand
 from runtime.build.graph import find_stage
 from runtime.build.sources import ensure_inside
+from runtime.build.ssh_agents import agent_of_keys, is_socket, relay
 from runtime.build.steps_copy import tree_of
 from runtime.build.tree import Tree
 from runtime.errors import EngineError
@@ -117,7 +118,7 @@ def place_mounts(
         elif mount.kind == "secret":
             _secret(builder, mount, secrets, extra, line)
         else:
-            _ssh(builder, mount, requests, extra, line)
+            _ssh(builder, mount, stack, requests, extra, line)
     return requests, secrets, extra
 
 
@@ -227,6 +228,7 @@ def _read_secret(builder: "StageBuilder", name: str) -> bytes | None:
 def _ssh(
     builder: "StageBuilder",
     mount: RunMount,
+    stack: ExitStack,
     requests: list[MountRequest],
     extra: dict[str, str],
     line: int,
@@ -240,12 +242,25 @@ def _ssh(
             )
         return
     path = given[identity] or os.environ.get("SSH_AUTH_SOCK", "")
-    if not path or not os.path.exists(path) or not stat.S_ISSOCK(os.stat(path).st_mode):
+    keys = [] if is_socket(path) else path.split(",")
+    missing = [key for key in keys if not os.path.isfile(key)]
+    if missing:
         raise DockerfileError(
-            f"ssh {identity}: {path or '$SSH_AUTH_SOCK'} is no agent's socket",
+            f"ssh {identity}: {missing[0] or '$SSH_AUTH_SOCK'} is neither an agent's socket nor a key",
             line,
-            hint="start one: eval $(ssh-agent); ssh-add KEY",
+            hint="start an agent: eval $(ssh-agent); ssh-add KEY",
         )
+    # Not in the build's own space: a socket's path has at most 107 bytes.
+    own = f"{stack.enter_context(TemporaryDirectory(prefix='pycompose-ssh-'))}/agent"
+    if keys:
+        stack.enter_context(agent_of_keys(keys, own))
+        path = own
+    elif {"uid", "gid", "mode"} & set(mount.options):
+        stack.enter_context(relay(path, own))
+        path = own
+    if path == own:
+        os.chown(own, int(mount.options.get("uid", "0")), int(mount.options.get("gid", "0")))
+        os.chmod(own, int(mount.options.get("mode", "600"), 8))
     target = builder.path(mount.target or f"/run/buildkit/ssh_agent.{len(extra)}")
     requests.append(MountRequest("bind", target, path, recursive="disabled"))
     extra.setdefault("SSH_AUTH_SOCK", target)

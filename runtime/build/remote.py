@@ -125,12 +125,15 @@ def _check_out(address: str, reference: str, work: str) -> None:
 
 
 def _git(arguments: list[str], folder: str) -> str:
-    """What the command printed. Nobody is asked for passwords."""
+    """What the command printed. Nobody is asked for passwords, nor whether to trust a host's key."""
+    quiet = {"GIT_TERMINAL_PROMPT": "0", "GIT_CONFIG_NOSYSTEM": "1", "LC_ALL": "C"}
+    if "GIT_SSH" not in os.environ:
+        quiet["GIT_SSH_COMMAND"] = f"{os.environ.get('GIT_SSH_COMMAND', 'ssh')} -o BatchMode=yes"
     try:
         answer = subprocess.run(
             ["git", "-c", "protocol.ext.allow=never", *arguments],
             cwd=folder,
-            env={**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_CONFIG_NOSYSTEM": "1", "LC_ALL": "C"},
+            env={**os.environ, **quiet},
             capture_output=True,
             text=True,
             timeout=_GIT_TIMEOUT_S,

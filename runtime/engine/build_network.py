@@ -1,6 +1,7 @@
 """The network of a build's RUN steps: a bridge of the build's own, made for its first step and gone with it.
 
-A build that is killed leaves its network and its cgroups; the next one finds its lock free and removes them.
+A build that is killed leaves its network and its cgroups; the next build, or the next command that changes a project,
+finds its lock free and removes them.
 """
 
 import os
@@ -11,13 +12,11 @@ from typing import TYPE_CHECKING
 from runtime.network import ipam
 from runtime.network.record import Address, Endpoint
 from runtime.store.locks import FileLock
-from runtime.store.paths import Paths
+from runtime.store.paths import BUILD_PREFIX, Paths
 
 if TYPE_CHECKING:
     from runtime.engine.engine import Engine
     from runtime.engine.networks import NetworkRow
-
-_PREFIX = "build."
 
 
 class BuildNetwork:
@@ -35,9 +34,9 @@ class BuildNetwork:
         """A name that is this build's alone as long as it lives: its network and its cgroups carry it."""
         if not self._name:
             os.makedirs(self._paths.locks, mode=0o700, exist_ok=True)
-            self._remove_abandoned()
-            name = f"{_PREFIX}{os.urandom(4).hex()}"
-            self._lock = FileLock(self._lock_path(name))
+            _remove_abandoned_of(self._paths)
+            name = f"{BUILD_PREFIX}{os.urandom(4).hex()}"
+            self._lock = FileLock(f"{self._paths.locks}/{name}.lock")
             self._lock.acquire()
             self._name = name
         return self._name
@@ -77,33 +76,6 @@ class BuildNetwork:
         self._row = found
         return found
 
-    def _lock_path(self, name: str) -> str:
-        return f"{self._paths.locks}/{name}.lock"
-
-    def _remove_abandoned(self) -> None:
-        """Take away what builds that were killed have left: their locks are free."""
-        for file in os.listdir(self._paths.locks):
-            if not file.startswith(_PREFIX):
-                continue
-            lock = FileLock(f"{self._paths.locks}/{file}")
-            if lock.acquire(timeout_s=0.0):
-                try:
-                    self._remove(file.removesuffix(".lock"))
-                finally:
-                    lock.release()
-
-    def _remove(self, name: str) -> None:
-        from runtime.cgroups.manager import open_cgroup
-        from runtime.engine.engine import Engine
-
-        with Engine(self._paths.data, self._paths.state) as engine:
-            if engine.networks.find(name) is not None:
-                engine.networks.remove(name)
-        cgroup = open_cgroup(f"{self._paths.cgroup_parent}/{name}")
-        if cgroup.exists():
-            cgroup.kill()
-            cgroup.delete()
-
     def close(self) -> None:
         """Take the network away again."""
         try:
@@ -126,3 +98,35 @@ def build_network(paths: Paths) -> Iterator[BuildNetwork]:
         yield network
     finally:
         network.close()
+
+
+def _remove_abandoned_of(paths: Paths) -> None:
+    from runtime.engine.engine import Engine
+
+    if _locks(paths):
+        with Engine(paths.data, paths.state) as engine:
+            remove_abandoned(engine)
+
+
+def remove_abandoned(engine: "Engine") -> None:
+    """Take away what builds that were killed have left: their locks are free."""
+    from runtime.cgroups.manager import open_cgroup
+
+    for file in _locks(engine.paths):
+        lock = FileLock(f"{engine.paths.locks}/{file}")
+        if not lock.acquire(timeout_s=0.0):
+            continue
+        name = file.removesuffix(".lock")
+        try:
+            if engine.networks.find(name) is not None:
+                engine.networks.remove(name)
+            cgroup = open_cgroup(f"{engine.paths.cgroup_parent}/{name}")
+            if cgroup.exists():
+                cgroup.kill()
+                cgroup.delete()
+        finally:
+            lock.release()
+
+
+def _locks(paths: Paths) -> list[str]:
+    return [file for file in os.listdir(paths.locks) if file.startswith(BUILD_PREFIX)]

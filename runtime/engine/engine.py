@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from runtime.store.database import Database
 from runtime.store.locks import FileLock
-from runtime.store.paths import DEFAULT_DATA, DEFAULT_STATE, Paths
+from runtime.store.paths import BUILD_PREFIX, DEFAULT_DATA, DEFAULT_STATE, Paths
 
 if TYPE_CHECKING:
     from runtime.build.request import BuildRequest
@@ -63,6 +63,8 @@ class Engine:
 
             return build_image(self.paths, request, build_network, report)
 
+        if self._database is not None:
+            self._database.release()
         return Job(f"build {request.names[0] if request.names else request.context}", work)
 
     @property
@@ -97,6 +99,10 @@ class Engine:
             if self._lock is not None:
                 self.containers.drop_empty_cgroups()
                 self.images.drop_unused()
+                if any(name.startswith(BUILD_PREFIX) for name in os.listdir(self.paths.locks)):
+                    from runtime.engine.build_network import remove_abandoned
+
+                    remove_abandoned(self)
             self._database.close()
             self._database = None
             sweep_detached(self.paths)

@@ -122,12 +122,8 @@ def unpack_stream(stream: LayerStream, directory: str) -> tuple[str, ...]:
     from runtime.image.unpack import unpack_layer
 
     try:
-        with tarfile.open(
-            fileobj=stream,  # type: ignore[call-overload]
-            mode="r|",
-            bufsize=1 << 18,
-            errors="surrogateescape",
-        ) as archive:
+        # Not tarfile's own stream ("r|"), which copies all of its buffer with each header it takes from it.
+        with tarfile.TarFile(fileobj=stream, errors="surrogateescape") as archive:  # type: ignore[arg-type]
             implied = unpack_layer(archive, directory)
     except tarfile.TarError as error:
         if stream.diff_bytes == 0 or (not stream.diff_bytes % 512 and not str(error)):

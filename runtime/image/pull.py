@@ -34,6 +34,7 @@ from runtime.image.registry.client import Fetched, Repository
 from runtime.image.store import ORIGINAL, PULLED, SOURCE, ImageStore
 from runtime.image.stream import LayerStream
 from runtime.image.workers import run_parallel
+from runtime.image.write_back import early_write_back
 from runtime.oci.digest import chain_ids, parse_digest
 from runtime.oci.reference import REGISTRY, Reference, parse_reference
 from runtime.store.locks import FileLock
@@ -123,7 +124,7 @@ def _pull(
             )
             for number in missing
         ]
-        fetched = _fetch_all(repository, tasks, report)
+        fetched = _fetch_all(repository, space, tasks, report)
         layers = [
             fetched.get(number) or NewLayer(layer.digest, layer.size, diff_ids[number], layer.media_type)
             for number, layer in enumerate(manifest.layers)
@@ -187,7 +188,9 @@ class _Fetch(NamedTuple):
     space: str
 
 
-def _fetch_all(repository: Repository, tasks: Sequence[_Fetch], report: Report) -> dict[int, NewLayer]:
+def _fetch_all(
+    repository: Repository, space: str, tasks: Sequence[_Fetch], report: Report
+) -> dict[int, NewLayer]:
     """Fetch layers side by side, the largest first: the last one to begin should be a short one."""
     ordered = sorted(tasks, key=lambda task: task.descriptor.size, reverse=True)
     # The same blob may be a layer twice; two processes may not write one file.
@@ -201,10 +204,12 @@ def _fetch_all(repository: Repository, tasks: Sequence[_Fetch], report: Report) 
         return _fetch(repository, task, tell)._asdict()
 
     found: dict[int, NewLayer] = {}
-    for batch in (list(first.values()), later):
-        answers = run_parallel(batch, work, report, workers=_MOST_WORKERS)
-        for task, answer in zip(batch, answers, strict=True):
-            found[task.number] = NewLayer(**{**answer, "implied": tuple(answer["implied"])})
+    size = sum(task.descriptor.size for task in tasks)
+    with early_write_back(space, size):
+        for batch in (list(first.values()), later):
+            answers = run_parallel(batch, work, report, workers=_MOST_WORKERS)
+            for task, answer in zip(batch, answers, strict=True):
+                found[task.number] = NewLayer(**{**answer, "implied": tuple(answer["implied"])})
     return found
 
 

@@ -266,6 +266,11 @@ class ImageStore:
             raise ImageError(f"the {what} {digest} of an image is no JSON object")
         return document
 
+    def collect(self) -> None:
+        """Deletes blobs and layers that neither an image nor the build cache has any more."""
+        with self.locked():
+            self._collect()
+
     def _collect(self) -> None:
         """Deletes blobs and layers that no image has any more; with the lock held."""
         blobs, layers = set(), set()

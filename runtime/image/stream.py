@@ -57,6 +57,16 @@ class LayerStream:
         self._plain = self._decompress()
         self._ready = b""
         self._offset = 0
+        self._position = 0
+
+    def tell(self) -> int:
+        """How many bytes of the plain archive have been read."""
+        return self._position
+
+    def seek(self, position: int) -> None:
+        """Passes over what comes before `position`. Only forward; no further than the archive's end."""
+        while (missing := position - self._position) > 0 and self.read(min(missing, _CHUNK)):
+            pass
 
     def read(self, size: int) -> bytes:
         """Up to `size` bytes of the plain archive, b"" at its end. Raises ImageError for damaged data."""
@@ -70,6 +80,7 @@ class LayerStream:
             self._offset += len(part)
             wanted -= len(part)
             parts.append(part)
+        self._position += size - wanted
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def drain(self) -> None:

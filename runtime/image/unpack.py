@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from typing import IO
 
 from runtime.errors import ImageError
-from runtime.linux.paths import O_PATH, ensure_directory, exists_in_root, open_in_root, open_root
+from runtime.linux.paths import O_PATH, ensure_directory, open_in_root, open_root
 
 _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
 _OPAQUE_XATTR = "trusted.overlay.opaque"
@@ -133,11 +133,16 @@ class _Unpacker:
         try:
             return open_in_root(self._root, path or "/", O_PATH | os.O_DIRECTORY)
         except FileNotFoundError:
-            parts = path.split("/")
-            for length in range(1, len(parts) + 1):
-                if not exists_in_root(self._root, "/".join(parts[:length])):
-                    self.implied.add("/".join(parts[:length]))
+            above, _, name = path.rpartition("/")
+        parent = self._ensure_parent(above)
+        try:
+            os.mkdir(name, 0o755, dir_fd=parent)
+            self.implied.add(path)
+            return os.open(name, O_PATH | os.O_DIRECTORY | _NOFOLLOW, dir_fd=parent)
+        except FileExistsError:  # a symbolic link that leads nowhere
             return ensure_directory(self._root, path)
+        finally:
+            os.close(parent)
 
     def _add_directory(self, parent: int, name: str, member: tarfile.TarInfo, path: str) -> None:
         found = _status(parent, name)

@@ -77,18 +77,29 @@ UPDATE networks SET record = json_remove(
 class Database:
     """A connection to the index. `exists` is False where nothing was ever made in this root."""
 
-    __slots__ = ("_connection",)
+    __slots__ = ("_open", "_paths")
 
     def __init__(self, paths: Paths) -> None:
         """Open the database, making it and its folder at first use.
 
         Raises StateError where it is damaged, newer than this version, or not ours to open.
         """
+        self._paths = paths
+        self._open: sqlite3.Connection | None = None
+        self._connect()
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        return self._open or self._connect()
+
+    def _connect(self) -> sqlite3.Connection:
+        paths = self._paths
         try:
             os.makedirs(paths.data, mode=0o711, exist_ok=True)
-            self._connection = sqlite3.connect(paths.database, timeout=_TIMEOUT_S, isolation_level=None)
-            self._connection.row_factory = sqlite3.Row
-            self._prepare(paths)
+            self._open = sqlite3.connect(paths.database, timeout=_TIMEOUT_S, isolation_level=None)
+            self._open.row_factory = sqlite3.Row
+            self._prepare()
+            return self._open
         except PermissionError as error:
             raise StateError(f"cannot use {paths.data}: {error.strerror}", hint="run as root") from error
         except sqlite3.OperationalError as error:
@@ -96,18 +107,28 @@ class Database:
         except sqlite3.DatabaseError as error:
             raise StateError(f"{paths.database} is damaged: {error}") from error
 
-    def _prepare(self, paths: Paths) -> None:
+    def release(self) -> None:
+        """Close the connection until it is used again.
+
+        For the time of a fork whose child opens the database itself: SQLite would take up there what it remembers of
+        its parent's locks and descriptors, which are not the child's (sqlite.org/howtocorrupt.html, 2.6).
+        """
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+    def _prepare(self) -> None:
         version = self._connection.execute("PRAGMA user_version").fetchone()[0]
         if version > SCHEMA_VERSION:
             raise StateError(
-                f"{paths.database} has version {version}; this release knows {SCHEMA_VERSION}",
+                f"{self._paths.database} has version {version}; this release knows {SCHEMA_VERSION}",
                 hint="install the newer pycompose again",
             )
         # NORMAL in WAL mode: a power cut may lose the last transactions but never the consistency.
         self._connection.execute("PRAGMA synchronous = NORMAL")
         self._connection.execute("PRAGMA foreign_keys = ON")
         if version == 0:
-            os.chmod(paths.database, 0o600)
+            os.chmod(self._paths.database, 0o600)
             self._use_wal()
         if version < SCHEMA_VERSION:
             with self.transaction():
@@ -157,4 +178,4 @@ class Database:
         return found
 
     def close(self) -> None:
-        self._connection.close()
+        self.release()

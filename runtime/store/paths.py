@@ -31,6 +31,7 @@ from typing import NamedTuple
 
 DEFAULT_DATA = "/var/lib/pycompose"
 DEFAULT_STATE = "/run/pycompose"
+BUILD_PREFIX = "build."  # of the locks, networks and cgroups of builds that are under way
 
 
 class Paths(NamedTuple):

@@ -36,3 +36,24 @@ def test_every_rule() -> None:
 )
 def test_rules_can_be_left_out(directive: str, left: int) -> None:
     assert len(check_dockerfile(parse_dockerfile(f"# check={directive}\n{_BAD}"))) == left
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (
+            "FROM a as b\nFROM c AS d\nfrom e as f\n",
+            [("FromAsCasing", 1), ("ConsistentInstructionCasing", 3)],
+        ),
+        ("FROM a\nRUN one \\\n\n  two\nRUN one \\\n# comment\n  two\n", [("NoEmptyContinuation", 2)]),
+        ("FROM a\nEXPOSE 80/TCP 81/udp 1:2 $P\n", [("ExposeInvalidFormat", 2), ("ExposeProtoCasing", 2)]),
+        ("FROM --platform=linux/arm64 a\n", [("FromPlatformFlagConstDisallowed", 1)]),
+        ("FROM --platform=linux/arm64 a AS on_arm64\nFROM --platform=$BUILDPLATFORM a\n", []),
+        ("FROM --platform=${TARGETPLATFORM} a\n", [("RedundantTargetPlatform", 1)]),
+        ("ARG TAG\nFROM a:$TAG\n", [("InvalidDefaultArgInFrom", 2)]),
+        ("ARG TAG\nARG V=1\nFROM a:${TAG:-3}\nFROM a:1$TAG\nFROM a:$V-$TARGETARCH\n", []),
+        ("ARG V=1\nFROM a:$V$W\n", [("UndefinedArgInFrom", 2)]),
+    ],
+)
+def test_single_rules(text: str, found: list[tuple[str, int]]) -> None:
+    assert [(item.rule, item.line) for item in check_dockerfile(parse_dockerfile(text))] == found

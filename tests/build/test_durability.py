@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from runtime.build.cache import bound_cache
 from runtime.image.pull import pull_image
 from runtime.image.store import ImageStore
 from runtime.linux import syscalls
@@ -54,3 +55,29 @@ def test_build(workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert (tmp_path / "notes").read_text() == "1 1\n"
     workshop.build(text)
     assert (tmp_path / "notes").read_text() == "1 1\n"
+
+
+def test_the_cache_is_bounded(workshop: Workshop) -> None:
+    """What was used longest ago goes, with the layers that only it had; the rest still works."""
+    dockerfile = "FROM busybox\nCOPY first /\nRUN true >/second\nRUN true >/third\n"
+    images = []
+    for number in range(3):
+        workshop.write("first", os.urandom(100_000).hex() + str(number))
+        images.append(workshop.build(dockerfile))
+    store = ImageStore(workshop.engine.paths)
+    folder = Path(store.paths.build, "records")
+    before, layers = len(list(folder.iterdir())), len(os.listdir(store.paths.layers))
+    assert bound_cache(store) == 0, "after a build it has just been looked after"
+    assert bound_cache(store, 1 << 30) == 0
+    gone = bound_cache(store, 250_000)
+    assert gone and len(list(folder.iterdir())) == before - gone
+    assert (
+        len(os.listdir(store.paths.layers)) == layers
+    )  # the images that have lost their name still have them
+    workshop.engine.images.prune()
+    assert len(os.listdir(store.paths.layers)) < layers
+    assert workshop.build(dockerfile) == images[-1] and set(workshop.cached) == {"cached"}
+    bound_cache(store, 1)  # and a build after its command has looked into the database
+    assert list(folder.iterdir()) == []
+    workshop.build(dockerfile)
+    assert "cached" not in workshop.cached

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.leaks import Snapshot
 from tests.project import Project
 
 
@@ -29,7 +30,10 @@ def test_a_build_that_does_not_end_by_itself(project: Project, busybox_tar: Path
     while _sleepers() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not _sleepers()
-    # What the first step gave is kept if there was time; the next build takes away what was left.
+    # The next command that changes a project takes away what was left.
+    project.run("down")
+    assert [line for line in Snapshot.take(project.paths) if not line.startswith("mount")] == []
+    # What the first step gave is kept if there was time.
     (project.folder / "Dockerfile").write_text("FROM box\nRUN echo done >/done\nRUN true\n")
     project.run("build")
     assert "project-a" in project.run("image", "ls").stdout

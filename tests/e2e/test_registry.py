@@ -116,21 +116,27 @@ def test_archives_and_transports(project: Project, busybox_tar: Path) -> None:
     project.run("down")
 
 
-def test_a_travelling_build_cache(project: Project, busybox_tar: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["local", "registry"])
+def test_a_travelling_build_cache(
+    project: Project, busybox_tar: Path, tmp_path: Path, registry: Registry, kind: str
+) -> None:
     project.run("image", "import", str(busybox_tar), "box")
     (project.folder / "Dockerfile").write_text("FROM box\nRUN date +%N >/random\nRUN true\n")
-    place = tmp_path / "cache"
+    name = f"{registry.host}/e2e/{project.folder.parent.name.lower()}:cache"
+    source, target = {
+        "local": (f"type=local,src={tmp_path}/cache", f"type=local,dest={tmp_path}/cache"),
+        "registry": (name, f"type=registry,ref={name},mode=max"),
+    }[kind]
     project.write(
         f"""
         services:
-          a:
-            build:
-              context: .
-              cache_from: ['type=local,src={place}']
-              cache_to: ['type=local,dest={place}']
+          a: {{build: {{context: ., cache_from: ['{source}'], cache_to: ['{target}']}}}}
         """
     )
-    first = project.run("build", "-q").stdout
-    project.run("image", "rm", "project-a")
+    done = project.run("build", "-q")
+    first = done.stdout
+    assert ("mode=max" in project.run("build").stderr) == (kind == "registry")
+    for image in ("project-a", *([name] if kind == "registry" else ())):
+        project.run("image", "rm", image)
     project.run("image", "prune", "-f", "--build-cache")
     assert project.run("build", "-q").stdout == first

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import Host, run
 
-from runtime.network.firewall import legacy
+from runtime.network.firewall import firewalld, legacy
 from runtime.network.firewall.rules import NetworkRules, PublishedPort
 from runtime.network.ipam import Subnet, parse_subnet
 from runtime.network.record import NetworkRecord
@@ -91,7 +91,10 @@ def test_iptables_legacy_for_real(host: Host) -> None:
     keep.close()
 
 
-def test_firewalld_rejects_at_the_end_of_a_chain_that_accepts(host: Host) -> None:
+def test_firewalld_rejects_at_the_end_of_a_chain_that_accepts(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(firewalld, "_PROGRAM", "no-such-program")  # else the machine's own would be told
     outside = host.outside()
     run(
         "nft",
@@ -136,6 +139,8 @@ def test_next_to_a_running_dockerd(host: Host, tmp_path: Path) -> None:
         pytest.skip("dockerd is not installed (package docker.io)")
     outside = host.outside()
     before = host.network("a", "172.18.0.0/20")
+    # It sets the policy only where it is the one to switch forwarding on.
+    Path("/proc/sys/net/ipv4/ip_forward").write_text("0")
     with (tmp_path / "log").open("w") as log:
         daemon = subprocess.Popen(
             ["dockerd", "--data-root", tmp_path / "data", "--exec-root", tmp_path / "exec", "--pidfile", tmp_path / "pid",
@@ -144,7 +149,8 @@ def test_next_to_a_running_dockerd(host: Host, tmp_path: Path) -> None:
         )  # fmt: skip
     try:
         deadline = time.monotonic() + 60
-        while "-P FORWARD DROP" not in run("iptables", "-S", "FORWARD") and time.monotonic() < deadline:
+        while "-P FORWARD DROP" not in run("iptables", "-S", "FORWARD"):
+            assert time.monotonic() < deadline, (tmp_path / "log").read_text()
             time.sleep(0.2)
         after = host.network("b", "172.18.16.0/20")
         for network in (before, after):

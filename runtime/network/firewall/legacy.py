@@ -4,11 +4,11 @@ Its tables are only reachable through its own program, which is called here if t
 installed.
 """
 
-import os
+from runtime.network.firewall.programs import SEARCHED, find_program, run_program
 
 _LOADED = "/proc/thread-self/net/ip_tables_names"
 _PROGRAM = "iptables-legacy"
-_SEARCHED = ("/usr/sbin", "/sbin", "/usr/local/sbin", "/usr/bin")
+_SEARCHED = SEARCHED
 
 
 def ensure_accepts(bridge: str) -> tuple[str, ...]:
@@ -18,19 +18,19 @@ def ensure_accepts(bridge: str) -> tuple[str, ...]:
     """
     if not _in_use():
         return ()
-    program = _find_program()
+    program = _find()
     if not program:
         return (
             f"the filter table of {_PROGRAM} is in use, but the program is not installed: "
             f"if its FORWARD chain drops packets, containers on {bridge} reach no other machine",
         )
-    status, text = _run(program, "-w", "5", "-S", "FORWARD")
+    status, text = run_program(program, "-w", "5", "-S", "FORWARD")
     if status or "-P FORWARD DROP" not in text:
         return ()
-    chain = "DOCKER-USER" if _run(program, "-w", "5", "-S", "DOCKER-USER")[0] == 0 else "FORWARD"
+    chain = "DOCKER-USER" if run_program(program, "-w", "5", "-S", "DOCKER-USER")[0] == 0 else "FORWARD"
     for rule in _rules(bridge):
-        if _run(program, "-w", "5", "-C", chain, *rule)[0]:
-            status, text = _run(program, "-w", "5", "-I", chain, *rule)
+        if run_program(program, "-w", "5", "-C", chain, *rule)[0]:
+            status, text = run_program(program, "-w", "5", "-I", chain, *rule)
             if status:
                 return (f"{_PROGRAM} refused a rule for {bridge} in {chain}: {text.strip()}",)
     return ()
@@ -38,12 +38,12 @@ def ensure_accepts(bridge: str) -> tuple[str, ...]:
 
 def remove_accepts(bridge: str) -> None:
     """Takes a bridge's rules away again; what is not there is no error."""
-    program = _find_program() if _in_use() else ""
+    program = _find() if _in_use() else ""
     if not program:
         return
     for chain in ("DOCKER-USER", "FORWARD"):
         for rule in _rules(bridge):
-            while _run(program, "-w", "5", "-D", chain, *rule)[0] == 0:
+            while run_program(program, "-w", "5", "-D", chain, *rule)[0] == 0:
                 pass
 
 
@@ -60,19 +60,5 @@ def _in_use() -> bool:
         return False
 
 
-def _find_program() -> str:
-    return next((p for p in (f"{d}/{_PROGRAM}" for d in _SEARCHED) if os.access(p, os.X_OK)), "")
-
-
-def _run(program: str, *arguments: str) -> tuple[int, str]:
-    """(exit code, all output) of the program, without a shell."""
-    reader, writer = os.pipe2(os.O_CLOEXEC)
-    try:
-        actions = [(os.POSIX_SPAWN_DUP2, writer, 1), (os.POSIX_SPAWN_DUP2, writer, 2)]
-        environment = {"PATH": ":".join(_SEARCHED), "LC_ALL": "C"}
-        pid = os.posix_spawn(program, [program, *arguments], environment, file_actions=actions)
-    finally:
-        os.close(writer)
-    with os.fdopen(reader, errors="replace") as file:
-        text = file.read()
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), text
+def _find() -> str:
+    return find_program(_PROGRAM, _SEARCHED)

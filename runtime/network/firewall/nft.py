@@ -21,14 +21,13 @@ from runtime.linux.nfnetlink import (
     Nfnetlink,
     Transaction,
 )
-from runtime.network.firewall import expressions, legacy, rules
+from runtime.network.firewall import expressions, firewalld, legacy, rules
 from runtime.network.firewall.rules import NetworkRules, PublishedPort
 from runtime.network.ipam import IPV4_BITS, IPV6_BITS, Subnet
 
 _ERESTART = 85
 _DOCKER_USER = ("filter", "DOCKER-USER")
-# Its policy is to accept, but its last rule rejects.
-_FIREWALLD = ("firewalld", "filter_FORWARD")
+_FIREWALLD = (firewalld.TABLE, firewalld.CHAIN)
 _ATTEMPTS = 50
 
 
@@ -58,8 +57,8 @@ class Firewall:
                 break
         else:
             raise OSError(errno.EAGAIN, f"the firewall table {self.table} vanished {_ATTEMPTS} times")
-        self._ensure_foreign_accepts(network.bridge)
-        return () if self._ipv6 else legacy.ensure_accepts(network.bridge)
+        warnings = self._ensure_foreign_accepts(network.bridge)
+        return warnings if self._ipv6 else (*warnings, *legacy.ensure_accepts(network.bridge))
 
     def remove_network(self, bridge: str, subnets: Sequence[Subnet]) -> None:
         """Takes away all of a network, ports into its subnets too; the last network takes the table along."""
@@ -192,21 +191,39 @@ class Firewall:
             errno.EAGAIN, f"the firewall changed {_ATTEMPTS} times while table {self.table} was read"
         )
 
-    def _ensure_foreign_accepts(self, bridge: str) -> None:
+    def _ensure_foreign_accepts(self, bridge: str) -> tuple[str, ...]:
         for chain in self._foreign_chains(only_dropping=True):
             present = self._netlink.rules(chain.table, chain.name, chain.family)
             if any(rule.comment == _comment(bridge) for rule in present):
                 continue
+            is_firewalld = (chain.table, chain.name) == _FIREWALLD
+            if is_firewalld and (self._is_in_zone(chain, bridge) or firewalld.trust(bridge)):
+                continue
             transaction = Transaction(chain.family)
-            name = bridge.encode() + b"\0"
             for load in (expressions.load_iifname(), expressions.load_oifname()):
-                body = load + expressions.compare(name) + expressions.counter() + expressions.accept()
+                body = load + expressions.compare(bridge.encode() + b"\0")
+                body += expressions.counter() + expressions.accept()
                 transaction.add_rule(chain.table, chain.name, body, _comment(bridge), first=True)
-            self._netlink.commit(transaction)
+            try:
+                self._netlink.commit(transaction)
+            except NetlinkError as error:
+                if error.errno != errno.EPERM:
+                    raise
+                return (
+                    f"the table {chain.table} of another firewall may not be changed: "
+                    f"let it accept what {bridge} forwards, or containers there reach no other machine",
+                )
+        return ()
+
+    def _is_in_zone(self, chain: Chain, bridge: str) -> bool:
+        found = self._netlink.rules(chain.table, firewalld.ZONES_CHAIN, chain.family)
+        return any(bridge.encode() + b"\0" in rule.expressions for rule in found)
 
     def _remove_foreign_accepts(self, bridge: str) -> None:
         for chain in self._foreign_chains(only_dropping=False):
             transaction = Transaction(chain.family)
+            if (chain.table, chain.name) == _FIREWALLD and self._is_in_zone(chain, bridge):
+                firewalld.forget(bridge)
             for rule in self._netlink.rules(chain.table, chain.name, chain.family):
                 if rule.comment == _comment(bridge):
                     transaction.delete_rule(chain.table, chain.name, rule.handle)
