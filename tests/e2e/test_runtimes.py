@@ -114,7 +114,9 @@ def test_a_runtime_for_all_services(project: Project) -> None:
     before = project.ps()["project-a-1"]["ID"]
     dry = project.run("--runtime", "crun", "up", "--dry-run").stdout
     assert "runtime added" in dry
-    assert "runtime '/nosuch' is not installed" in project.run("--runtime", "/nosuch", "up", "-d", code=1).stderr
+    assert (
+        "runtime '/nosuch' is not installed" in project.run("--runtime", "/nosuch", "up", "-d", code=1).stderr
+    )
     assert project.ps()["project-a-1"]["ID"] == before, "refused before anything is touched"
     project.environ["PYCOMPOSE_RUNTIME"] = "crun"
     project.run("up", "-d")
