@@ -2,7 +2,7 @@
 # Runs the tests of the runtime's bottom layers on a machine with cgroup v2 and systemd: in a virtual machine, through
 # the program named by $VMTEST, which is called as `$VMTEST run --share FOLDER:/src -- COMMAND`. $VMTEST_OPTIONS are
 # further options of its `run`, for a machine that has crun, runc, podman and docker: the tests that compare with them
-# and run under them are skipped elsewhere.
+# and run under them are skipped elsewhere. $VMTEST_PACKAGES are Debian packages that the tests need besides.
 # Arguments replace the tests that are run. Under emulation it takes minutes.
 set -eu
 cd "$(dirname "$0")/.."
@@ -23,6 +23,7 @@ python3 -m pip download --quiet --disable-pip-version-check --dest "$wheels" --p
 # shellcheck disable=SC2086 # options are words
 "$VMTEST" run ${VMTEST_OPTIONS:-} --timeout "${VMTEST_TIMEOUT:-3000}" --share "$PWD:/src" --share "$wheels:/wheels" -- "
     set -e
+    ${VMTEST_PACKAGES:+apt-get -qq update && apt-get -qq install -y --no-install-recommends $VMTEST_PACKAGES >/dev/null}
     python3 -m venv /var/tmp/v
     /var/tmp/v/bin/pip install --quiet --no-index -f /wheels pyyaml jsonschema networkx typer pyroute2 dnslib rich \
         urllib3 isal zstandard pytest hypothesis pexpect

@@ -115,6 +115,7 @@ class AttachedUp:
     def _stop(self, follower: LogFollower, message: str) -> None:
         """Stop gracefully in a child, so that the logs go on meanwhile; a second interrupt kills."""
         self._context.err.line(message)
+        self._context.engine.database.release()
         child = os.fork()
         if child == 0:
             # A process group of its own: what is typed at the terminal reaches it through its parent alone.
@@ -136,7 +137,7 @@ def _stop_services(
     services = tuple(dict.fromkeys(container.service for container in containers))
 
     def stop(grace: int) -> None:
-        # The database connection of the parent must not be used on this side of a fork.
+        # The engine of the parent must not be used on this side of a fork.
         with Context(context.options) as own:
             carry_out(
                 own,
