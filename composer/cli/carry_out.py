@@ -1,6 +1,7 @@
 """From a planner to its result: lock, observe, plan, then print or execute."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from composer.cli.context import Context
 from composer.execute.executor import Executor
@@ -12,7 +13,9 @@ from composer.plan.desired import Desired, DesiredService
 from composer.plan.images import ImageOptions, plan_images
 from composer.plan.observed import ObservedState
 from composer.plan.render import render_plan
-from runtime import Attachment
+
+if TYPE_CHECKING:
+    from runtime import Attachment
 
 Planner = Callable[[Desired, ObservedState], Plan]
 
@@ -25,7 +28,7 @@ def carry_out(
     check: Callable[[Plan], None] | None = None,
     keep_going: bool = False,
     deadline: float | None = None,
-    attachments: Mapping[str, Attachment] | None = None,
+    attachments: "Mapping[str, Attachment] | None" = None,
     quiet: bool = False,
 ) -> Plan:
     """Plan under the project's lock and execute, or with --dry-run only print. Raises ComposeError, EngineError.

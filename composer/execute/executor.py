@@ -8,14 +8,13 @@ import select
 import time
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.errors import ComposeError, ExecutionError
 from composer.execute.wait import Waiter
 from composer.plan.action import Action, Kind, Plan
 from composer.plan.desired import FILE, Content, Desired
 from runtime import (
-    Attachment,
     Engine,
     EngineError,
     FileLock,
@@ -27,6 +26,9 @@ from runtime import (
     build_from_json,
     from_json,
 )
+
+if TYPE_CHECKING:
+    from runtime import Attachment
 
 DEFAULT_PARALLEL = 16
 _WITHOUT_LOCK = (Kind.WAIT, Kind.PULL, Kind.BUILD, Kind.PUSH)
@@ -79,7 +81,7 @@ class Executor:
         parallel: int = DEFAULT_PARALLEL,
         keep_going: bool = False,
         deadline: float | None = None,
-        attachments: Mapping[str, Attachment] | None = None,
+        attachments: "Mapping[str, Attachment] | None" = None,
     ) -> None:
         """`attachments`: container name -> what is attached to it from its start on."""
         self._attachments = attachments or {}
