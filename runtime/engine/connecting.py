@@ -4,6 +4,7 @@ The index is changed in one transaction around the change in the kernel: a comma
 the index as it was, and a link that the next attempt replaces.
 """
 
+import contextlib
 import json
 import os
 import socket
@@ -132,6 +133,7 @@ def _in_namespace(engine: "Engine", container: "Container", act: Callable[[HostN
         kind, value, _ = line.receive(near)
     finally:
         near.close()
-        os.waitpid(child, 0)
+        with contextlib.suppress(ChildProcessError):  # where the kernel reaps
+            os.waitpid(child, 0)
     if kind == "error":
         raise line.recall(value)

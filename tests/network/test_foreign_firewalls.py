@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from conftest import Host, run
 
 from runtime.network.firewall import firewalld, legacy
+from runtime.network.firewall.programs import run_program
 from runtime.network.firewall.rules import NetworkRules, PublishedPort
 from runtime.network.ipam import Subnet, parse_subnet
 from runtime.network.record import NetworkRecord
@@ -169,3 +171,13 @@ def test_next_to_a_running_dockerd(host: Host, tmp_path: Path) -> None:
     finally:
         daemon.terminate()
         daemon.wait(timeout=30)
+
+
+def test_exit_codes_where_the_kernel_reaps() -> None:
+    """A command lets the kernel reap its children once it has started shims."""
+    usual = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        assert run_program("/bin/sh", "-c", "echo out; exit 3") == (3, "out\n")
+        assert signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGCHLD, usual)
