@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from runtime.engine.attachment import DETACH_KEYS, Attachment, Session, attach, parse_detach_keys
     from runtime.engine.containers import Container
     from runtime.engine.engine import Engine
-    from runtime.engine.execution import ExecRequest, run_attached, run_detached
+    from runtime.engine.execution import ExecRequest, begin_captured, run_attached, run_detached
     from runtime.engine.following import LogEvent, LogFollower
     from runtime.engine.job import Job
     from runtime.engine.networks import NetworkRow
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         ContainerSpec,
         FileGrant,
         Healthcheck,
+        HookSpec,
         MountRequest,
         NetworkAttachment,
         PortRequest,
@@ -69,6 +70,7 @@ _HOMES = {
     "Container": "runtime.engine.containers",
     "Engine": "runtime.engine.engine",
     "ExecRequest": "runtime.engine.execution",
+    "begin_captured": "runtime.engine.execution",
     "run_attached": "runtime.engine.execution",
     "run_detached": "runtime.engine.execution",
     "LogEvent": "runtime.engine.following",
@@ -98,6 +100,7 @@ _HOMES = {
     "ContainerSpec": "runtime.oci.container_spec",
     "FileGrant": "runtime.oci.container_spec",
     "Healthcheck": "runtime.oci.container_spec",
+    "HookSpec": "runtime.oci.container_spec",
     "MountRequest": "runtime.oci.container_spec",
     "NetworkAttachment": "runtime.oci.container_spec",
     "PortRequest": "runtime.oci.container_spec",
@@ -123,6 +126,7 @@ __all__ = [
     "Attachment",
     "Session",
     "attach",
+    "begin_captured",
     "parse_detach_keys",
     "check_build",
     "BuildRequest",
@@ -140,6 +144,7 @@ __all__ = [
     "FileGrant",
     "FileLock",
     "Healthcheck",
+    "HookSpec",
     "ImageError",
     "InvalidError",
     "Launch",

@@ -3,9 +3,10 @@
 from composer.errors import ExecutionError
 from composer.plan.action import READY, Action
 from composer.plan.desired import COMPLETED, HEALTHY
-from runtime import Container, Engine, Subscription
+from runtime import Container, Engine, LogReader, Subscription
 
 _PENDING = None
+_LAST_LINES = 10
 
 
 def check(container: Container, condition: str) -> bool | None:
@@ -37,6 +38,21 @@ def check(container: Container, condition: str) -> bool | None:
     return _PENDING
 
 
+def last_words(engine: Engine, container: Container) -> str:
+    """What the container said last, indented, each line on one of its own: its health check's output, then its log."""
+    live = container.live
+    lines = []
+    if live is not None and live.health == "unhealthy" and live.health_output:
+        lines.append(f"health check: {live.health_output.strip()}")
+    reader = LogReader(engine.containers.log_path(container.id))
+    try:
+        tail = [*reader.skip_to_tail(_LAST_LINES), *reader.rest()][-_LAST_LINES:]
+    finally:
+        reader.close()
+    lines += [line.text.decode(errors="replace") for line in tail]
+    return "".join(f"\n  | {line}" for line in lines)
+
+
 class Waiter:
     """One WAIT action under way. `filenos` to poll, `handle` what became readable; `done` at the end."""
 
@@ -58,7 +74,7 @@ class Waiter:
         """Take news from one container. Raises ExecutionError when the condition can't hold any more."""
         container_id, subscription = self._pending[descriptor]
         ended = not subscription.take()
-        if check(self._engine.containers.get(container_id), self._condition) is not _PENDING or ended:
+        if self._check(container_id) is not _PENDING or ended:
             del self._pending[descriptor]
             subscription.close()
             if ended:
@@ -68,7 +84,7 @@ class Waiter:
         # Subscribe first: a change after the look below is then news.
         subscription = self._engine.containers.subscribe(container_id)
         try:
-            outcome = check(self._engine.containers.get(container_id), self._condition)
+            outcome = self._check(container_id)
         except ExecutionError:
             if subscription is not None:
                 subscription.close()
@@ -80,6 +96,13 @@ class Waiter:
             self._pending[subscription.fileno()] = (container_id, subscription)
         else:
             subscription.close()
+
+    def _check(self, container_id: str) -> bool | None:
+        container = self._engine.containers.get(container_id)
+        try:
+            return check(container, self._condition)
+        except ExecutionError as error:
+            raise ExecutionError(f"{error}{last_words(self._engine, container)}", hint=error.hint) from None
 
     def close(self) -> None:
         for _, subscription in self._pending.values():

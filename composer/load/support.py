@@ -57,6 +57,9 @@ HONOURED_SERVICE = frozenset(
         pids_limit
         platform
         ports
+        post_start
+        pre_start
+        pre_stop
         privileged
         profiles
         pull_policy

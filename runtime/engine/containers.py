@@ -61,6 +61,16 @@ class Container(NamedTuple):
         """Attribute path -> short hash of what the container was made from."""
         return dict(json.loads(self.fields_text))
 
+    def label(self, name: str) -> str:
+        """One of its labels, "" if it does not have it."""
+        return (
+            str(json.loads(self.spec_text).get("labels", {}).get(name, "")) if name in self.spec_text else ""
+        )
+
+    def hooks(self, moment: str) -> tuple[Mapping[str, Any], ...]:
+        """Its hooks of "post_start" or "pre_stop", each a HookSpec in JSON form."""
+        return tuple(json.loads(self.spec_text).get(moment, ())) if f'"{moment}"' in self.spec_text else ()
+
     @property
     def leftover(self) -> bool:
         """Whether it is to be removed: a command was interrupted, or it does not run (any more) and is not kept.

@@ -82,6 +82,16 @@ class RestartPolicy(NamedTuple):
     delay_ns: int = 0  # 0 = the doubling back-off from 100 ms to 1 min
 
 
+class HookSpec(NamedTuple):
+    """A command that is run in the container at a point of its life. "" = as the container's own program has it."""
+
+    command: tuple[str, ...]
+    environment: tuple[str, ...] = ()  # NAME=VALUE
+    user: str = ""
+    working_dir: str = ""
+    privileged: bool = False
+
+
 class Ulimit(NamedTuple):
     """One setrlimit(2) limit by its short name ("nofile"); -1 = unlimited."""
 
@@ -151,6 +161,8 @@ class ContainerSpec(NamedTuple):
     stop_signal: str = ""  # "" = the image's or SIGTERM
     stop_grace_period_ns: int = 10_000_000_000
     auto_remove: bool = False  # it is removed once it has ended, whoever sees that first
+    post_start: tuple[HookSpec, ...] = ()  # for who starts and stops it: nothing here runs them by itself
+    pre_stop: tuple[HookSpec, ...] = ()
     runtime: str = ""  # another OCI runtime by name or path; "" = the built-in one
 
 
@@ -160,6 +172,8 @@ _TUPLES: dict[str, type] = {
     "files": FileGrant,
     "networks": NetworkAttachment,
     "ports": PortRequest,
+    "post_start": HookSpec,
+    "pre_stop": HookSpec,
 }
 _SINGLE: dict[str, type] = {"resources": ResourceLimits, "healthcheck": Healthcheck, "restart": RestartPolicy}
 _DEFAULTS: dict[str, Any] = ContainerSpec._field_defaults
