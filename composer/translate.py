@@ -30,12 +30,15 @@ from runtime import (
     ContainerSpec,
     Healthcheck,
     HookSpec,
+    InvalidError,
+    LogRequest,
     MountRequest,
     NetworkAttachment,
     ResourceLimits,
     RestartPolicy,
     Ulimit,
     build_to_json,
+    plan_logging,
 )
 from runtime import to_json as spec_to_json
 
@@ -108,6 +111,7 @@ def _desired_service(
         pre_start=translate_pre_start(service, spec),
         problems=(
             *grant_problems(service),
+            *_logging_problems(spec, place_of(result.marks, ("services", service.name, "logging"))),
             *(
                 contents[grant.content].value
                 for grant in spec.files
@@ -177,6 +181,9 @@ def translate_service(service: Service, project: Project) -> ContainerSpec:
         healthcheck=_healthcheck(service),
         restart=translate_restart(service),
         stop_signal=service.stop_signal,
+        logging=LogRequest(service.logging.driver, dict(service.logging.options))
+        if service.logging
+        else LogRequest(),
         post_start=tuple(map(_hook, service.post_start)),
         pre_stop=tuple(map(_hook, service.pre_stop)),
         runtime=service.runtime,
@@ -184,6 +191,16 @@ def translate_service(service: Service, project: Project) -> ContainerSpec:
         if service.stop_grace_period is None
         else service.stop_grace_period,
     )
+
+
+def _logging_problems(spec: ContainerSpec, origin: str) -> tuple[str, ...]:
+    if spec.logging == LogRequest():
+        return ()
+    try:
+        plan_logging(spec.logging)
+    except InvalidError as error:
+        return (f"{origin}: {error}" + (f" ({error.hint})" if error.hint else ""),)
+    return ()
 
 
 def _hook(hook: Hook) -> HookSpec:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         FileGrant,
         Healthcheck,
         HookSpec,
+        LogRequest,
         MountRequest,
         NetworkAttachment,
         PortRequest,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
         from_json,
         to_json,
     )
+    from runtime.oci.logging import plan_logging
     from runtime.shim.launch import Launch
     from runtime.shim.logs.reader import LogReader
     from runtime.shim.logs.record import Line
@@ -101,6 +103,8 @@ _HOMES = {
     "FileGrant": "runtime.oci.container_spec",
     "Healthcheck": "runtime.oci.container_spec",
     "HookSpec": "runtime.oci.container_spec",
+    "LogRequest": "runtime.oci.container_spec",
+    "plan_logging": "runtime.oci.logging",
     "MountRequest": "runtime.oci.container_spec",
     "NetworkAttachment": "runtime.oci.container_spec",
     "PortRequest": "runtime.oci.container_spec",
@@ -152,6 +156,7 @@ __all__ = [
     "LogEvent",
     "LogFollower",
     "LogReader",
+    "LogRequest",
     "MountRequest",
     "NetworkAttachment",
     "NotFoundError",
@@ -181,6 +186,7 @@ __all__ = [
     "from_json",
     "parse_signal",
     "pin_image",
+    "plan_logging",
     "read_json",
     "run_attached",
     "run_detached",

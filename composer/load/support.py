@@ -47,6 +47,7 @@ HONOURED_SERVICE = frozenset(
         label_file
         labels
         links
+        logging
         mac_address
         mem_limit
         mem_reservation

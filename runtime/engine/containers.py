@@ -168,7 +168,9 @@ class Containers:
 
     def log_path(self, container_id: str) -> str:
         """The file that `shim.logs.reader.LogReader` reads."""
-        return f"{self._paths.container(container_id)}/log"
+        folder = self._paths.container(container_id)
+        docker = f"{folder}/{container_id}-json.log"
+        return docker if os.path.exists(docker) else f"{folder}/log"
 
     def addresses(self, container_id: str) -> dict[str, str]:
         """Network name -> address of a container, the IPv4 one if it has one."""

@@ -92,6 +92,13 @@ class HookSpec(NamedTuple):
     privileged: bool = False
 
 
+class LogRequest(NamedTuple):
+    """`logging`: where output goes; runtime.oci.logging knows the drivers. "" = the engine's own file."""
+
+    driver: str = ""
+    options: Mapping[str, str] = {}
+
+
 class Ulimit(NamedTuple):
     """One setrlimit(2) limit by its short name ("nofile"); -1 = unlimited."""
 
@@ -161,6 +168,7 @@ class ContainerSpec(NamedTuple):
     stop_signal: str = ""  # "" = the image's or SIGTERM
     stop_grace_period_ns: int = 10_000_000_000
     auto_remove: bool = False  # it is removed once it has ended, whoever sees that first
+    logging: LogRequest = LogRequest()
     post_start: tuple[HookSpec, ...] = ()  # for who starts and stops it: nothing here runs them by itself
     pre_stop: tuple[HookSpec, ...] = ()
     runtime: str = ""  # another OCI runtime by name or path; "" = the built-in one
@@ -175,7 +183,12 @@ _TUPLES: dict[str, type] = {
     "post_start": HookSpec,
     "pre_stop": HookSpec,
 }
-_SINGLE: dict[str, type] = {"resources": ResourceLimits, "healthcheck": Healthcheck, "restart": RestartPolicy}
+_SINGLE: dict[str, type] = {
+    "resources": ResourceLimits,
+    "healthcheck": Healthcheck,
+    "restart": RestartPolicy,
+    "logging": LogRequest,
+}
 _DEFAULTS: dict[str, Any] = ContainerSpec._field_defaults
 
 

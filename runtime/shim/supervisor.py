@@ -19,10 +19,12 @@ from runtime.linux.syscalls import signalfd
 from runtime.network.dns.server import Responder
 from runtime.network.proxy import Proxy
 from runtime.network.record import endpoint_from_json
+from runtime.oci.container_spec import LogRequest
 from runtime.oci.spec import Process
 from runtime.shim import control
 from runtime.shim.health import plan_probe
-from runtime.shim.logs.writer import LogWriter
+from runtime.shim.logs.files import LogFile
+from runtime.shim.logs.writer import LogWriter, Writer
 from runtime.shim.loop import Loop
 from runtime.shim.notes import note
 from runtime.shim.outlet import Outlet
@@ -56,7 +58,7 @@ class Supervisor:
         self._server: socket.socket | None = None
         self._directory = task.paths.live(task.container_id)
         self._loop = Loop()
-        self._log = LogWriter(f"{task.paths.container(task.container_id)}/log")
+        self._log = _open_log(task, self._loop)
         self._state = LiveState(status=CREATED, shim_pid=os.getpid())
         self._init: Program | None = None
         self._stdio: Stdio | None = None
@@ -138,6 +140,7 @@ class Supervisor:
         # Whatever was exec'ed into the container dies with its pid namespace, but not what shared the host's.
         self._world.cgroup.kill()
         attached = stdio.drain()
+        self._log.finish_run()
         self._attended = bool(attached)
         self._left = [outlet for outlet in (*self._left, *attached) if not outlet.gone]
         oom_kills = self._world.cgroup.oom_kills()
@@ -396,6 +399,15 @@ class Supervisor:
         self._loop.forget(pidfd)
         os.waitpid(self._executions.pop(pidfd), 0)
         os.close(pidfd)
+
+
+def _open_log(task: ShimTask, loop: Loop) -> Writer:
+    folder = task.paths.container(task.container_id)
+    if task.spec.logging == LogRequest():
+        return LogWriter(LogFile(f"{folder}/log", loop))
+    from runtime.shim.logs.drivers import open_log
+
+    return open_log(folder, task.container_id, task.spec, task.image, loop)
 
 
 def failure_code(error: BaseException) -> int:
