@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from composer import graph
-from composer.config_hash import config_hash, service_fields
+from composer.config_hash import config_hash, service_fields, value_hash
 from composer.load.origins import Marks
 from composer.load.result import LoadResult
 from composer.model.parts import Hook, Mount
@@ -43,6 +43,7 @@ from runtime import (
 from runtime import to_json as spec_to_json
 
 _SECURITY = ("no-new-privileges", "seccomp=unconfined", "seccomp:unconfined")
+_ON_UNHEALTHY = "x-on-unhealthy"
 _CONDITIONS = {"none": "no", "any": "always", "on-failure": "on-failure"}
 
 
@@ -82,6 +83,8 @@ def _desired_service(
         **service_fields(result.canonical["services"][service.name]),
         **content_fields(spec.files, contents),
     }
+    if spec.restart_unhealthy:
+        fields[_ON_UNHEALTHY] = value_hash("restart")
     restart = translate_restart(service)
     build = translate_build(service, project)
     used = {
@@ -111,6 +114,7 @@ def _desired_service(
         pre_start=translate_pre_start(service, spec),
         problems=(
             *grant_problems(service),
+            *_unhealthy_problems(service, place_of(result.marks, ("services", service.name, _ON_UNHEALTHY))),
             *_logging_problems(spec, place_of(result.marks, ("services", service.name, "logging"))),
             *(
                 contents[grant.content].value
@@ -180,6 +184,7 @@ def translate_service(service: Service, project: Project) -> ContainerSpec:
         dns_opt=service.dns_opt,
         healthcheck=_healthcheck(service),
         restart=translate_restart(service),
+        restart_unhealthy=service.extensions.get(_ON_UNHEALTHY) == "restart",
         stop_signal=service.stop_signal,
         logging=LogRequest(service.logging.driver, dict(service.logging.options))
         if service.logging
@@ -191,6 +196,11 @@ def translate_service(service: Service, project: Project) -> ContainerSpec:
         if service.stop_grace_period is None
         else service.stop_grace_period,
     )
+
+
+def _unhealthy_problems(service: Service, origin: str) -> tuple[str, ...]:
+    wanted = service.extensions.get(_ON_UNHEALTHY, "restart")
+    return () if wanted == "restart" else (f"{origin}: {_ON_UNHEALTHY} {wanted!r} is not `restart`",)
 
 
 def _logging_problems(spec: ContainerSpec, origin: str) -> tuple[str, ...]:
@@ -370,7 +380,7 @@ def translate_restart(service: Service) -> RestartPolicy:
     policy = service.deploy.restart_policy if service.deploy else None
     if policy is not None:
         condition = _CONDITIONS.get(policy.condition or "any", "always")
-        return RestartPolicy(condition, policy.max_attempts or 0, policy.delay or 0)
+        return RestartPolicy(condition, policy.max_attempts or 0, policy.delay or 0, policy.window or 0)
     name, _, count = service.restart.partition(":")
     if name not in ("always", "unless-stopped", "on-failure"):
         return RestartPolicy()

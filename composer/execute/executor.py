@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from composer.errors import ComposeError, ExecutionError
-from composer.execute.wait import Waiter
+from composer.execute.wait import Waiter, describe_unready
 from composer.plan.action import READY, Action, Kind, Plan
 from composer.plan.desired import FILE, Content, Desired
 from runtime import (
@@ -119,6 +119,12 @@ class Executor:
         try:
             while self._pending or self._busy:
                 self._begin_ready()
+                if (
+                    self.failures
+                    and not self._keep_going
+                    and not (self._launches or self._stops or self._jobs)
+                ):
+                    break  # what is only waited for does not change the outcome
                 if self._busy:
                     self._serve()
                 elif self._pending and not self._any_ready():
@@ -130,7 +136,13 @@ class Executor:
                 job.cancel()
         if self.failures:
             first = self.failures[0]
-            raise ExecutionError(first.message, hint=first.hint) from first.error
+            unready = [
+                action
+                for action in plan.actions
+                if action.kind is Kind.WAIT and action.condition == READY and action.id not in self._done
+            ]
+            table = describe_unready(self._engine, unready, self._ids)
+            raise ExecutionError(f"{first.message}{table}", hint=first.hint) from first.error
 
     @property
     def _busy(self) -> bool:
@@ -455,6 +467,10 @@ class Executor:
         if action.kind is Kind.WAIT and action.condition != READY:
             cause = "pre_start failed" if action.name != action.service else "dependency failed to start"
             message = f"{cause}: {message}"
+        if action.kind is Kind.WAIT and action.optional:
+            self.warnings.append(f"optional {message}")
+            self._skip(action, error)
+            return
         self.failures.append(Failure(action, message, error))
         self._notify(Event(Phase.FAILED, action, message))
 

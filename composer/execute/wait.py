@@ -1,5 +1,7 @@
 """Waits for a condition of a service's containers, told by their shims: nothing is polled."""
 
+from collections.abc import Iterable, Mapping
+
 from composer.errors import ExecutionError
 from composer.plan.action import READY, Action
 from composer.plan.desired import COMPLETED, HEALTHY
@@ -51,6 +53,33 @@ def last_words(engine: Engine, container: Container) -> str:
         reader.close()
     lines += [line.text.decode(errors="replace") for line in tail]
     return "".join(f"\n  | {line}" for line in lines)
+
+
+def describe_unready(engine: Engine, actions: Iterable[Action], ids: Mapping[str, str]) -> str:
+    """What of the services of READY waits is not ready, and why: a table below a message; "" if there is nothing."""
+    rows = [("CONTAINER", "STATE", "NOT READY BECAUSE")]
+    for name in (name for action in actions for name in action.containers):
+        container = engine.containers.find(ids.get(name, name))
+        if container is None:
+            rows.append((name, "-", "it was not made"))
+            continue
+        health = container.live.health if container.live else ""
+        state = f"{container.status} ({health})" if health else container.status
+        why = "its health check has not succeeded yet" if health else "it was not waited for any longer"
+        try:
+            if check(container, READY) is not None:
+                continue
+        except ExecutionError as error:
+            why = str(error).removeprefix(f"container {container.name} ")
+            if container.status == "created":
+                why = "it was not started"
+        rows.append((name, state, why))
+    if len(rows) == 1:
+        return ""
+    widths = [max(len(row[column]) for row in rows) for column in range(2)]
+    return "".join(
+        f"\n  {name.ljust(widths[0])}  {state.ljust(widths[1])}  {why}" for name, state, why in rows
+    )
 
 
 class Waiter:

@@ -97,7 +97,7 @@ HONOURED_PARTS: Mapping[str, frozenset[str]] = {
     "deploy.resources": frozenset(("limits", "reservations")),
     "deploy.resources.limits": frozenset(("cpus", "memory", "pids")),
     "deploy.resources.reservations": frozenset(("memory",)),
-    "deploy.restart_policy": frozenset(("condition", "delay", "max_attempts")),
+    "deploy.restart_policy": frozenset(("condition", "delay", "max_attempts", "window")),
     "networks.*": frozenset(
         words(
             "aliases driver_opts gw_priority interface_name ipv4_address ipv6_address link_local_ips mac_address"

@@ -51,7 +51,8 @@ class Action(NamedTuple):
     replaced: bool = False  # REMOVE: another container has taken its place
     detach: bool = False  # REMOVE_NETWORK: its containers are replaced in this plan
     platform: str = ""  # PULL
-    optional: bool = False  # PULL: the image can be built too; HOOK: the container may have ended
+    optional: bool = False  # PULL: the image can be built too; HOOK: the container may have ended;
+    # WAIT: those who wait are started even if it fails
     if_missing: bool = False  # BUILD: nothing to do if a pull brought the image
     destructive: bool = False  # it takes away something that cannot be made again
 

@@ -260,6 +260,13 @@ def plan_restart(
     return builder.plan()
 
 
+def _holds(condition: str, containers: tuple[ObservedContainer, ...]) -> bool:
+    """Whether there is nothing to wait for; without containers there is nothing that could be waited for."""
+    if condition == HEALTHY:
+        return all(container.health == "healthy" for container in containers)
+    return all(not container.live and container.exit_code == 0 for container in containers)
+
+
 def _start_all(
     builder: PlanBuilder,
     services: tuple[DesiredService, ...],
@@ -268,7 +275,7 @@ def _start_all(
     stops: dict[str, int],
 ) -> None:
     starts: dict[str, tuple[int, ...]] = {}
-    waits: dict[tuple[str, str], int] = {}
+    waits: dict[tuple[str, str, bool], int] = {}
     for service in services:
         containers = [item for item in observed.of_service(service.name) if not item.live or item.id in stops]
         if not containers:
@@ -276,10 +283,11 @@ def _start_all(
         before: list[int] = []
         for item in service.depends_on:
             started = starts.get(item.service, ())
-            if item.condition in (HEALTHY, COMPLETED) and started:
-                key = (item.service, item.condition)
+            others = observed.of_service(item.service)
+            if item.condition in (HEALTHY, COMPLETED) and (started or not _holds(item.condition, others)):
+                key = (item.service, item.condition, item.required)
                 if key not in waits:
-                    names = tuple(other.name for other in observed.of_service(item.service))
+                    names = tuple(other.name for other in others)
                     waits[key] = builder.add(
                         Kind.WAIT,
                         item.service,
@@ -288,6 +296,7 @@ def _start_all(
                         service=item.service,
                         condition=item.condition,
                         containers=names,
+                        optional=not item.required,
                     )
                 before.append(waits[key])
             else:

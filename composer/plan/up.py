@@ -369,15 +369,33 @@ class _UpPlanner:
         if not started and dependency.condition == HEALTHY and self._all_healthy(dependency.service):
             return ()
         return (
-            self._wait(dependency.service, dependency.condition, f"{service.name} depends on it", started),
+            self._wait(
+                dependency.service,
+                dependency.condition,
+                f"{service.name} depends on it",
+                started,
+                optional=not dependency.required,
+            ),
         )
 
     def _all_healthy(self, service: str) -> bool:
         return all(container.health == "healthy" for container in self._observed.of_service(service))
 
-    def _wait(self, service: str, condition: str, cause: str, started: tuple[int, ...]) -> int:
+    def _wait(
+        self,
+        service: str,
+        condition: str,
+        cause: str,
+        started: tuple[int, ...],
+        *,
+        optional: bool = False,
+    ) -> int:
         for action in self._builder.actions:
-            if action.kind is Kind.WAIT and action.service == service and action.condition == condition:
+            if action.kind is Kind.WAIT and (action.name, action.condition, action.optional) == (
+                service,
+                condition,
+                optional,
+            ):
                 return action.id
         return self._builder.add(
             Kind.WAIT,
@@ -387,6 +405,7 @@ class _UpPlanner:
             service=service,
             condition=condition,
             containers=self._names[service],
+            optional=optional,
         )
 
     def _plan_final_waits(self) -> None:

@@ -80,6 +80,7 @@ class RestartPolicy(NamedTuple):
     name: str = "no"
     max_retries: int = 0
     delay_ns: int = 0  # 0 = the doubling back-off from 100 ms to 1 min
+    window_ns: int = 0  # a run of this length makes `max_retries` count anew; 0 = never
 
 
 class HookSpec(NamedTuple):
@@ -165,6 +166,7 @@ class ContainerSpec(NamedTuple):
     dns_opt: tuple[str, ...] = ()
     healthcheck: Healthcheck | None = None  # None = the image's
     restart: RestartPolicy = RestartPolicy()
+    restart_unhealthy: bool = False  # a program that becomes unhealthy is stopped and started again
     stop_signal: str = ""  # "" = the image's or SIGTERM
     stop_grace_period_ns: int = 10_000_000_000
     auto_remove: bool = False  # it is removed once it has ended, whoever sees that first

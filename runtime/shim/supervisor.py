@@ -33,6 +33,7 @@ from runtime.shim.restart import Backoff, plan_restart
 from runtime.shim.state import (
     CREATED,
     EXITED,
+    HEALTH_UNHEALTHY,
     PAUSED,
     RESTARTING,
     RUNNING,
@@ -64,6 +65,7 @@ class Supervisor:
         self._stdio: Stdio | None = None
         self._backoff = Backoff()
         self._stopping = False
+        self._unhealthy = False  # it was told to end because it is
         self._last_code = 0
         self._oom_before = 0
         self._oom_killed = False
@@ -122,6 +124,14 @@ class Supervisor:
             health_output=prober.output,
         )
         self._publish_state()
+        if (
+            prober.health.status == HEALTH_UNHEALTHY
+            and self._task.spec.restart_unhealthy
+            and not self._unhealthy
+        ):
+            self._unhealthy = True
+            self._kill(self._stop_signal())
+            self._loop.at("kill", self._task.spec.stop_grace_period_ns, lambda: self._kill(signal.SIGKILL))
 
     def _on_program_exit(self) -> None:
         init, stdio = self._init, self._stdio
@@ -154,8 +164,13 @@ class Supervisor:
     def _go_on(self) -> None:
         uptime_ns = time.time_ns() - self._state.started_ns
         backoff = plan_restart(
-            self._task.spec.restart, self._backoff, exit_code=self._last_code, uptime_ns=uptime_ns
+            self._task.spec.restart,
+            self._backoff,
+            exit_code=self._last_code,
+            uptime_ns=uptime_ns,
+            unhealthy=self._unhealthy,
         )
+        self._unhealthy = False
         if self._stopping or backoff is None:
             self._finish()
             return
