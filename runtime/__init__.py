@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from runtime.engine.attachment import DETACH_KEYS, Attachment, Session, attach, parse_detach_keys
     from runtime.engine.containers import Container
     from runtime.engine.engine import Engine
-    from runtime.engine.execution import ExecRequest, run_attached, run_detached
+    from runtime.engine.execution import ExecRequest, begin_captured, run_attached, run_detached
     from runtime.engine.following import LogEvent, LogFollower
     from runtime.engine.job import Job
     from runtime.engine.networks import NetworkRow
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
         ContainerSpec,
         FileGrant,
         Healthcheck,
+        HookSpec,
+        LogRequest,
         MountRequest,
         NetworkAttachment,
         PortRequest,
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
         from_json,
         to_json,
     )
+    from runtime.oci.logging import plan_logging
     from runtime.shim.launch import Launch
     from runtime.shim.logs.reader import LogReader
     from runtime.shim.logs.record import Line
@@ -69,6 +72,7 @@ _HOMES = {
     "Container": "runtime.engine.containers",
     "Engine": "runtime.engine.engine",
     "ExecRequest": "runtime.engine.execution",
+    "begin_captured": "runtime.engine.execution",
     "run_attached": "runtime.engine.execution",
     "run_detached": "runtime.engine.execution",
     "LogEvent": "runtime.engine.following",
@@ -98,6 +102,9 @@ _HOMES = {
     "ContainerSpec": "runtime.oci.container_spec",
     "FileGrant": "runtime.oci.container_spec",
     "Healthcheck": "runtime.oci.container_spec",
+    "HookSpec": "runtime.oci.container_spec",
+    "LogRequest": "runtime.oci.container_spec",
+    "plan_logging": "runtime.oci.logging",
     "MountRequest": "runtime.oci.container_spec",
     "NetworkAttachment": "runtime.oci.container_spec",
     "PortRequest": "runtime.oci.container_spec",
@@ -123,6 +130,7 @@ __all__ = [
     "Attachment",
     "Session",
     "attach",
+    "begin_captured",
     "parse_detach_keys",
     "check_build",
     "BuildRequest",
@@ -140,6 +148,7 @@ __all__ = [
     "FileGrant",
     "FileLock",
     "Healthcheck",
+    "HookSpec",
     "ImageError",
     "InvalidError",
     "Launch",
@@ -147,6 +156,7 @@ __all__ = [
     "LogEvent",
     "LogFollower",
     "LogReader",
+    "LogRequest",
     "MountRequest",
     "NetworkAttachment",
     "NotFoundError",
@@ -176,6 +186,7 @@ __all__ = [
     "from_json",
     "parse_signal",
     "pin_image",
+    "plan_logging",
     "read_json",
     "run_attached",
     "run_detached",

@@ -8,7 +8,7 @@ from composer.load.options import LoadOptions
 from composer.load.pipeline import load_project
 from composer.plan.desired import from_json, to_json
 from composer.translate import translate_project
-from runtime import ContainerSpec
+from runtime import ContainerSpec, RestartPolicy
 from runtime import from_json as spec_from_json
 
 
@@ -81,7 +81,7 @@ def test_resources_of_deploy_come_first(spec):
     ],
 )
 def test_restart(spec, attributes, policy):
-    assert tuple(spec(attributes).restart) == policy
+    assert spec(attributes).restart == RestartPolicy(*policy)
 
 
 @pytest.mark.parametrize(

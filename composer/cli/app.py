@@ -248,6 +248,7 @@ def logs(
     no_log_prefix: Annotated[bool, typer.Option("--no-log-prefix", help="No names before lines.")] = False,
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours.")] = False,
     number: Annotated[int, typer.Option("--index", help="Only the container of this number.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="One object per line.")] = False,
 ) -> None:
     """Show what containers have printed."""
     _run(context, "logs", locals())

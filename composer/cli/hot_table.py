@@ -104,6 +104,7 @@ COMMANDS: dict[str, dict[str, Any]] = {
             "--no-log-prefix": ("no_log_prefix", "flag"),
             "--no-color": ("no_color", "flag"),
             "--index": ("number", "int"),
+            "--json": ("json", "flag"),
         },
         "arguments": (("services", True),),
         "interspersed": True,

@@ -6,11 +6,15 @@ from typing import NamedTuple
 
 from composer.cli.context import Context
 from composer.errors import ComposeError
-from composer.output.logs import LogPrinter, short_name
+from composer.output.errors import print_warning
+from composer.output.logs import JsonLogPrinter, LogPrinter, short_name
 from composer.plan.selection import check_services
-from runtime import LogEvent, LogFollower
+from runtime import Container, LogEvent, LogFollower
 
 _UNITS_S = {"h": 3600, "m": 60, "s": 1, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+
+_KEEPS_NOTHING = "none"
+_LOOK_AGAIN_S = 0.2
 
 
 class Arguments(NamedTuple):
@@ -23,6 +27,7 @@ class Arguments(NamedTuple):
     no_log_prefix: bool = False
     no_color: bool = False
     number: int = 0
+    json: bool = False
 
 
 def run(context: Context, arguments: Arguments) -> int:
@@ -31,20 +36,34 @@ def run(context: Context, arguments: Arguments) -> int:
     since_ns, until_ns = parse_time(arguments.since), parse_time(arguments.until)
     desired = context.existing(arguments.services)
     check_services(desired, arguments.services)
-    containers = [
-        container
-        for container in context.engine.containers.list(desired.project)
-        if not container.oneoff
-        and (not arguments.services or container.service in arguments.services)
-        and (not arguments.number or container.number == arguments.number)
-    ]
+
+    def wanted(container: Container) -> bool:
+        return (
+            container.project == desired.project
+            and not container.oneoff
+            and (not arguments.services or container.service in arguments.services)
+            and (not arguments.number or container.number == arguments.number)
+        )
+
+    containers = [item for item in context.engine.containers.list(desired.project) if wanted(item)]
+    for container in containers:
+        if container.spec.logging.driver == _KEEPS_NOTHING:
+            print_warning(
+                context.err,
+                f"{container.name} has no logs: its logging driver is {_KEEPS_NOTHING}, which keeps none",
+            )
     if arguments.no_color:
         context.out.colour = False
     names = [short_name(container.name, desired.project) for container in containers]
-    printer = LogPrinter(
-        context.out, names, prefix=not arguments.no_log_prefix, timestamps=arguments.timestamps
+    printer: LogPrinter | JsonLogPrinter = JsonLogPrinter(context.out)
+    if not arguments.json:
+        printer = LogPrinter(
+            context.out, names, prefix=not arguments.no_log_prefix, timestamps=arguments.timestamps
+        )
+    follower = LogFollower(
+        context.engine, containers, tail=tail, since_ns=since_ns, until_ns=until_ns, joins=wanted
     )
-    follower = LogFollower(context.engine, containers, tail=tail, since_ns=since_ns, until_ns=until_ns)
+    lock = context.engine.project_lock(desired.project)
 
     def show(events: Iterable[LogEvent]) -> None:
         for event in events:
@@ -57,8 +76,14 @@ def run(context: Context, arguments: Arguments) -> int:
         show(follower.lines_so_far())
         if not arguments.follow or not follower.live:
             show(follower.rest())
-        while arguments.follow and follower.live:
-            show(follower.poll())
+        while arguments.follow:
+            if follower.live:
+                show(follower.poll())
+            elif lock.taken():
+                # A command is at work on the project: what it stopped it may start again.
+                show(follower.poll(_LOOK_AGAIN_S))
+            else:
+                break
     finally:
         follower.close()
     return 0

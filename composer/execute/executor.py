@@ -6,23 +6,27 @@ decides nothing: it walks the plan. The project's lock is given back while there
 
 import select
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.errors import ComposeError, ExecutionError
-from composer.execute.wait import Waiter
-from composer.plan.action import Action, Kind, Plan
+from composer.execute.wait import Waiter, describe_unready
+from composer.plan.action import READY, Action, Kind, Plan
 from composer.plan.desired import FILE, Content, Desired
 from runtime import (
     Engine,
     EngineError,
+    ExecRequest,
     FileLock,
     Job,
     Launch,
     NetworkRequest,
     Pool,
+    StateError,
     Stopping,
+    begin_captured,
     build_from_json,
     from_json,
 )
@@ -31,7 +35,8 @@ if TYPE_CHECKING:
     from runtime import Attachment
 
 DEFAULT_PARALLEL = 16
-_WITHOUT_LOCK = (Kind.WAIT, Kind.PULL, Kind.BUILD, Kind.PUSH)
+_LAST_LINES = 10
+_WITHOUT_LOCK = (Kind.WAIT, Kind.PULL, Kind.BUILD, Kind.PUSH, Kind.HOOK)
 
 
 class Phase(StrEnum):
@@ -103,6 +108,7 @@ class Executor:
         self._stops: dict[int, tuple[Action, Stopping]] = {}
         self._waits: dict[int, tuple[Action, Waiter]] = {}
         self._jobs: dict[int, tuple[Action, Job]] = {}
+        self._said: dict[int, deque[str]] = {}  # the last lines of hooks
         self.failures: list[Failure] = []
         self.warnings: list[str] = []
 
@@ -115,6 +121,12 @@ class Executor:
         try:
             while self._pending or self._busy:
                 self._begin_ready()
+                if (
+                    self.failures
+                    and not self._keep_going
+                    and not (self._launches or self._stops or self._jobs)
+                ):
+                    break  # what is only waited for does not change the outcome
                 if self._busy:
                     self._serve()
                 elif self._pending and not self._any_ready():
@@ -126,7 +138,13 @@ class Executor:
                 job.cancel()
         if self.failures:
             first = self.failures[0]
-            raise ExecutionError(first.message, hint=first.hint) from first.error
+            unready = [
+                action
+                for action in plan.actions
+                if action.kind is Kind.WAIT and action.condition == READY and action.id not in self._done
+            ]
+            table = describe_unready(self._engine, unready, self._ids)
+            raise ExecutionError(f"{first.message}{table}", hint=first.hint) from first.error
 
     @property
     def _busy(self) -> bool:
@@ -213,6 +231,8 @@ class Executor:
             self._follow(action, self._engine.images.begin_pull(action.name, action.platform))
         elif action.kind is Kind.PUSH:
             self._follow(action, self._engine.images.begin_push(action.name))
+        elif action.kind is Kind.HOOK:
+            self._begin_hook(action)
         elif action.kind is Kind.BUILD:
             if action.if_missing and self._engine.images.find(action.name):
                 self._done.add(action.id)
@@ -222,6 +242,26 @@ class Executor:
         else:
             return False
         return True
+
+    def _begin_hook(self, action: Action) -> None:
+        container = self._engine.containers.get(self._id(action))
+        hook = action.spec
+        request = ExecRequest(
+            args=tuple(hook["command"]),
+            env=tuple(hook.get("environment", ())),
+            user=hook.get("user", ""),
+            cwd=hook.get("working_dir", ""),
+            privileged=hook.get("privileged", False),
+        )
+        try:
+            job = begin_captured(self._engine, container, request)
+        except StateError as error:
+            if not action.optional:
+                raise
+            self._skip(action, error)
+        else:
+            self._said[action.id] = deque(maxlen=_LAST_LINES)
+            self._follow(action, job)
 
     def _id(self, action: Action) -> str:
         return action.container_id or self._ids[action.name]
@@ -241,7 +281,7 @@ class Executor:
             self._engine.volumes.remove(action.name)
         elif action.kind is Kind.CREATE:
             self._ids[action.name] = containers.create(
-                from_json(action.spec),
+                from_json(self._sharing(action)),
                 fields=action.fields,
                 replaces=action.replaces,
                 keep_volumes=not action.anonymous_volumes,
@@ -251,13 +291,22 @@ class Executor:
                 },
             )
         elif action.kind is Kind.REMOVE:
-            containers.remove(action.container_id, volumes=action.anonymous_volumes)
+            containers.remove(self._id(action), volumes=action.anonymous_volumes)
         elif action.kind is Kind.REMOVE_IMAGE:
             self._engine.images.remove(action.name)
         elif action.kind in (Kind.PAUSE, Kind.UNPAUSE):
             containers.pause(containers.get(action.container_id), paused=action.kind is Kind.PAUSE)
         elif action.kind is Kind.KILL:
             containers.signal(containers.get(action.container_id), action.number)
+
+    def _sharing(self, action: Action) -> Mapping[str, Any]:
+        """The spec of a CREATE, with the anonymous volumes of the container it shares."""
+        if not action.shares:
+            return action.spec
+        anonymous = self._engine.containers.anonymous_volumes(self._ids[action.shares])
+        others = [mount for mount in action.spec.get("mounts", ()) if mount["target"] not in anonymous]
+        volumes = [{"type": "volume", "target": at, "source": name} for at, name in anonymous.items()]
+        return {**action.spec, "mounts": [*others, *volumes]}
 
     def _create_network(self, name: str) -> None:
         network = self._networks[name]
@@ -292,21 +341,33 @@ class Executor:
     def _read_job(self, descriptor: int) -> None:
         action, job = self._jobs[descriptor]
         for news in job.read():
+            if action.id in self._said:
+                self._said[action.id].append(str(news["line"]))
             self._notify(Event(Phase.NEWS, action, news=news))
         if not job.done:
             return
         del self._jobs[descriptor]
         self._poll.unregister(descriptor)
         try:
-            job.finish()
+            outcome = job.finish()
         except EngineError as error:
-            if action.optional:
-                self._done.add(action.id)
-                self._notify(Event(Phase.SKIPPED, action, str(error)))
+            if action.optional and (action.kind is Kind.PULL or isinstance(error, StateError)):
+                self._skip(action, error)
             else:
                 self._fail(action, error)
         else:
-            self._succeed(action)
+            if action.kind is Kind.HOOK and outcome:
+                said = "".join(f"\n  | {line}" for line in self._said[action.id])
+                hook = action.cause.partition(":")[0]
+                self._fail(
+                    action, ExecutionError(f"{action.name}: {hook} hook exited with status {outcome}{said}")
+                )
+            else:
+                self._succeed(action)
+
+    def _skip(self, action: Action, error: Exception) -> None:
+        self._done.add(action.id)
+        self._notify(Event(Phase.SKIPPED, action, str(error)))
 
     # ---- waiting
 
@@ -405,8 +466,13 @@ class Executor:
 
     def _fail(self, action: Action, error: Exception) -> None:
         message = str(error)
-        if action.kind is Kind.WAIT and action.condition != "ready":
-            message = f"dependency failed to start: {message}"
+        if action.kind is Kind.WAIT and action.condition != READY:
+            cause = "pre_start failed" if action.name != action.service else "dependency failed to start"
+            message = f"{cause}: {message}"
+        if action.kind is Kind.WAIT and action.optional:
+            self.warnings.append(f"optional {message}")
+            self._skip(action, error)
+            return
         self.failures.append(Failure(action, message, error))
         self._notify(Event(Phase.FAILED, action, message))
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterable
 
 from composer.plan.desired import Desired, DesiredService
+from composer.plan.hooks import LABEL_HOOK, step_images
 from composer.plan.observed import ObservedContainer, ObservedState
 from runtime import Container, Engine
 
@@ -24,6 +25,9 @@ def observe_container(container: Container, networks: tuple[str, ...] = ()) -> O
         networks=networks,
         oneoff=container.oneoff,
         leftover=container.leftover,
+        hook=container.label(LABEL_HOOK),
+        post_start=container.hooks("post_start"),
+        pre_stop=container.hooks("pre_stop"),
     )
 
 
@@ -39,7 +43,7 @@ def observe(engine: Engine, desired: Desired) -> ObservedState:
         networks={name: network.config_hash for name, network in networks.items()},
         project_networks=tuple(name for name, item in networks.items() if item.project == desired.project),
         volumes={volume.name: volume.config_hash for volume in engine.volumes.list() if not volume.anonymous},
-        images=_images(engine, desired.services),
+        images=_images(engine, (*desired.services, *step_images(desired.services))),
         pulled_ns={
             service.image: engine.images.pulled_ns(service.image)
             for service in desired.services

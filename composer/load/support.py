@@ -47,6 +47,7 @@ HONOURED_SERVICE = frozenset(
         label_file
         labels
         links
+        logging
         mac_address
         mem_limit
         mem_reservation
@@ -57,6 +58,9 @@ HONOURED_SERVICE = frozenset(
         pids_limit
         platform
         ports
+        post_start
+        pre_start
+        pre_stop
         privileged
         profiles
         pull_policy
@@ -93,7 +97,7 @@ HONOURED_PARTS: Mapping[str, frozenset[str]] = {
     "deploy.resources": frozenset(("limits", "reservations")),
     "deploy.resources.limits": frozenset(("cpus", "memory", "pids")),
     "deploy.resources.reservations": frozenset(("memory",)),
-    "deploy.restart_policy": frozenset(("condition", "delay", "max_attempts")),
+    "deploy.restart_policy": frozenset(("condition", "delay", "max_attempts", "window")),
     "networks.*": frozenset(
         words(
             "aliases driver_opts gw_priority interface_name ipv4_address ipv6_address link_local_ips mac_address"

@@ -1,10 +1,13 @@
 """Lines of container logs on a terminal: prefix, colour, time."""
 
+import json
 import time
 from collections.abc import Iterable
 
 from composer.output.terminal import PREFIX_COLOURS, Terminal
 from runtime import Line, LogEvent
+
+_STDERR = 2
 
 
 class LogPrinter:
@@ -24,6 +27,9 @@ class LogPrinter:
 
     def __call__(self, event: LogEvent, name: str) -> None:
         """Print a line, or that the container has ended."""
+        if name not in self._colours:
+            self._colours[name] = PREFIX_COLOURS[len(self._colours) % len(PREFIX_COLOURS)]
+            self._width = max(self._width, len(name))
         if event.line is not None:
             self._terminal.stream.write(f"{self._lead(name)}{self._text(event.line)}\n")
         else:
@@ -40,6 +46,28 @@ class LogPrinter:
     def _text(self, line: Line) -> str:
         text = line.text.decode(errors="replace").removesuffix("\r")
         return f"{_timestamp(line.time_ns)} {text}" if self._timestamps else text
+
+
+class JsonLogPrinter:
+    """Prints lines as objects: container, service, stream, time and text."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+
+    def __call__(self, event: LogEvent, name: str) -> None:
+        line = event.line
+        if line is not None:
+            document = {
+                "container": event.container.name,
+                "service": event.container.service,
+                "stream": "stderr" if line.stream == _STDERR else "stdout",
+                "time": _timestamp(line.time_ns),
+                "message": line.text.decode(errors="replace"),
+            }
+            self._terminal.stream.write(f"{json.dumps(document, ensure_ascii=False)}\n")
+
+    def flush(self) -> None:
+        self._terminal.stream.flush()
 
 
 def _timestamp(time_ns: int) -> str:

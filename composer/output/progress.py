@@ -25,6 +25,7 @@ _WORDS = {
     Kind.UNPAUSE: ("Container", "Unpausing", "Unpaused"),
     Kind.REMOVE: ("Container", "Removing", "Removed"),
     Kind.WAIT: ("Service", "Waiting", "Ready"),
+    Kind.HOOK: ("Hook of", "Running", "Completed"),
 }
 _OBVIOUS_CAUSES = frozenset(
     ("new", "down", "stop", "start", "restart", "kill", "pause", "unpause", "rm", "--wait", "build", "push")
@@ -51,7 +52,7 @@ class Progress:
             self._tell(event)
             return
         if event.phase is Phase.SKIPPED:
-            if event.error and not self._quiet:
+            if event.error and action.kind is Kind.PULL and not self._quiet:
                 self._write(action, "Skipped", f"{event.error} (it is built instead)", YELLOW)
             return
         if event.phase is Phase.FAILED:
@@ -65,6 +66,10 @@ class Progress:
 
     def _tell(self, event: Event) -> None:
         action = event.action
+        if action.kind is Kind.HOOK:
+            if not self._quiet:
+                self._lines.above(f"   {action.name}: {event.news['line']}")
+            return
         if action.id not in self._transfers:
             self._transfers[action.id] = (
                 BuildProgress(self._terminal, self._lines, action.name, quiet=self._quiet, plain=self._plain)

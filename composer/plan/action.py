@@ -24,6 +24,7 @@ class Kind(StrEnum):
     UNPAUSE = "unpause container"
     REMOVE = "remove container"
     WAIT = "wait for service"
+    HOOK = "run hook in container"
 
 
 class Action(NamedTuple):
@@ -36,9 +37,12 @@ class Action(NamedTuple):
     needs: tuple[int, ...] = ()
     service: str = ""
     container_id: str = ""  # of an existing container
-    spec: Mapping[str, Any] = {}  # CREATE: a ContainerSpec, BUILD: a BuildRequest, in JSON form
+    spec: Mapping[
+        str, Any
+    ] = {}  # CREATE: a ContainerSpec, BUILD: a BuildRequest, HOOK: a HookSpec, in JSON form
     fields: Mapping[str, str] = {}  # CREATE: attribute path -> hash
     replaces: str = ""  # CREATE: id of the container it takes the place of
+    shares: str = ""  # CREATE: name of the container whose anonymous volumes it sees
     condition: str = ""  # WAIT: service_healthy, service_completed_successfully or "ready"
     containers: tuple[str, ...] = ()  # WAIT: names of the containers waited for
     number: int = 0  # KILL: the signal
@@ -47,7 +51,8 @@ class Action(NamedTuple):
     replaced: bool = False  # REMOVE: another container has taken its place
     detach: bool = False  # REMOVE_NETWORK: its containers are replaced in this plan
     platform: str = ""  # PULL
-    optional: bool = False  # PULL: the image can be built too
+    optional: bool = False  # PULL: the image can be built too; HOOK: the container may have ended;
+    # WAIT: those who wait are started even if it fails
     if_missing: bool = False  # BUILD: nothing to do if a pull brought the image
     destructive: bool = False  # it takes away something that cannot be made again
 

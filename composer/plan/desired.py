@@ -53,6 +53,9 @@ class DesiredService(NamedTuple):
     origin: str = ""  # file:line:column of the service's key
     fields: Mapping[str, str] = {}  # attribute path -> short hash; names the cause of a recreate
     origins: Mapping[str, str] = {}  # attribute path -> file:line:column
+    pre_start: tuple[
+        Mapping[str, Any], ...
+    ] = ()  # steps: {"spec": a ContainerSpec in JSON form, "per_replica": bool}
     problems: tuple[str, ...] = ()  # why no container can be made, though those that exist can be worked with
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from composer.errors import ComposeError
 from composer.plan.action import Kind, PlanBuilder
 from composer.plan.desired import DesiredService
+from composer.plan.hooks import step_images
 from composer.plan.observed import ObservedState
 from composer.values import parse_duration_ns
 
@@ -35,7 +36,8 @@ def plan_images(
     options: ImageOptions,
 ) -> dict[str, tuple[int, ...]]:
     """Add PULL and BUILD actions; service -> the actions after which its image is there. Raises ComposeError."""
-    return _ImagePlanner(builder, tuple(services), observed, options).plan()
+    services = tuple(services)
+    return _ImagePlanner(builder, (*services, *step_images(services)), observed, options).plan()
 
 
 class _ImagePlanner:

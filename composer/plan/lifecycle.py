@@ -6,6 +6,7 @@ from typing import NamedTuple
 from composer.errors import SelectionError
 from composer.plan.action import Kind, Plan, PlanBuilder
 from composer.plan.desired import COMPLETED, HEALTHY, Desired, DesiredService
+from composer.plan.hooks import Starting, add_pre_start, add_start, add_stop
 from composer.plan.observed import PAUSED, RUNNING, ObservedContainer, ObservedState
 from composer.plan.orphans import find_orphans, plan_orphans
 from composer.plan.selection import check_services, select_services
@@ -53,15 +54,7 @@ def _stop_all(
         own = []
         for container in by_service.get(name, ()):
             if container.live:
-                stops[container.id] = builder.add(
-                    Kind.STOP,
-                    container.name,
-                    cause,
-                    needs=before,
-                    service=name,
-                    container_id=container.id,
-                    grace_ns=grace_ns,
-                )
+                stops[container.id] = add_stop(builder, container, cause, needs=before, grace_ns=grace_ns)
                 own.append(stops[container.id])
         # A service with nothing to stop passes on what has to be stopped before it.
         of_service[name] = tuple(own) or before
@@ -79,7 +72,7 @@ def plan_down(desired: Desired, observed: ObservedState, options: DownOptions) -
         if container.id not in orphans
         and (not options.services or container.service in options.services)
         # A command under way goes on, as it does with the reference; one that has ended is not kept.
-        and (options.remove_orphans or not (container.oneoff and container.live))
+        and (options.remove_orphans or container.hook or not (container.oneoff and container.live))
     ]
     kept = orphans | {container.id for container in observed.containers if container.oneoff}
     kept -= {container.id for container in chosen}
@@ -267,6 +260,13 @@ def plan_restart(
     return builder.plan()
 
 
+def _holds(condition: str, containers: tuple[ObservedContainer, ...]) -> bool:
+    """Whether there is nothing to wait for; without containers there is nothing that could be waited for."""
+    if condition == HEALTHY:
+        return all(container.health == "healthy" for container in containers)
+    return all(not container.live and container.exit_code == 0 for container in containers)
+
+
 def _start_all(
     builder: PlanBuilder,
     services: tuple[DesiredService, ...],
@@ -275,7 +275,7 @@ def _start_all(
     stops: dict[str, int],
 ) -> None:
     starts: dict[str, tuple[int, ...]] = {}
-    waits: dict[tuple[str, str], int] = {}
+    waits: dict[tuple[str, str, bool], int] = {}
     for service in services:
         containers = [item for item in observed.of_service(service.name) if not item.live or item.id in stops]
         if not containers:
@@ -283,10 +283,11 @@ def _start_all(
         before: list[int] = []
         for item in service.depends_on:
             started = starts.get(item.service, ())
-            if item.condition in (HEALTHY, COMPLETED) and started:
-                key = (item.service, item.condition)
+            others = observed.of_service(item.service)
+            if item.condition in (HEALTHY, COMPLETED) and (started or not _holds(item.condition, others)):
+                key = (item.service, item.condition, item.required)
                 if key not in waits:
-                    names = tuple(other.name for other in observed.of_service(item.service))
+                    names = tuple(other.name for other in others)
                     waits[key] = builder.add(
                         Kind.WAIT,
                         item.service,
@@ -295,18 +296,20 @@ def _start_all(
                         service=item.service,
                         condition=item.condition,
                         containers=names,
+                        optional=not item.required,
                     )
                 before.append(waits[key])
             else:
                 before += started
-        starts[service.name] = tuple(
-            builder.add(
-                Kind.START,
+        waiting = [
+            Starting(
                 container.name,
+                container.id,
                 cause,
-                needs=(*before, *((stops[container.id],) if container.id in stops else ())),
-                service=service.name,
-                container_id=container.id,
+                container.post_start,
+                (*before, *((stops[container.id],) if container.id in stops else ())),
             )
             for container in containers
-        )
+        ]
+        waiting = add_pre_start(builder, service, observed, waiting, tuple(before), {})
+        starts[service.name] = tuple(add_start(builder, service.name, item) for item in waiting)

@@ -1,7 +1,7 @@
 """What is there: one snapshot of a project's containers, networks, volumes and images, as the planner sees it. Pure."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 CREATED = "created"
 RUNNING = "running"
@@ -28,6 +28,9 @@ class ObservedContainer(NamedTuple):
     networks: tuple[str, ...] = ()  # real names
     oneoff: bool = False
     leftover: bool = False  # an interrupted command was removing or replacing it
+    hook: str = ""  # "pre_start" = it is the container of such a step
+    post_start: tuple[Mapping[str, Any], ...] = ()  # its own hooks, in JSON form
+    pre_stop: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def live(self) -> bool:

@@ -4,6 +4,7 @@ from typing import Any
 
 from composer.plan.action import Kind, PlanBuilder
 from composer.plan.desired import Desired
+from composer.plan.hooks import add_stop
 from composer.plan.observed import ObservedContainer, ObservedState
 
 
@@ -33,6 +34,6 @@ def plan_orphans(
     removals = []
     for container in orphans:
         details: dict[str, Any] = {"service": container.service, "container_id": container.id}
-        needs = (builder.add(Kind.STOP, container.name, "orphan", **details),) if container.live else ()
+        needs = (add_stop(builder, container, "orphan"),) if container.live else ()
         removals.append(builder.add(Kind.REMOVE, container.name, "orphan", needs=needs, **details))
     return removals

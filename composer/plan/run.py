@@ -12,7 +12,9 @@ from composer.plan.up import UpOptions, plan_up
 
 LABEL_SLUG = "com.docker.compose.slug"
 # What a ContainerSpec holds that a one-off container does not take over from its service.
-_NOT_TAKEN_OVER = ("restart", "ports", "command", "entrypoint", "user", "working_dir", "tty", "stdin_open")
+_NOT_TAKEN_OVER = (
+    "restart", "ports", "command", "entrypoint", "user", "working_dir", "tty", "stdin_open", "post_start"
+)  # fmt: skip
 
 
 class RunOptions(NamedTuple):

@@ -19,6 +19,7 @@ from composer.plan.desired import (
     DesiredService,
     DesiredVolume,
 )
+from composer.plan.hooks import POST_START, Starting, add_pre_start, add_start, add_stop
 from composer.plan.images import ImageOptions, plan_images
 from composer.plan.observed import ObservedContainer, ObservedState
 from composer.plan.orphans import plan_orphans
@@ -64,7 +65,7 @@ class _UpPlanner:
         self._made: dict[str, int] = {}  # network or volume -> action
         self._starts: dict[str, tuple[int, ...]] = {}  # service -> its START actions
         self._changed: set[str] = set()  # services with a container that is made anew
-        self._to_start: dict[str, list[tuple[str, str, str, int]]] = {}
+        self._to_start: dict[str, list[Starting]] = {}
         self._names: dict[str, tuple[str, ...]] = {}
 
     def plan(self) -> Plan:
@@ -175,16 +176,7 @@ class _UpPlanner:
     def _stop(self, container: ObservedContainer, cause: str) -> tuple[int, ...]:
         if not container.live:
             return ()
-        return (
-            self._builder.add(
-                Kind.STOP,
-                container.name,
-                cause,
-                service=container.service,
-                container_id=container.id,
-                grace_ns=self._options.grace_ns,
-            ),
-        )
+        return (add_stop(self._builder, container, cause, grace_ns=self._options.grace_ns),)
 
     def _stop_users(self, networks: frozenset[str]) -> dict[str, int]:
         """Stop every container in a network that is made anew; container id -> action."""
@@ -213,10 +205,12 @@ class _UpPlanner:
             if cause:
                 names[-1] = self._name(service, number)
                 action = self._create(service, number, container, cause, stops)
-                self._to_start.setdefault(service.name, []).append((names[-1], "", cause, action))
+                self._to_start.setdefault(service.name, []).append(
+                    Starting(names[-1], "", cause, service.spec.get(POST_START, ()), (action,))
+                )
             elif container is not None and not container.live:
                 self._to_start.setdefault(service.name, []).append(
-                    (container.name, container.id, f"it is {container.status}", -1)
+                    Starting(container.name, container.id, f"it is {container.status}", container.post_start)
                 )
         self._names[service.name] = tuple(names)
 
@@ -234,7 +228,7 @@ class _UpPlanner:
             fields=service.fields,
         )
         self._names[service.name] = (name,)
-        self._to_start[service.name] = [(name, "", "one-off", action)]
+        self._to_start[service.name] = [Starting(name, "", "one-off", needs=(action,))]
 
     def _name(self, service: DesiredService, number: int) -> str:
         separator = self._desired.separator
@@ -331,17 +325,10 @@ class _UpPlanner:
         if not waiting:
             return
         before = self._conditions(service)
-        self._starts[service.name] = tuple(
-            self._builder.add(
-                Kind.START,
-                name,
-                cause,
-                needs=(*before, *((ready,) if ready >= 0 else ())),
-                service=service.name,
-                container_id=container_id,
-            )
-            for name, container_id, cause, ready in waiting
-        )
+        waiting = [item._replace(needs=(*before, *item.needs)) for item in waiting]
+        if not self._options.one_off or service.name != self._options.services[0]:
+            waiting = add_pre_start(self._builder, service, self._observed, waiting, before, self._images)
+        self._starts[service.name] = tuple(add_start(self._builder, service.name, item) for item in waiting)
 
     def _restart_for_dependencies(self, service: DesiredService) -> None:
         """`depends_on: {x: {restart: true}}`: start again when x is made anew (Compose spec 05-services)."""
@@ -352,7 +339,7 @@ class _UpPlanner:
         )  # fmt: skip
         if not cause:
             return
-        planned = {name for name, *_ in self._to_start.get(service.name, ())}
+        planned = {item.name for item in self._to_start.get(service.name, ())}
         for container in self._observed.of_service(service.name):
             if (
                 container.live
@@ -361,7 +348,7 @@ class _UpPlanner:
             ):
                 (stop,) = self._stop(container, cause)
                 self._to_start.setdefault(service.name, []).append(
-                    (container.name, container.id, cause, stop)
+                    Starting(container.name, container.id, cause, container.post_start, (stop,))
                 )
 
     def _conditions(self, service: DesiredService) -> tuple[int, ...]:
@@ -382,15 +369,33 @@ class _UpPlanner:
         if not started and dependency.condition == HEALTHY and self._all_healthy(dependency.service):
             return ()
         return (
-            self._wait(dependency.service, dependency.condition, f"{service.name} depends on it", started),
+            self._wait(
+                dependency.service,
+                dependency.condition,
+                f"{service.name} depends on it",
+                started,
+                optional=not dependency.required,
+            ),
         )
 
     def _all_healthy(self, service: str) -> bool:
         return all(container.health == "healthy" for container in self._observed.of_service(service))
 
-    def _wait(self, service: str, condition: str, cause: str, started: tuple[int, ...]) -> int:
+    def _wait(
+        self,
+        service: str,
+        condition: str,
+        cause: str,
+        started: tuple[int, ...],
+        *,
+        optional: bool = False,
+    ) -> int:
         for action in self._builder.actions:
-            if action.kind is Kind.WAIT and action.service == service and action.condition == condition:
+            if action.kind is Kind.WAIT and (action.name, action.condition, action.optional) == (
+                service,
+                condition,
+                optional,
+            ):
                 return action.id
         return self._builder.add(
             Kind.WAIT,
@@ -400,6 +405,7 @@ class _UpPlanner:
             service=service,
             condition=condition,
             containers=self._names[service],
+            optional=optional,
         )
 
     def _plan_final_waits(self) -> None:

@@ -61,6 +61,16 @@ class Container(NamedTuple):
         """Attribute path -> short hash of what the container was made from."""
         return dict(json.loads(self.fields_text))
 
+    def label(self, name: str) -> str:
+        """One of its labels, "" if it does not have it."""
+        return (
+            str(json.loads(self.spec_text).get("labels", {}).get(name, "")) if name in self.spec_text else ""
+        )
+
+    def hooks(self, moment: str) -> tuple[Mapping[str, Any], ...]:
+        """Its hooks of "post_start" or "pre_stop", each a HookSpec in JSON form."""
+        return tuple(json.loads(self.spec_text).get(moment, ())) if f'"{moment}"' in self.spec_text else ()
+
     @property
     def leftover(self) -> bool:
         """Whether it is to be removed: a command was interrupted, or it does not run (any more) and is not kept.
@@ -158,7 +168,9 @@ class Containers:
 
     def log_path(self, container_id: str) -> str:
         """The file that `shim.logs.reader.LogReader` reads."""
-        return f"{self._paths.container(container_id)}/log"
+        folder = self._paths.container(container_id)
+        docker = f"{folder}/{container_id}-json.log"
+        return docker if os.path.exists(docker) else f"{folder}/log"
 
     def addresses(self, container_id: str) -> dict[str, str]:
         """Network name -> address of a container, the IPv4 one if it has one."""

@@ -18,7 +18,7 @@ from runtime.image.record import image_to_json
 from runtime.image.snapshot import plan_snapshot
 from runtime.image.store import ResolvedImage
 from runtime.oci import container_spec
-from runtime.oci.container_spec import ContainerSpec, MountRequest
+from runtime.oci.container_spec import ContainerSpec, LogRequest, MountRequest
 from runtime.oci.generate import DEFAULT_PATH, plan_args, plan_environment
 from runtime.oci.labels import LABEL_HASH, LABEL_NUMBER, LABEL_PROJECT, LABEL_SERVICE
 from runtime.store.events import CREATE, append_event
@@ -44,6 +44,10 @@ def check_spec(engine: "Engine", spec: ContainerSpec) -> ResolvedImage:
         parse_signal(spec.stop_signal)
     _check_mounts(spec)
     _check_network(spec)
+    if spec.logging != LogRequest():
+        from runtime.oci.logging import plan_logging
+
+        plan_logging(spec.logging)
     return image
 
 
@@ -119,7 +123,7 @@ def create_container(
         _insert(engine, container_id, spec, image, fields, intent="creating" if spec.files else _intent(spec))
         addresses.allocate(engine, container_id, spec)
         _insert_mounts(engine, container_id, spec, image, inherited)
-    ensure_folder(engine.paths.container(container_id))
+    ensure_folder(engine.paths.container(container_id), container_id, spec)
     if spec.files:
         _write_files(engine, container_id, spec, contents)
     append_event(
@@ -148,10 +152,12 @@ def _intent(spec: ContainerSpec) -> str:
     return ONCE if spec.auto_remove else ""
 
 
-def ensure_folder(folder: str) -> None:
+def ensure_folder(folder: str, container_id: str, spec: ContainerSpec) -> None:
     """A container's DATA directory, with an empty log: readers may follow it before the first line is written."""
     os.makedirs(f"{folder}/rootfs", mode=0o711, exist_ok=True)
-    os.close(os.open(f"{folder}/log", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    docker = spec.logging.driver == "json-file" or (spec.logging.options and not spec.logging.driver)
+    name = f"{container_id}-json.log" if docker else "log"
+    os.close(os.open(f"{folder}/{name}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
 def _make_way(engine: "Engine", replaced: str) -> None:

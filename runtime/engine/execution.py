@@ -1,11 +1,13 @@
 """Runs further programs in running containers: attached to this process, or in the background under the shim."""
 
 import os
+import select
 import signal
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from runtime.cgroups.manager import open_cgroup
 from runtime.container.exec import exec_process, spawn_exec
+from runtime.engine.job import Job, Report
 from runtime.errors import StartError, StateError
 from runtime.linux.pidfd import open_checked
 from runtime.linux.seccomp import load_program
@@ -16,6 +18,8 @@ from runtime.shim.state import PAUSED, LiveState
 if TYPE_CHECKING:
     from runtime.engine.containers import Container
     from runtime.engine.engine import Engine
+
+_LONGEST_LINE_BYTES = 1 << 16
 
 
 class ExecRequest(NamedTuple):
@@ -67,6 +71,70 @@ def run_attached(engine: "Engine", container: "Container", request: ExecRequest)
             _, status = os.waitpid(started.pid, 0)
         finally:
             signal.signal(signal.SIGINT, usual)
+    return _exit_code(status)
+
+
+def begin_captured(engine: "Engine", container: "Container", request: ExecRequest) -> Job:
+    """Start a program whose output comes as the job's news, {"line": TEXT}; the job's outcome is its exit code.
+
+    Raises StateError if the container does not run; the job ends with StartError if the program can't be started.
+    """
+    live = _running(container)
+    spec = cast(Spec, engine.containers.oci_spec(container.id))
+    cgroup = f"{engine.paths.cgroup_parent}/{container.id}"
+    cache = engine.paths.cache
+
+    def work(report: Report) -> int:
+        # The interrupt key of the terminal is for the command, not for the program.
+        os.setsid()
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        pidfd = open_checked(live.pid, live.pid_start)
+        null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        started = spawn_exec(
+            _process(spec, request, live.pid),
+            init_pid=live.pid,
+            init_pidfd=pidfd,
+            cgroup=open_cgroup(cgroup),
+            stdio=(null, writer, writer),
+            seccomp_program=None if request.privileged else load_program(spec["linux"].get("seccomp"), cache),
+        )
+        os.close(writer)
+        _report_lines(reader, started.pidfd, report)
+        return _exit_code(os.waitpid(started.pid, 0)[1])
+
+    return Job(f"exec in {container.name}", work)
+
+
+def _report_lines(reader: int, pidfd: int, report: Report) -> None:
+    """Pass on lines until the program has ended; what it left in the background may hold the pipe for longer."""
+    os.set_blocking(reader, False)
+    poll = select.poll()
+    poll.register(reader, select.POLLIN)
+    poll.register(pidfd, select.POLLIN)
+    pending = b""
+    open_end = running = True
+    while running:
+        running = all(descriptor != pidfd for descriptor, _ in poll.poll())
+        while open_end:
+            try:
+                data = os.read(reader, 1 << 16)
+            except BlockingIOError:
+                break
+            if not data:
+                open_end = False
+                poll.unregister(reader)
+            *lines, pending = (pending + data).split(b"\n")
+            for line in lines:
+                report({"line": line.decode(errors="replace")})
+            if len(pending) > _LONGEST_LINE_BYTES:
+                report({"line": pending.decode(errors="replace")})
+                pending = b""
+    if pending:
+        report({"line": pending.decode(errors="replace")})
+
+
+def _exit_code(status: int) -> int:
     code = os.waitstatus_to_exitcode(status)
     return code if code >= 0 else 128 - code
 

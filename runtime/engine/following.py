@@ -2,7 +2,8 @@
 
 import os
 import select
-from collections.abc import Iterable, Iterator
+import struct
+from collections.abc import Callable, Iterable, Iterator
 from heapq import merge
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _IN_MODIFY = 0x2
 _IN_CREATE = 0x100
 _IN_ONLYDIR = 0x01000000
+_EVENT = struct.Struct("iIII")  # struct inotify_event; a name of that length follows
 
 
 class LogEvent(NamedTuple):
@@ -47,8 +49,12 @@ class LogFollower:
         tail: int = -1,
         since_ns: int = 0,
         until_ns: int = 0,
+        joins: Callable[["Container"], bool] | None = None,
     ) -> None:
+        """`joins` tells of containers that appear while the others are followed which of them to follow too."""
         self._engine = engine
+        self._joins = joins
+        self._live_watch = -1
         self._containers = {container.id: container for container in containers}
         self._tail = tail
         self._since_ns = since_ns
@@ -88,11 +94,32 @@ class LogFollower:
         self._inotify = inotify_init1()
         self._poll.register(self._inotify, select.POLLIN)
         for container_id in self._containers:
-            inotify_add_watch(self._inotify, self._engine.containers.log_path(container_id), _IN_MODIFY)
-            self._subscribe(container_id)
+            self._watch(container_id)
         live = os.path.dirname(self._engine.containers.live_directory("x"))
         os.makedirs(live, mode=0o711, exist_ok=True)
-        inotify_add_watch(self._inotify, live, _IN_CREATE | _IN_ONLYDIR)
+        self._live_watch = inotify_add_watch(self._inotify, live, _IN_CREATE | _IN_ONLYDIR)
+
+    def _watch(self, container_id: str) -> None:
+        # The directory, not the file: another one may take its place.
+        directory = os.path.dirname(self._engine.containers.log_path(container_id))
+        inotify_add_watch(self._inotify, directory, _IN_MODIFY | _IN_CREATE | _IN_ONLYDIR)
+        self._subscribe(container_id)
+
+    def _take_events(self) -> None:
+        """Read what inotify tells (inotify(7)); a new live directory may be that of a container to follow too."""
+        data = os.read(self._inotify, 1 << 16)
+        offset, appeared = 0, False
+        while offset < len(data):
+            watch, _, _, length = _EVENT.unpack_from(data, offset)
+            appeared = appeared or watch == self._live_watch
+            offset += _EVENT.size + length
+        if not appeared or self._joins is None:
+            return
+        for container in self._engine.containers.list():
+            if container.id not in self._containers and self._joins(container):
+                self._containers[container.id] = container
+                self._readers[container.id] = LogReader(self._engine.containers.log_path(container.id))
+                self._watch(container.id)
 
     def ended(self) -> Iterator[LogEvent]:
         """The ends of containers that had ended before they could be watched."""
@@ -114,7 +141,7 @@ class LogFollower:
         ended: list[str] = []
         for descriptor, _ in self._poll.poll(None if timeout_s is None else timeout_s * 1000):
             if descriptor == self._inotify:
-                os.read(self._inotify, 1 << 16)
+                self._take_events()
             else:
                 container_id, subscription = self._subscriptions[descriptor]
                 if not subscription.take():

@@ -44,8 +44,9 @@ def _prepare(engine: "Engine", container_id: str) -> ShimTask:
             f"container {container_id[:12]} was removed by another command", hint="run the command again"
         )
     engine.containers.repair(container_id)
-    ensure_folder(engine.paths.container(container_id))
-    return _task(engine, row)
+    task = _task(engine, row)
+    ensure_folder(engine.paths.container(container_id), container_id, task.spec)
+    return task
 
 
 def _task(engine: "Engine", row: sqlite3.Row) -> ShimTask:

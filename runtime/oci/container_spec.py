@@ -80,6 +80,24 @@ class RestartPolicy(NamedTuple):
     name: str = "no"
     max_retries: int = 0
     delay_ns: int = 0  # 0 = the doubling back-off from 100 ms to 1 min
+    window_ns: int = 0  # a run of this length makes `max_retries` count anew; 0 = never
+
+
+class HookSpec(NamedTuple):
+    """A command that is run in the container at a point of its life. "" = as the container's own program has it."""
+
+    command: tuple[str, ...]
+    environment: tuple[str, ...] = ()  # NAME=VALUE
+    user: str = ""
+    working_dir: str = ""
+    privileged: bool = False
+
+
+class LogRequest(NamedTuple):
+    """`logging`: where output goes; runtime.oci.logging knows the drivers. "" = the engine's own file."""
+
+    driver: str = ""
+    options: Mapping[str, str] = {}
 
 
 class Ulimit(NamedTuple):
@@ -148,9 +166,13 @@ class ContainerSpec(NamedTuple):
     dns_opt: tuple[str, ...] = ()
     healthcheck: Healthcheck | None = None  # None = the image's
     restart: RestartPolicy = RestartPolicy()
+    restart_unhealthy: bool = False  # a program that becomes unhealthy is stopped and started again
     stop_signal: str = ""  # "" = the image's or SIGTERM
     stop_grace_period_ns: int = 10_000_000_000
     auto_remove: bool = False  # it is removed once it has ended, whoever sees that first
+    logging: LogRequest = LogRequest()
+    post_start: tuple[HookSpec, ...] = ()  # for who starts and stops it: nothing here runs them by itself
+    pre_stop: tuple[HookSpec, ...] = ()
     runtime: str = ""  # another OCI runtime by name or path; "" = the built-in one
 
 
@@ -160,8 +182,15 @@ _TUPLES: dict[str, type] = {
     "files": FileGrant,
     "networks": NetworkAttachment,
     "ports": PortRequest,
+    "post_start": HookSpec,
+    "pre_stop": HookSpec,
 }
-_SINGLE: dict[str, type] = {"resources": ResourceLimits, "healthcheck": Healthcheck, "restart": RestartPolicy}
+_SINGLE: dict[str, type] = {
+    "resources": ResourceLimits,
+    "healthcheck": Healthcheck,
+    "restart": RestartPolicy,
+    "logging": LogRequest,
+}
 _DEFAULTS: dict[str, Any] = ContainerSpec._field_defaults
 
 

@@ -5,7 +5,7 @@ import os
 from typing import NamedTuple
 
 from runtime.shim.logs.record import STDERR, STDOUT
-from runtime.shim.logs.writer import LogWriter
+from runtime.shim.logs.writer import Writer
 from runtime.shim.loop import Loop
 from runtime.shim.outlet import Outlet
 
@@ -29,7 +29,7 @@ class Stdio:
     __slots__ = ("_held", "_inside", "_log", "_loop", "_outlets", "_sources", "child", "input")
 
     def __init__(
-        self, loop: Loop, log: LogWriter, *, tty: bool, keep_stdin: bool, client: Streams | None = None
+        self, loop: Loop, log: Writer, *, tty: bool, keep_stdin: bool, client: Streams | None = None
     ) -> None:
         """`client` is attached from the first byte on."""
         self._loop = loop

@@ -19,10 +19,12 @@ from runtime.linux.syscalls import signalfd
 from runtime.network.dns.server import Responder
 from runtime.network.proxy import Proxy
 from runtime.network.record import endpoint_from_json
+from runtime.oci.container_spec import LogRequest
 from runtime.oci.spec import Process
 from runtime.shim import control
 from runtime.shim.health import plan_probe
-from runtime.shim.logs.writer import LogWriter
+from runtime.shim.logs.files import LogFile
+from runtime.shim.logs.writer import LogWriter, Writer
 from runtime.shim.loop import Loop
 from runtime.shim.notes import note
 from runtime.shim.outlet import Outlet
@@ -31,6 +33,7 @@ from runtime.shim.restart import Backoff, plan_restart
 from runtime.shim.state import (
     CREATED,
     EXITED,
+    HEALTH_UNHEALTHY,
     PAUSED,
     RESTARTING,
     RUNNING,
@@ -56,12 +59,13 @@ class Supervisor:
         self._server: socket.socket | None = None
         self._directory = task.paths.live(task.container_id)
         self._loop = Loop()
-        self._log = LogWriter(f"{task.paths.container(task.container_id)}/log")
+        self._log = _open_log(task, self._loop)
         self._state = LiveState(status=CREATED, shim_pid=os.getpid())
         self._init: Program | None = None
         self._stdio: Stdio | None = None
         self._backoff = Backoff()
         self._stopping = False
+        self._unhealthy = False  # it was told to end because it is
         self._last_code = 0
         self._oom_before = 0
         self._oom_killed = False
@@ -120,6 +124,14 @@ class Supervisor:
             health_output=prober.output,
         )
         self._publish_state()
+        if (
+            prober.health.status == HEALTH_UNHEALTHY
+            and self._task.spec.restart_unhealthy
+            and not self._unhealthy
+        ):
+            self._unhealthy = True
+            self._kill(self._stop_signal())
+            self._loop.at("kill", self._task.spec.stop_grace_period_ns, lambda: self._kill(signal.SIGKILL))
 
     def _on_program_exit(self) -> None:
         init, stdio = self._init, self._stdio
@@ -138,6 +150,7 @@ class Supervisor:
         # Whatever was exec'ed into the container dies with its pid namespace, but not what shared the host's.
         self._world.cgroup.kill()
         attached = stdio.drain()
+        self._log.finish_run()
         self._attended = bool(attached)
         self._left = [outlet for outlet in (*self._left, *attached) if not outlet.gone]
         oom_kills = self._world.cgroup.oom_kills()
@@ -151,8 +164,13 @@ class Supervisor:
     def _go_on(self) -> None:
         uptime_ns = time.time_ns() - self._state.started_ns
         backoff = plan_restart(
-            self._task.spec.restart, self._backoff, exit_code=self._last_code, uptime_ns=uptime_ns
+            self._task.spec.restart,
+            self._backoff,
+            exit_code=self._last_code,
+            uptime_ns=uptime_ns,
+            unhealthy=self._unhealthy,
         )
+        self._unhealthy = False
         if self._stopping or backoff is None:
             self._finish()
             return
@@ -396,6 +414,15 @@ class Supervisor:
         self._loop.forget(pidfd)
         os.waitpid(self._executions.pop(pidfd), 0)
         os.close(pidfd)
+
+
+def _open_log(task: ShimTask, loop: Loop) -> Writer:
+    folder = task.paths.container(task.container_id)
+    if task.spec.logging == LogRequest():
+        return LogWriter(LogFile(f"{folder}/log", loop))
+    from runtime.shim.logs.drivers import open_log
+
+    return open_log(folder, task.container_id, task.spec, task.image, loop)
 
 
 def failure_code(error: BaseException) -> int:

@@ -61,6 +61,10 @@ class FileLock:
         """The descriptor of the locked file: whoever gets a copy of it holds the lock as well. -1 if not held."""
         return self._descriptor
 
+    def taken(self) -> bool:
+        """Whether somebody holds it. Takes nothing."""
+        return is_locked(self.path)
+
     def acquire(self, *, timeout_s: float | None = None) -> bool:
         """Wait for the lock, at most `timeout_s` seconds; False if it was not had by then."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s

@@ -10,7 +10,8 @@ DATA (/var/lib/pycompose, `--root`, PYCOMPOSE_ROOT) survives a reboot:
     build/                  the build cache: records, sources, cache mounts (runtime/build/cache.py)
     host/KEY/               skeleton and /etc mask of `host:/`
     containers/ID/          config.json (the OCI spec), rootfs (mount point), layer/ (upper and work
-                            directories), granted/ (secrets and configs), log, exit (once it has exited:
+                            directories), granted/ (secrets and configs), log (or ID-json.log, and those
+                            rotated), exit (once it has exited:
                             code, time, OOM, boot id)
     volumes/NAME/_data      a named volume's content
     trash/                  renamed here, deleted in the background

@@ -1,12 +1,18 @@
+import json
 import os
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runtime.shim.logs.files import LogFile
+from runtime.shim.logs.json_file import JsonFileWriter
+from runtime.shim.logs.messages import LONGEST_BYTES, MessageSplitter
 from runtime.shim.logs.reader import LogReader
 from runtime.shim.logs.record import STDERR, STDOUT, Chunk, LineSplitter, pack_header, parse_chunks
-from runtime.shim.logs.writer import LogWriter
+from runtime.shim.logs.writer import LogWriter, Writer
+from runtime.shim.loop import Loop
 
 
 @given(st.lists(st.binary(max_size=50)), st.integers(0, 30))
@@ -28,7 +34,7 @@ def test_lines_of_two_streams_do_not_mix() -> None:
 
 def test_reader_goes_on_where_it_was_and_takes_large_chunks(tmp_path: Path) -> None:
     path = str(tmp_path / "log")
-    writer, reader = LogWriter(path), LogReader(path)
+    writer, reader = LogWriter(LogFile(path, Loop())), LogReader(path)
     writer.write(STDOUT, b"one\n")
     assert [line.text for line in reader.read()] == [b"one"]
     writer.write(STDOUT, b"x" * (3 << 20) + b"\nthree\n")
@@ -38,3 +44,60 @@ def test_reader_goes_on_where_it_was_and_takes_large_chunks(tmp_path: Path) -> N
     assert [line.text for line in LogReader(path).skip_to_tail(1)] == [b"three"]
     writer.close()
     reader.close()
+
+
+def _open(path: str, *, max_files: int, compress: bool) -> Writer:
+    file = LogFile(path, Loop(), max_bytes=1000, max_files=max_files, compress=compress)
+    return JsonFileWriter(file, {}) if path.endswith("-json.log") else LogWriter(file)
+
+
+@pytest.mark.parametrize("name", ["log", "x-json.log"])
+@pytest.mark.parametrize("compress", [False, True])
+def test_a_rotated_log_is_read_across_its_files(tmp_path: Path, name: str, compress: bool) -> None:
+    path = str(tmp_path / name)
+    writer = _open(path, max_files=4, compress=compress)
+    follower, followed = LogReader(path), []
+    for number in range(200):
+        writer.write(STDOUT, f"line {number} \u00e9<&>\n".encode())
+        if number % 3 == 0:
+            followed += [line.text.split()[1] for line in follower.read()]
+    followed += [line.text.split()[1] for line in follower.read()]
+    writer.close()
+    assert followed == [str(number).encode() for number in range(200)]
+    files = sorted(file.name for file in tmp_path.iterdir())
+    suffix = ".gz" if compress else ""
+    assert files == sorted([name, *(f"{name}.{number}{suffix}" for number in (1, 2, 3))])
+    reader = LogReader(path)
+    kept = [line.text.decode() for line in reader.read()]
+    assert kept[-1] == "line 199 \u00e9<&>" and 20 < len(kept) < 200
+    assert kept == [f"line {number} \u00e9<&>" for number in range(200 - len(kept), 200)]
+    reader.close()
+    follower.close()
+
+
+def test_long_lines_come_in_parts() -> None:
+    splitter = MessageSplitter()
+    parts = [*splitter.feed(b"a\n" + b"x" * 40000), *splitter.feed(b"\nrest"), *splitter.flush()]
+    assert [(len(text), complete) for text, complete in parts] == [
+        (1, True), (LONGEST_BYTES, False), (LONGEST_BYTES, False), (40000 - 2 * LONGEST_BYTES, True), (4, False)
+    ]  # fmt: skip
+
+
+def test_the_json_format_is_dockers(tmp_path: Path) -> None:
+    path = str(tmp_path / "x-json.log")
+    writer = JsonFileWriter(LogFile(path, Loop()), {"tag": "t"})
+    writer.write(STDOUT, b'q "<\xff>" \\\x01\npart')
+    writer.write(STDERR, b"err\n")
+    writer.finish_run()
+    writer.close()
+    first, second, third = (json.loads(line) for line in Path(path).read_text().splitlines())
+    assert first == {
+        "log": 'q "<\ufffd>" \\\x01\n',
+        "stream": "stdout",
+        "attrs": {"tag": "t"},
+        "time": first["time"],
+    }
+    assert first["time"].endswith("Z") and len(first["time"]) == len("2026-01-02T03:04:05.123456789Z")
+    assert (second["log"], second["stream"]) == ("err\n", "stderr")
+    assert third["log"] == "part"
+    assert "\\u003c" in Path(path).read_text()

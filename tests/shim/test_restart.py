@@ -30,16 +30,29 @@ def test_delay_doubles_to_a_minute_and_starts_anew_after_ten_seconds() -> None:
     assert delays[:4] == [0.1, 0.2, 0.4, 0.8]
     assert delays[-1] == 60
     fresh = plan_restart(policy, backoff, exit_code=1, uptime_ns=10 * SECOND)
-    assert fresh == Backoff(13, SECOND // 10)
+    assert fresh == Backoff(13, SECOND // 10, 13)
 
 
 @pytest.mark.parametrize("name", ["on-failure", "always"])
 def test_it_gives_up_after_its_retries(name: str) -> None:
     policy = RestartPolicy(name, max_retries=2)
-    assert plan_restart(policy, Backoff(2, 1), exit_code=1, uptime_ns=0) is None
-    assert plan_restart(policy, Backoff(1, 1), exit_code=1, uptime_ns=0) is not None
+    assert plan_restart(policy, Backoff(2, 1, 2), exit_code=1, uptime_ns=0) is None
+    assert plan_restart(policy, Backoff(1, 1, 1), exit_code=1, uptime_ns=0) is not None
+
+
+def test_a_run_as_long_as_the_window_makes_retries_count_anew() -> None:
+    policy = RestartPolicy("on-failure", max_retries=2, window_ns=5 * SECOND)
+    tired = Backoff(2, 1, 2)
+    assert plan_restart(policy, tired, exit_code=1, uptime_ns=4 * SECOND) is None
+    again = plan_restart(policy, tired, exit_code=1, uptime_ns=5 * SECOND)
+    assert again is not None and (again.restarts, again.attempts) == (3, 1)
+
+
+def test_an_unhealthy_program_is_restarted_whatever_the_policy() -> None:
+    again = plan_restart(RestartPolicy(), Backoff(), exit_code=0, uptime_ns=0, unhealthy=True)
+    assert again is not None and again.attempts == 0
 
 
 def test_a_fixed_delay_is_kept() -> None:
     policy = RestartPolicy("always", delay_ns=5 * SECOND)
-    assert plan_restart(policy, Backoff(3, 1), exit_code=1, uptime_ns=0) == Backoff(4, 5 * SECOND)
+    assert plan_restart(policy, Backoff(3, 1), exit_code=1, uptime_ns=0) == Backoff(4, 5 * SECOND, 1)

@@ -1,28 +1,50 @@
-"""Appends what a container prints to its log file."""
+"""Where a container's output is kept: the engine's own format, and nowhere. drivers.py has the others."""
 
-import os
 import time
+from typing import Protocol
 
+from runtime.shim.logs.files import LogFile
 from runtime.shim.logs.record import pack_header
 
 
+class Writer(Protocol):
+    """What the shim does with output. None of it ever blocks."""
+
+    def write(self, stream: int, data: bytes) -> None: ...
+
+    def finish_run(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
 class LogWriter:
-    """The one writer of a container's log."""
+    """The engine's own format (record.py): the default, the driver `local`, and what `logs` reads of daemons' logs."""
 
-    __slots__ = ("_descriptor",)
+    __slots__ = ("_file",)
 
-    def __init__(self, path: str) -> None:
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    def __init__(self, file: LogFile) -> None:
+        self._file = file
 
     def write(self, stream: int, data: bytes) -> None:
-        """Append one chunk. On a full disk output is dropped until there is room: the container goes on."""
-        header = pack_header(time.time_ns(), stream, len(data))
-        try:
-            written = os.writev(self._descriptor, (header, data))
-        except OSError:
-            return
-        if written < len(header) + len(data):
-            os.ftruncate(self._descriptor, os.fstat(self._descriptor).st_size - written)
+        self._file.append(pack_header(time.time_ns(), stream, len(data)), data)
+
+    def finish_run(self) -> None:
+        pass
 
     def close(self) -> None:
-        os.close(self._descriptor)
+        self._file.close()
+
+
+class NoWriter:
+    """The driver `none`."""
+
+    __slots__ = ()
+
+    def write(self, stream: int, data: bytes) -> None:
+        pass
+
+    def finish_run(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
