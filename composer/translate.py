@@ -9,6 +9,7 @@ from composer import graph
 from composer.config_hash import config_hash, service_fields
 from composer.load.origins import Marks
 from composer.load.result import LoadResult
+from composer.load.support import refusals, refused_volume
 from composer.model.parts import Mount
 from composer.model.project import Project, Volume
 from composer.model.service import Service
@@ -103,6 +104,8 @@ def _desired_service(
         origin=place_of(result.marks, ("services", service.name)),
         fields=fields,
         problems=(
+            *refusals(service.name, result.canonical["services"][service.name], result.marks),
+            *_volume_problems(result, service),
             *grant_problems(service),
             *(
                 contents[grant.content].value
@@ -112,6 +115,13 @@ def _desired_service(
         ),
         origins={p: place_of(result.marks, ("services", service.name, *p.split(".", 1))) for p in fields},
     )
+
+
+def _volume_problems(result: LoadResult, service: Service) -> tuple[str, ...]:
+    volumes = result.canonical.get("volumes") or {}
+    used = dict.fromkeys(mount.source for mount in service.volumes if mount.type == "volume")
+    found = (refused_volume(key, volumes[key] or {}, result.marks) for key in used if key in volumes)
+    return tuple(problem for problem in found if problem)
 
 
 def _desired_volume(key: str, volume: Volume, project: str, marks: Marks) -> DesiredVolume:
