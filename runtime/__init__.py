@@ -33,7 +33,10 @@ if TYPE_CHECKING:
     from runtime.network.ports import check_free
     from runtime.network.record import Pool
     from runtime.oci.container_spec import (
+        BlockLimits,
         ContainerSpec,
+        DeviceMapping,
+        DeviceRequest,
         FileGrant,
         Healthcheck,
         MountRequest,
@@ -98,6 +101,9 @@ _HOMES = {
     "ContainerSpec": "runtime.oci.container_spec",
     "FileGrant": "runtime.oci.container_spec",
     "Healthcheck": "runtime.oci.container_spec",
+    "BlockLimits": "runtime.oci.container_spec",
+    "DeviceMapping": "runtime.oci.container_spec",
+    "DeviceRequest": "runtime.oci.container_spec",
     "MountRequest": "runtime.oci.container_spec",
     "NetworkAttachment": "runtime.oci.container_spec",
     "PortRequest": "runtime.oci.container_spec",
@@ -147,6 +153,9 @@ __all__ = [
     "LogEvent",
     "LogFollower",
     "LogReader",
+    "BlockLimits",
+    "DeviceMapping",
+    "DeviceRequest",
     "MountRequest",
     "NetworkAttachment",
     "NotFoundError",

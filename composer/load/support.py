@@ -25,7 +25,11 @@ def unsupported(tree: Mapping[str, Any], active: Iterable[str], marks: Marks) ->
             yield _line(where, marks, f"service {name!r}: {dotted(path)} {_told(note)}")
         if (service.get("deploy") or {}).get("mode") not in (None, "", "replicated", "replicated-job"):
             where = ("services", name, "deploy", "mode")
-            yield _line(where, marks, f"service {name!r}: deploy.mode {_told('there is one machine, so it counts as replicated')}")
+            yield _line(
+                where,
+                marks,
+                f"service {name!r}: deploy.mode {_told('there is one machine, so it counts as replicated')}",
+            )
         yield from _unknown_endpoint_options(name, service, marks)
         yield from _operators(name, service, marks)
         yield from _drive_letters(name, service, marks)
@@ -53,7 +57,9 @@ def refused_volume(key: str, volume: Mapping[str, Any], marks: Marks) -> str:
         return ""
     origin = marks.at(("volumes", key, "driver"))
     driver = volume["driver"]
-    return f"{origin}: volume {key!r} asks for the driver {driver!r}; the only one is `local`, with driver_opts"
+    return (
+        f"{origin}: volume {key!r} asks for the driver {driver!r}; the only one is `local`, with driver_opts"
+    )
 
 
 def _refused_values(service: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:

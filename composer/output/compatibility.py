@@ -13,7 +13,7 @@ _HEAD = """\
 Made from the table the loader uses (`composer/load/attributes.py`) by `python -m composer.output.compatibility`.
 
 * **honoured**: it does what the Compose Specification and `docker compose` say; a test reads its effect.
-* **warned**: it is valid and printed by `config`, and has no effect; each one gives a warning with file, line and service.
+* **warned**: it is valid, printed by `config`, and has no effect; a warning says so, with file, line and service.
 * **refused**: `up` ends with an error that names file and line before anything is made.
 
 What this kernel or machine cannot do (a limit without a file, a device without a driver) is a warning or an error

@@ -282,8 +282,8 @@ class Cgroup:
 
     # ---- removing it
 
-    def delete(self, *, timeout_s: float = 2.0) -> bool:
-        """Remove it from every hierarchy, and parents that are empty then. Missing is fine.
+    def delete(self, *, timeout_s: float = 2.0, keep: bool = False) -> bool:
+        """Remove it from every hierarchy, and parents that are empty then unless `keep`. Missing is fine.
 
         True when it is gone everywhere, False if it still held processes after `timeout_s` seconds.
         """
@@ -293,7 +293,7 @@ class Cgroup:
             if not remove_tree(directory, max(0.0, deadline - time.monotonic())):
                 gone = False
                 continue
-            parent = self.path.rpartition("/")[0]
+            parent = "" if keep else self.path.rpartition("/")[0]
             while parent:
                 try:
                     os.rmdir(f"{hierarchy.mount_point}/{parent}")
