@@ -13,7 +13,7 @@ from runtime.oci import capabilities
 from runtime.oci.container_spec import ContainerSpec
 from runtime.oci.devices import parse_device_rule
 from runtime.oci.image_config import ImageConfig
-from runtime.oci.resources import plan_resources
+from runtime.oci.resources import LARGEST, plan_resources
 from runtime.oci.seccomp_profile import default_profile
 from runtime.oci.security import SecurityOptions, check_sysctls, parse_security_options
 from runtime.oci.spec import OCI_VERSION, Device, DeviceRule, Linux, Mount, Namespace, Process, Rlimit, Spec
@@ -321,8 +321,16 @@ def check_container(container: ContainerSpec) -> None:
         raise InvalidError(f"cgroup_parent {container.cgroup_parent!r} leads out of the cgroups")
     for text in container.device_cgroup_rules:
         parse_device_rule(text)
-    limits = container.resources
-    plan_resources(limits, privileged=container.privileged)
+    sizes = [container.shm_size_bytes, *(mount.size_bytes for mount in container.mounts)]
+    for size in sizes:
+        if not 0 <= size <= LARGEST:
+            raise InvalidError(f"container {container.name}: the size {size} is out of range")
+    for mount in container.mounts:
+        for word in mount.options:
+            # The kernel would take a number beyond its own range modulo that range.
+            if word.startswith("size=") and not word.endswith("%"):
+                raise InvalidError(f"tmpfs {mount.target}: {word} is no size, or out of range")
+    plan_resources(container.resources, privileged=container.privileged)
     _rlimits(container, {}, [])
 
 

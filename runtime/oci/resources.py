@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _DEFAULT_PERIOD_US = 100_000
 _MIN_MEMORY_BYTES = 6 << 20
-_LARGEST = (1 << 63) - 1  # what the kernel's files take
+LARGEST = (1 << 63) - 1  # what the kernel's files take
 
 
 def plan_resources(
@@ -56,8 +56,8 @@ def _device_rules(privileged: bool) -> list[DeviceRule]:
 
 def _check_range(limits: ResourceLimits) -> None:
     for name, value in limits._asdict().items():
-        if isinstance(value, int) and not -1 <= value <= _LARGEST:
-            raise InvalidError(f"{name} {value} is out of range", hint=f"-1 to {_LARGEST}")
+        if isinstance(value, int) and not -1 <= value <= LARGEST:
+            raise InvalidError(f"{name} {value} is out of range", hint=f"-1 to {LARGEST}")
 
 
 def _block_io(limits: BlockLimits, numbers: Mapping[str, tuple[int, int]]) -> BlockIO:

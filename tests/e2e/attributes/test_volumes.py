@@ -126,12 +126,18 @@ def _check_mounts(project: Project, device: Path, host: Path, tmp_path: Path) ->
     # driver_opts: a folder of the host, and one memory file system for all that use it.
     inside("touch /bound/fresh")
     assert (device / "fresh").exists()
-    assert inside("echo shared > /memory/x; stat -c %u /memory; grep -o 'size=1024k' /proc/mounts | head -1") == "77\nsize=1024k"
+    assert (
+        inside("echo shared > /memory/x; stat -c %u /memory; grep -o 'size=1024k' /proc/mounts | head -1")
+        == "77\nsize=1024k"
+    )
     assert inside("cat /own/x /memory/x", "b") == "shared\nshared"
     assert not list(data_of(project, "memory").iterdir()), "the host sees none of it"
     # Read-only, in depth and not.
     refused = "2>/dev/null || echo refused"
-    assert inside(f"touch /outer/x {refused}; touch /ro/x {refused}; touch /ro/sub/x {refused}") == "refused\n" * 2 + "refused"
+    assert (
+        inside(f"touch /outer/x {refused}; touch /ro/x {refused}; touch /ro/sub/x {refused}")
+        == "refused\n" * 2 + "refused"
+    )
     assert inside(f"touch /writable/x {refused}; touch /writable/sub/x && echo written") == "refused\nwritten"
     assert inside(f"touch /flat/x {refused}; ls /flat/sub") == "refused"
     assert (host / "sub/x").exists()
@@ -142,9 +148,17 @@ def _check_mounts(project: Project, device: Path, host: Path, tmp_path: Path) ->
     assert (tmp_path / "made/here").is_dir()
     # Memory file systems.
     assert inside("stat -c '%a %u %g' /scratch; stat -c %a /fast") == "700 5 6\n711"
-    assert inside("grep -c ' /scratch tmpfs .*size=1024k\\| /fast tmpfs .*size=1024k\\| /dev/shm tmpfs .*size=2048k' /proc/mounts") == "3"
+    assert (
+        inside(
+            "grep -c ' /scratch tmpfs .*size=1024k\\| /fast tmpfs .*size=1024k\\| /dev/shm tmpfs .*size=2048k' /proc/mounts"
+        )
+        == "3"
+    )
     # Another image, read-only.
     assert inside(f"grep -c worker /other/passwd; touch /other/x {refused}") == "1\nrefused"
     # volumes_from, read-only when it says so.
-    assert inside(f"cat /data/deep/file; touch /data/x {refused}; touch /own/y && echo own", "b") == "of the image\nrefused\nown"
+    assert (
+        inside(f"cat /data/deep/file; touch /data/x {refused}; touch /own/y && echo own", "b")
+        == "of the image\nrefused\nown"
+    )
     assert inside("cat /data/deep/file; touch /data/from-c && echo written", "c") == "of the image\nwritten"
