@@ -10,12 +10,22 @@ from composer import graph
 from composer.config_hash import config_hash, service_fields, value_hash
 from composer.load.origins import Marks
 from composer.load.result import LoadResult
+from composer.load.support import refusals, refused_volume
 from composer.model.parts import Hook, Mount
 from composer.model.project import Project, Volume
 from composer.model.service import Service
 from composer.plan.desired import PROBLEM, Content, Dependency, Desired, DesiredService, DesiredVolume
 from composer.translate_build import image_name, translate_build
 from composer.translate_grants import content_fields, grant_problems, translate_grants
+from composer.translate_host import (
+    seccomp_files,
+    translate_block_limits,
+    translate_device_requests,
+    translate_devices,
+    translate_namespace,
+    translate_security,
+    translate_volumes_from,
+)
 from composer.translate_networks import (
     desired_networks,
     place_of,
@@ -42,7 +52,6 @@ from runtime import (
 )
 from runtime import to_json as spec_to_json
 
-_SECURITY = ("no-new-privileges", "seccomp=unconfined", "seccomp:unconfined")
 _ON_UNHEALTHY = "x-on-unhealthy"
 _CONDITIONS = {"none": "no", "any": "always", "on-failure": "on-failure"}
 
@@ -78,10 +87,11 @@ def _desired_service(
     result: LoadResult, service: Service, level: int, contents: Mapping[str, Content]
 ) -> DesiredService:
     project = result.project
-    spec = translate_service(service, project)
+    spec = translate_service(service, project, contents)
     fields = {
         **service_fields(result.canonical["services"][service.name]),
-        **content_fields(spec.files, contents),
+        **content_fields([grant.content for grant in spec.files], contents),
+        **content_fields([f"seccomp/{path}" for path in seccomp_files(service).values()], contents),
     }
     if spec.restart_unhealthy:
         fields[_ON_UNHEALTHY] = value_hash("restart")
@@ -113,17 +123,30 @@ def _desired_service(
         fields=fields,
         pre_start=translate_pre_start(service, spec),
         problems=(
+            *refusals(service.name, result.canonical["services"][service.name], result.marks),
+            *_volume_problems(result, service),
             *grant_problems(service),
             *_unhealthy_problems(service, place_of(result.marks, ("services", service.name, _ON_UNHEALTHY))),
             *_logging_problems(spec, place_of(result.marks, ("services", service.name, "logging"))),
-            *(
-                contents[grant.content].value
-                for grant in spec.files
-                if grant.content in contents and contents[grant.content].kind == PROBLEM
-            ),
+            *(content.value for content in _asked_for(service, spec, contents) if content.kind == PROBLEM),
         ),
         origins={p: place_of(result.marks, ("services", service.name, *p.split(".", 1))) for p in fields},
     )
+
+
+def _asked_for(service: Service, spec: ContainerSpec, contents: Mapping[str, Content]) -> list[Content]:
+    names = [
+        *(grant.content for grant in spec.files),
+        *(f"seccomp/{path}" for path in seccomp_files(service).values()),
+    ]
+    return [contents[name] for name in names if name in contents]
+
+
+def _volume_problems(result: LoadResult, service: Service) -> tuple[str, ...]:
+    volumes = result.canonical.get("volumes") or {}
+    used = dict.fromkeys(mount.source for mount in service.volumes if mount.type == "volume")
+    found = (refused_volume(key, volumes[key] or {}, result.marks) for key in used if key in volumes)
+    return tuple(problem for problem in found if problem)
 
 
 def _desired_volume(key: str, volume: Volume, project: str, marks: Marks) -> DesiredVolume:
@@ -144,8 +167,10 @@ def _desired_volume(key: str, volume: Volume, project: str, marks: Marks) -> Des
     return desired._replace(labels=labels, config_hash=fingerprint, origin=place_of(marks, ("volumes", key)))
 
 
-def translate_service(service: Service, project: Project) -> ContainerSpec:
-    """The container of a service, without name and number."""
+def translate_service(
+    service: Service, project: Project, contents: Mapping[str, Content] | None = None
+) -> ContainerSpec:
+    """The container of a service, without name and number. `contents`: see `translate_project`."""
     return ContainerSpec(
         name="",
         image=image_name(service, project),
@@ -165,12 +190,23 @@ def translate_service(service: Service, project: Project) -> ContainerSpec:
         privileged=service.privileged,
         cap_add=service.cap_add,
         cap_drop=service.cap_drop,
-        security_opt=tuple(option for option in service.security_opt if option.startswith(_SECURITY)),
+        security_opt=translate_security(service, contents or {}),
         sysctls=dict(service.sysctls),
         ulimits=tuple(Ulimit(name, limit.soft, limit.hard) for name, limit in service.ulimits.items()),
         oom_score_adj=service.oom_score_adj,
         shm_size_bytes=service.shm_size,
         resources=translate_resources(service),
+        block_limits=translate_block_limits(service),
+        cgroup_parent=service.cgroup_parent,
+        devices=translate_devices(service),
+        device_requests=translate_device_requests(service),
+        device_cgroup_rules=service.device_cgroup_rules,
+        annotations=dict(service.annotations),
+        ipc=translate_namespace(service.ipc, project),
+        pid=translate_namespace(service.pid, project),
+        uts=service.uts,
+        cgroup=service.cgroup,
+        volumes_from=translate_volumes_from(service, project),
         mounts=_mounts(service, project),
         files=translate_grants(service),
         network_mode=translate_network_mode(service, project),
@@ -292,6 +328,10 @@ def translate_resources(service: Service) -> ResourceLimits:
     return ResourceLimits(
         memory_bytes=(limits.memory if limits else 0) or service.mem_limit,
         memory_swap_bytes=service.memswap_limit,
+        memory_swappiness=service.mem_swappiness,
+        oom_kill_disable=service.oom_kill_disable,
+        cpu_rt_runtime_us=service.cpu_rt_runtime,
+        cpu_rt_period_us=service.cpu_rt_period,
         memory_reservation_bytes=(reservations.memory if reservations else 0) or service.mem_reservation,
         nano_cpus=parse_nano_cpus(repr(cpus)),
         cpu_quota_us=service.cpu_quota,
@@ -307,7 +347,7 @@ def _volume_name(project: Project, key: str) -> str:
 
 
 def _mounts(service: Service, project: Project) -> tuple[MountRequest, ...]:
-    honoured = (mount for mount in service.volumes if mount.type in ("bind", "volume", "tmpfs"))
+    honoured = (mount for mount in service.volumes if mount.type in ("bind", "volume", "tmpfs", "image"))
     return (*(_mount(mount, project) for mount in honoured), *(_tmpfs(text) for text in service.tmpfs))
 
 
@@ -324,6 +364,8 @@ def _mount(mount: Mount, project: Project) -> MountRequest:
     if mount.type == "tmpfs":
         tmpfs = mount.tmpfs
         return request._replace(size_bytes=tmpfs.size if tmpfs else 0, mode=tmpfs.mode if tmpfs else None)
+    if mount.type == "image":
+        return request._replace(source=mount.source, subpath=mount.image.subpath if mount.image else "")
     return request._replace(
         source=_volume_name(project, mount.source) if mount.source else "",
         nocopy=mount.volume.nocopy if mount.volume else False,

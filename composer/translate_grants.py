@@ -42,10 +42,6 @@ def grant_problems(service: Service) -> tuple[str, ...]:
     )
 
 
-def content_fields(grants: Iterable[FileGrant], contents: Mapping[str, Content]) -> dict[str, str]:
+def content_fields(names: Iterable[str], contents: Mapping[str, Content]) -> dict[str, str]:
     """Attribute path -> short hash, for what names the cause of a recreate."""
-    return {
-        f"content of {grant.content}": contents[grant.content].digest[:12]
-        for grant in grants
-        if grant.content in contents
-    }
+    return {f"content of {name}": contents[name].digest[:12] for name in names if name in contents}

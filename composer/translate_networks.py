@@ -76,11 +76,12 @@ def translate_network_mode(service: Service, project: Project) -> str:
     """ContainerSpec.network_mode; a service's name becomes that of its first container."""
     kind, _, name = service.network_mode.partition(":")
     if kind == "service":
-        return f"container:{_first_container(project, name)}"
+        return f"container:{first_container(project, name)}"
     return service.network_mode if kind in ("host", "none", "container") else ""
 
 
-def _first_container(project: Project, name: str) -> str:
+def first_container(project: Project, name: str) -> str:
+    """The name of a service's first container, which others share things with."""
     other = project.services.get(name)
     return (other.container_name if other else "") or f"{project.name}-{name}-1"
 

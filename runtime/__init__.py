@@ -33,7 +33,10 @@ if TYPE_CHECKING:
     from runtime.network.ports import check_free
     from runtime.network.record import Pool
     from runtime.oci.container_spec import (
+        BlockLimits,
         ContainerSpec,
+        DeviceMapping,
+        DeviceRequest,
         FileGrant,
         Healthcheck,
         HookSpec,
@@ -105,6 +108,9 @@ _HOMES = {
     "HookSpec": "runtime.oci.container_spec",
     "LogRequest": "runtime.oci.container_spec",
     "plan_logging": "runtime.oci.logging",
+    "BlockLimits": "runtime.oci.container_spec",
+    "DeviceMapping": "runtime.oci.container_spec",
+    "DeviceRequest": "runtime.oci.container_spec",
     "MountRequest": "runtime.oci.container_spec",
     "NetworkAttachment": "runtime.oci.container_spec",
     "PortRequest": "runtime.oci.container_spec",
@@ -157,6 +163,9 @@ __all__ = [
     "LogFollower",
     "LogReader",
     "LogRequest",
+    "BlockLimits",
+    "DeviceMapping",
+    "DeviceRequest",
     "MountRequest",
     "NetworkAttachment",
     "NotFoundError",

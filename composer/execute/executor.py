@@ -275,7 +275,11 @@ class Executor:
         elif action.kind is Kind.CREATE_VOLUME:
             volume = self._volumes[action.name]
             self._engine.volumes.create(
-                action.name, project=self._project, config_hash=volume.config_hash, labels=volume.labels
+                action.name,
+                project=self._project,
+                config_hash=volume.config_hash,
+                labels=volume.labels,
+                options=volume.driver_opts,
             )
         elif action.kind is Kind.REMOVE_VOLUME:
             self._engine.volumes.remove(action.name)

@@ -54,5 +54,8 @@ def observe(engine: Engine, desired: Desired) -> ObservedState:
 
 
 def _images(engine: Engine, services: Iterable[DesiredService]) -> dict[str, str]:
+    services = tuple(services)
     wanted = dict.fromkeys((service.image, service.platform) for service in services if service.image)
+    mounts = (mount for service in services for mount in service.spec.get("mounts", ()))
+    wanted |= dict.fromkeys((mount["source"], "") for mount in mounts if mount["type"] == "image")
     return {image: engine.images.find(image, platform) for image, platform in wanted}

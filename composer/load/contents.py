@@ -1,8 +1,9 @@
-"""What secrets and configs hold: read where it is known, kept apart from all that is shown or stored with a service.
+"""What secrets, configs and seccomp profiles hold: read where it is known, kept apart from all that is shown.
 
 What is missing is no error yet: `down` and `ps` do not need it. It is told when a container is to be made with it.
 """
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
@@ -12,12 +13,13 @@ from composer.load.origins import Path
 from composer.load.result import LoadResult
 from composer.model.project import Config, Secret
 from composer.plan.desired import FILE, PROBLEM, TEXT, Content
+from composer.translate_host import seccomp_files
 
 _CHUNK = 1 << 20
 
 
 class Contents(NamedTuple):
-    """By "secrets/NAME" and "configs/NAME"; and what they were made from, for the cache."""
+    """By "secrets/NAME", "configs/NAME" and "seccomp/PATH"; and what they were made from, for the cache."""
 
     items: Mapping[str, Content]
     inputs: tuple[str, ...]
@@ -47,7 +49,25 @@ def load_contents(result: LoadResult) -> Contents:
             )
         else:
             items[name] = _of_text((item.content or "") if isinstance(item, Config) else "")
+    for service in result.project.services.values():
+        for option, name in seccomp_files(service).items():
+            file = os.path.join(result.project.working_dir, os.path.expanduser(name))
+            inputs.append(file)
+            origin = result.marks.at(("services", service.name, "security_opt"))
+            items[f"seccomp/{name}"] = _profile(f"{origin}: " if origin else "", option, file)
     return Contents(items, tuple(inputs), tuple(variables))
+
+
+def _profile(place: str, option: str, path: str) -> Content:
+    """A seccomp profile's JSON without its blanks."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            document = json.load(file)
+    except OSError as error:
+        return Content(PROBLEM, f"{place}security_opt {option}: {path}: {(error.strerror or '').lower()}", "")
+    except ValueError as error:
+        return Content(PROBLEM, f"{place}security_opt {option}: {path} is not JSON: {error}", "")
+    return _of_text(json.dumps(document, separators=(",", ":")))
 
 
 def _granted(result: LoadResult) -> Iterator[tuple[str, Secret | Config, Path]]:

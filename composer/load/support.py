@@ -1,169 +1,113 @@
-"""The one list of what the engine honours, and a warning for everything else that a file asks for. Pure.
+"""What of a file the engine does not honour: a warning for each, or why `up` must refuse it. Pure.
 
-An attribute that is valid but not in these tables is accepted, printed by `config` and announced as not honoured.
+The table is `attributes`; here are the walk through a service and the rules that hang on a value.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from composer.load.attributes import ENDPOINT_OPTIONS, NETWORK_OPTIONS, Status, attributes
 from composer.load.command_line import left_out
 from composer.load.mounts import is_windows_path
 from composer.load.origins import Marks, Path, dotted
-from composer.load.rules import words
 
-HONOURED_SERVICE = frozenset(
-    words(
-        """
-        attach
-        build
-        cap_add
-        cap_drop
-        command
-        configs
-        container_name
-        cpu_period
-        cpu_quota
-        cpu_shares
-        cpus
-        cpuset
-        depends_on
-        deploy
-        dns
-        dns_opt
-        dns_search
-        domainname
-        entrypoint
-        env_file
-        environment
-        expose
-        extends
-        external_links
-        extra_hosts
-        group_add
-        healthcheck
-        hostname
-        image
-        init
-        label_file
-        labels
-        links
-        logging
-        mac_address
-        mem_limit
-        mem_reservation
-        memswap_limit
-        network_mode
-        networks
-        oom_score_adj
-        pids_limit
-        platform
-        ports
-        post_start
-        pre_start
-        pre_stop
-        privileged
-        profiles
-        pull_policy
-        read_only
-        restart
-        runtime
-        scale
-        secrets
-        security_opt
-        shm_size
-        stdin_open
-        stop_grace_period
-        stop_signal
-        sysctls
-        tmpfs
-        tty
-        ulimits
-        user
-        volumes
-        working_dir
-        """
-    )
-)
-# Attributes of which only these parts are honoured.
-HONOURED_PARTS: Mapping[str, frozenset[str]] = {
-    "build": frozenset(
-        words(
-            "context dockerfile dockerfile_inline entitlements args ssh labels cache_from cache_to no_cache"
-            " no_cache_filter additional_contexts network pull target shm_size extra_hosts privileged secrets tags"
-            " ulimits platforms"
-        )
-    ),
-    "deploy": frozenset(("replicas", "resources", "restart_policy", "mode")),
-    "deploy.resources": frozenset(("limits", "reservations")),
-    "deploy.resources.limits": frozenset(("cpus", "memory", "pids")),
-    "deploy.resources.reservations": frozenset(("memory",)),
-    "deploy.restart_policy": frozenset(("condition", "delay", "max_attempts", "window")),
-    "networks.*": frozenset(
-        words(
-            "aliases driver_opts gw_priority interface_name ipv4_address ipv6_address link_local_ips mac_address"
-            " priority"
-        )
-    ),
-    "networks.*.driver_opts": frozenset(("com.docker.network.endpoint.sysctls",)),
-    "ports.*": frozenset(words("app_protocol host_ip mode name protocol published target")),
-    "volumes.*": frozenset(("type", "source", "target", "read_only", "bind", "volume", "tmpfs")),
-    "volumes.*.bind": frozenset(("propagation", "create_host_path", "recursive")),
-    "volumes.*.volume": frozenset(("nocopy",)),
-    "volumes.*.tmpfs": frozenset(("size", "mode")),
-    "depends_on.*": frozenset(("condition", "required", "restart")),
-}
-HONOURED_NETWORK_OPTIONS = frozenset(
-    words(
-        "com.docker.network.bridge.name com.docker.network.bridge.enable_icc"
-        " com.docker.network.bridge.enable_ip_masquerade com.docker.network.bridge.host_binding_ipv4"
-        " com.docker.network.driver.mtu com.docker.network.container_iface_prefix"
-        " parent macvlan_mode ipvlan_mode"
-    )
-)
-HONOURED_SECURITY = ("no-new-privileges", "seccomp=unconfined", "seccomp:unconfined")
-HONOURED_RESOURCE: Mapping[str, frozenset[str]] = {
-    "networks": frozenset(
-        words("attachable driver driver_opts enable_ipv4 enable_ipv6 external internal ipam labels name")
-    ),
-    "volumes": frozenset(("name", "driver", "external", "labels")),
-    "secrets": frozenset(words("environment external file labels name")),
-    "configs": frozenset(words("content environment external file labels name")),
-}
+_RESOURCES = ("networks", "volumes", "secrets", "configs", "models")
+_MOUNT_TYPES = ("bind", "volume", "tmpfs", "image")
+_LOCAL = (None, "", "local")
 
 
 def unsupported(tree: Mapping[str, Any], active: Iterable[str], marks: Marks) -> Iterator[str]:
     """One complete warning line per attribute that is valid but not honoured; command lines are still text."""
     for name in active:
-        for path in _service_paths(tree["services"][name]):
+        service = tree["services"][name]
+        for path, note in _found(service, "services.*", Status.WARNED):
             where: Path = ("services", name, *path)
-            yield _line(where, marks, f"service {name!r}: {dotted(path)} is not honoured yet")
-        yield from _operators(name, tree["services"][name], marks)
-        yield from _drive_letters(name, tree["services"][name], marks)
-        yield from _discarded_ports(name, tree["services"][name], marks)
-    for section, honoured in HONOURED_RESOURCE.items():
+            yield _line(where, marks, f"service {name!r}: {dotted(path)} {_told(note)}")
+        if (service.get("deploy") or {}).get("mode") not in (None, "", "replicated", "replicated-job"):
+            where = ("services", name, "deploy", "mode")
+            yield _line(
+                where,
+                marks,
+                f"service {name!r}: deploy.mode {_told('there is one machine, so it counts as replicated')}",
+            )
+        yield from _unknown_endpoint_options(name, service, marks)
+        yield from _operators(name, service, marks)
+        yield from _drive_letters(name, service, marks)
+        yield from _discarded_ports(name, service, marks)
+    for section in _RESOURCES:
         for key, item in (tree.get(section) or {}).items():
-            for attribute in item or ():
-                if attribute not in honoured and not attribute.startswith("x-") and item[attribute]:
-                    message = f"{section[:-1]} {key!r}: {attribute} is not honoured yet"
-                    yield _line((section, key, attribute), marks, message)
-    for key, item in (tree.get("networks") or {}).items():
-        for path in (*_ipam_paths((item or {}).get("ipam") or {}), *_unknown_options(item or {})):
-            message = f"network {key!r}: {dotted(path)} is not honoured yet"
-            yield _line(("networks", key, *path), marks, message)
+            options = _unknown_options(item or {}) if section == "networks" else ()
+            for path, note in (*_found(item or {}, f"{section}.*", Status.WARNED), *options):
+                if path == ("ipam", "driver") and item["ipam"]["driver"] == "default":
+                    continue
+                message = f"{section[:-1]} {key!r}: {dotted(path)} {_told(note)}"
+                yield _line((section, key, *path), marks, message)
 
 
-def _ipam_paths(ipam: Mapping[str, Any]) -> Iterator[Path]:
-    """What of `ipam` is left aside: another driver, and options."""
-    if ipam.get("driver") not in (None, "", "default"):
-        yield ("ipam", "driver")
-    if ipam.get("options"):
-        yield ("ipam", "options")
+def refusals(name: str, service: Mapping[str, Any], marks: Marks) -> Iterator[str]:
+    """Why a service cannot be made as its file says, each with its place. Asked only when it is to be made."""
+    for path, note in (*_found(service, "services.*", Status.REFUSED), *_refused_values(service)):
+        origin = marks.at(("services", name, *path))
+        yield f"{origin}: {dotted(path)}: {note}" if origin else f"{dotted(path)}: {note}"
 
 
-def _unknown_options(network: Mapping[str, Any]) -> Iterator[Path]:
+def refused_volume(key: str, volume: Mapping[str, Any], marks: Marks) -> str:
+    """Why a volume cannot be made as its file says, "" if it can."""
+    if volume.get("external") or volume.get("driver") in _LOCAL:
+        return ""
+    origin = marks.at(("volumes", key, "driver"))
+    driver = volume["driver"]
+    return (
+        f"{origin}: volume {key!r} asks for the driver {driver!r}; the only one is `local`, with driver_opts"
+    )
+
+
+def _refused_values(service: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    for index, mount in enumerate(service.get("volumes") or ()):
+        if mount.get("type") not in _MOUNT_TYPES:
+            why = "of Windows" if mount.get("type") == "npipe" else "of a swarm of machines"
+            yield ("volumes", index, "type"), f"{mount.get('type')} mounts are {why}; use bind or volume"
+    if service.get("isolation") not in (None, "", "default"):
+        yield ("isolation",), f"{service['isolation']!r} is of Windows containers; remove it"
+    if service.get("userns_mode") not in (None, "", "host"):
+        yield ("userns_mode",), f"{service['userns_mode']!r} is not supported; remove it, or write host"
+
+
+def _found(value: Any, pattern: str, status: Status, path: Path = ()) -> Iterator[tuple[Path, str]]:
+    """Attributes below `value` that have a status, with the table's note; what is below such a one is not told."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if str(key).startswith("x-") or item is None or item is False or item in ("", [], {}):
+                continue
+            named = f"{pattern}.{key}"
+            support = attributes().get(named)
+            if support is not None and support.status is status:
+                yield (*path, key), support.note
+            elif support is None or support.status is Status.HONOURED:
+                below = named if support is not None else f"{pattern}.*"
+                yield from _found(item, below, status, (*path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _found(item, f"{pattern}[]", status, (*path, index))
+
+
+def _told(note: str) -> str:
+    return f"is {note}" if note.startswith("not ") else f"has no effect: {note}"
+
+
+def _unknown_endpoint_options(name: str, service: Mapping[str, Any], marks: Marks) -> Iterator[str]:
+    for network, use in (service.get("networks") or {}).items():
+        for option in (use or {}).get("driver_opts") or ():
+            if option not in ENDPOINT_OPTIONS:
+                path: Path = ("networks", network, "driver_opts", option)
+                message = f"service {name!r}: {dotted(path)} is not honoured yet"
+                yield _line(("services", name, *path), marks, message)
+
+
+def _unknown_options(network: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
     for option in network.get("driver_opts") or ():
-        if option not in HONOURED_NETWORK_OPTIONS:
-            yield ("driver_opts", option)
+        if option not in NETWORK_OPTIONS:
+            yield ("driver_opts", option), "not honoured yet"
 
 
 def _operators(name: str, service: Mapping[str, Any], marks: Marks) -> Iterator[str]:
@@ -197,46 +141,3 @@ def _discarded_ports(name: str, service: Mapping[str, Any], marks: Marks) -> Ite
 def _line(path: Path, marks: Marks, message: str) -> str:
     origin = marks.at(path)
     return f"warning: {origin}: {message}" if origin else f"warning: {message}"
-
-
-def _service_paths(service: Mapping[str, Any]) -> Iterator[Path]:
-    for attribute, value in service.items():
-        if attribute.startswith("x-") or value is None or value is False or value in ("", [], {}):
-            continue
-        if attribute not in HONOURED_SERVICE:
-            yield (attribute,)
-        else:
-            yield from _parts((attribute,), value, attribute)
-    yield from _special(service)
-
-
-def _parts(path: Path, value: Any, pattern: str) -> Iterator[Path]:
-    """Parts of an honoured attribute that are not; each kind of part is named once."""
-    honoured = HONOURED_PARTS.get(pattern)
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            if (
-                honoured is not None
-                and key not in honoured
-                and not key.startswith("x-")
-                and item not in (None, "", False)
-            ):
-                yield (*path, key)
-            elif honoured is not None or f"{pattern}.*" in HONOURED_PARTS:
-                inner = f"{pattern}.{key}" if honoured is not None else f"{pattern}.*"
-                yield from _parts((*path, key), item, inner)
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _parts((*path, index), item, f"{pattern}.*")
-
-
-def _special(service: Mapping[str, Any]) -> Iterator[Path]:
-    """Values that are not honoured although the attribute is."""
-    for index, option in enumerate(service.get("security_opt") or ()):
-        if not option.startswith(HONOURED_SECURITY):
-            yield ("security_opt", index)
-    for index, mount in enumerate(service.get("volumes") or ()):
-        if mount.get("type") not in ("bind", "volume", "tmpfs"):
-            yield ("volumes", index, "type")
-    if (service.get("deploy") or {}).get("mode") not in (None, "", "replicated"):
-        yield ("deploy", "mode")

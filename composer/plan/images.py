@@ -58,13 +58,29 @@ class _ImagePlanner:
     def plan(self) -> dict[str, tuple[int, ...]]:
         ready: dict[str, tuple[int, ...]] = {}
         for service in contexts_first(self._services):
+            mounted = self._plan_mounted(service)
             if not service.image or service.image.startswith(_LOCAL):
                 self._check_local(service)
+                ready[service.name] = mounted
                 continue
-            ready[service.name] = () if self._options.ready else self._plan_service(service)
+            ready[service.name] = () if self._options.ready else (*mounted, *self._plan_service(service))
             if self._options.ready and not self._observed.images.get(service.image):
                 raise self._missing(service)
         return ready
+
+    def _plan_mounted(self, service: DesiredService) -> tuple[int, ...]:
+        """Pull the images that it mounts and that are missing; one that a service builds comes from that."""
+        pulls: list[int] = []
+        for mount in service.spec.get("mounts", ()):
+            image = mount.get("source", "") if mount["type"] == "image" else ""
+            if not image or image.startswith(_LOCAL) or self._observed.images.get(image):
+                continue
+            owner = next((other for other in self._services if other.image == image and other.build), None)
+            if owner is not None:
+                pulls += self._builds.get(owner.name, ())
+            elif not self._options.ready:
+                pulls.append(self._pull(service._replace(image=image, build={}), "it is mounted and missing"))
+        return tuple(pulls)
 
     def _check_local(self, service: DesiredService) -> None:
         if not service.image:

@@ -62,7 +62,7 @@ class _UpPlanner:
         self._builder = PlanBuilder(desired.project)
         self._services = select_services(desired, options.services, no_deps=options.no_deps)
         self._images: dict[str, tuple[int, ...]] = {}  # service -> actions after which its image is there
-        self._made: dict[str, int] = {}  # network or volume -> action
+        self._made: dict[str, int] = {}  # network, volume or first container of a service -> action
         self._starts: dict[str, tuple[int, ...]] = {}  # service -> its START actions
         self._changed: set[str] = set()  # services with a container that is made anew
         self._to_start: dict[str, list[Starting]] = {}
@@ -295,6 +295,7 @@ class _UpPlanner:
             replaces=replaced,
             anonymous_volumes=self._options.renew_anonymous_volumes,
         )
+        self._made[name] = action
         if old is None:
             return action
         return self._builder.add(
@@ -314,6 +315,7 @@ class _UpPlanner:
             *(attachment["network"] for attachment in service.spec.get("networks", ())),
             *(mount.get("source", "") for mount in service.spec.get("mounts", ())),
         )
+        names = (*names, *(entry.partition(":")[0] for entry in service.spec.get("volumes_from", ())))
         made = tuple(self._made[name] for name in names if name in self._made)
         return (*made, *self._images.get(service.name, ()))
 

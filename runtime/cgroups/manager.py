@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 # Enabled on the way down a v2 tree, where the kernel has them.
 _V2_CONTROLLERS = ("cpuset", "cpu", "io", "memory", "pids", "hugetlb", "rdma")
 _KILL_TIMEOUT_S = 10.0
+_PATIENCE_S = 1.0  # for those that fork faster than they are killed one by one
 
 
 class Stats(NamedTuple):
@@ -182,8 +183,12 @@ class Cgroup:
                 found.update(int(line) for line in text.split() if line != "0")
         return sorted(found)
 
-    def kill(self) -> None:
-        """SIGKILL everything in it until nothing is left. Raises StateError if something stays for 10 s."""
+    def kill(self, *, to_be_used: bool = False) -> None:
+        """SIGKILL everything in it until nothing is left. Raises StateError if something stays for 10 s.
+
+        `to_be_used`: something will be born in it again. Linux 6.18 kills a process that is born by CLONE_INTO_CGROUP
+        in a cgroup which was once told cgroup.kill, so that comes only if all else is in vain.
+        """
         unified = self.layout.unified()
         deadline = time.monotonic() + _KILL_TIMEOUT_S
         pause_s = 0.0005
@@ -193,7 +198,8 @@ class Cgroup:
                     f"processes {', '.join(map(str, pids))} in cgroup {self.path} do not die",
                     hint="they wait in the kernel, most often for a disk or network file system",
                 )
-            if unified is not None:
+            patient = to_be_used and time.monotonic() < deadline - _KILL_TIMEOUT_S + _PATIENCE_S
+            if unified is not None and not patient:
                 try:
                     write_text(f"{unified.mount_point}/{self.path}", "cgroup.kill", "1")
                 except OSError:
@@ -290,8 +296,8 @@ class Cgroup:
 
     # ---- removing it
 
-    def delete(self, *, timeout_s: float = 2.0) -> bool:
-        """Remove it from every hierarchy, and parents that are empty then. Missing is fine.
+    def delete(self, *, timeout_s: float = 2.0, keep: bool = False) -> bool:
+        """Remove it from every hierarchy, and parents that are empty then unless `keep`. Missing is fine.
 
         True when it is gone everywhere, False if it still held processes after `timeout_s` seconds.
         """
@@ -301,7 +307,7 @@ class Cgroup:
             if not remove_tree(directory, max(0.0, deadline - time.monotonic())):
                 gone = False
                 continue
-            parent = self.path.rpartition("/")[0]
+            parent = "" if keep else self.path.rpartition("/")[0]
             while parent:
                 try:
                     os.rmdir(f"{hierarchy.mount_point}/{parent}")

@@ -33,6 +33,7 @@ class Child:
         "entered",
         "error_fd",
         "extra_fds",
+        "held",
         "last_capability",
         "program",
         "root_fd",
@@ -44,6 +45,7 @@ class Child:
         self.error_fd = -1
         self.trampoline_fd = -1
         self.root_fd = -1
+        self.held: dict[str, int] = {}  # held before propagation was cut off, by source
         self.console = -1
         self.extra_fds = range(0)
         self.entered = False

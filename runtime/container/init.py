@@ -22,6 +22,23 @@ def _set_propagation(child: Child, step: SetupStep) -> None:
     syscalls.mount(None, "/", None, step.value, None)
 
 
+def _hold_tree(child: Child, step: SetupStep) -> None:
+    child.held[step.target] = syscalls.open_tree(k.AT_FDCWD, step.target, k.OPEN_TREE_CLONE | k.AT_RECURSIVE)
+
+
+def _label_program(child: Child, step: SetupStep) -> None:
+    """What a security module is to call the program (apparmor(7), /proc/self/attr/exec)."""
+    own = f"/proc/self/attr/{step.target}/exec"
+    path = own if os.path.exists(own) else "/proc/self/attr/exec"
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, step.value.encode())
+    except OSError as error:
+        raise OSError(error.errno, f"{error.strerror} ({step.target} does not know it)", step.value) from None
+    finally:
+        os.close(fd)
+
+
 def _open_root(child: Child, step: SetupStep) -> None:
     # pivot_root wants a mount point whose parent is not shared; a bind onto itself is one in any case.
     syscalls.mount(step.target, step.target, None, k.MS_BIND | k.MS_REC, None)
@@ -31,7 +48,9 @@ def _open_root(child: Child, step: SetupStep) -> None:
 def _bind(child: Child, step: SetupStep) -> None:
     options = step.value.options
     recursive = k.AT_RECURSIVE if options.flags & k.MS_REC else 0
-    tree = syscalls.open_tree(k.AT_FDCWD, step.source, k.OPEN_TREE_CLONE | recursive)
+    tree = child.held.pop(step.source, -1)
+    if tree < 0:
+        tree = syscalls.open_tree(k.AT_FDCWD, step.source, k.OPEN_TREE_CLONE | recursive)
     try:
         is_directory = stat.S_ISDIR(os.fstat(tree).st_mode)
         ensure = paths.ensure_directory if is_directory else paths.ensure_file
@@ -206,6 +225,8 @@ def _make_root_read_only(child: Child, step: SetupStep) -> None:
 OPERATIONS: dict[str, Callable[[Child, SetupStep], None]] = {
     **identity.OPERATIONS,
     "set propagation of": _set_propagation,
+    "hold tree": _hold_tree,
+    "label program": _label_program,
     "open root": _open_root,
     "bind": _bind,
     "mount": _mount,

@@ -121,6 +121,27 @@ def plan_setup(
     return tuple(steps)
 
 
+def plan_first(spec: Spec) -> tuple[SetupStep, ...]:
+    """What has to be done while /proc and the mounts are still the host's.
+
+    A tree that is to stay a peer of the host's is taken before propagation is cut off. Labels for the program that is
+    exec'ed are written to the host's /proc; the container's could lead anywhere.
+    """
+    process = spec["process"]
+    labels = {
+        "apparmor": f"exec {process['apparmorProfile']}" if process.get("apparmorProfile") else "",
+        "selinux": process.get("selinuxLabel", ""),
+    }
+    return (
+        *(
+            SetupStep("hold tree", mount["source"])
+            for mount in spec.get("mounts", ())
+            if _is_bind(mount) and {"shared", "rshared"} & set(mount.get("options", ()))
+        ),
+        *(SetupStep("label program", module, value=text) for module, text in labels.items() if text),
+    )
+
+
 def plan_identity(
     process: Process, *, seccomp: bytes | None, permitted: int, die_with_parent: bool
 ) -> tuple[SetupStep, ...]:

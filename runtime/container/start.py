@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from runtime.container import init, reaper, sync
 from runtime.container.child import Child, make_channel, settle
-from runtime.container.setup import plan_identity, plan_setup
+from runtime.container.setup import plan_first, plan_identity, plan_setup
 from runtime.container.trampoline import open_trampoline
 from runtime.errors import InvalidError, UnsupportedError
 from runtime.linux import constants as k
@@ -90,13 +90,14 @@ def plan_init(
     """All steps of a start, for `--debug` and for `spawn_init`. Raises InvalidError for a name nobody knows."""
     for namespace in spec["linux"].get("namespaces", ()):
         kind = namespace["type"]
-        if kind in ("user", "time") or (kind != "network" and "path" in namespace):
+        if kind in ("user", "time") or (kind in ("mount", "cgroup", "uts") and "path" in namespace):
             raise UnsupportedError(
                 f"a {kind} namespace {'of its own' if 'path' not in namespace else 'to be joined'} is not supported",
-                hint="pid, ipc, uts, mount and cgroup namespaces are created, the network namespace is inherited",
+                hint="those of pid, ipc and network may be the caller's, the others are created",
             )
     try:
         return (
+            *plan_first(spec),
             *plan_setup(spec, rootfs=rootfs, cgroup_mounts=cgroup.mounts()),
             *plan_identity(
                 spec["process"],
@@ -130,7 +131,10 @@ def spawn_init(
     """
     steps = plan_init(spec, rootfs=rootfs, cgroup=cgroup, seccomp_program=seccomp_program)
     process = spec["process"]
-    wanted = {n["type"] for n in spec["linux"].get("namespaces", ()) if n["type"] != "network"}
+    # The caller has entered those that are joined, as it has the network's.
+    wanted = {
+        n["type"] for n in spec["linux"].get("namespaces", ()) if n["type"] != "network" and "path" not in n
+    }
     flags = namespaces.flags_of(wanted) | k.CLONE_NEWNS | (k.CLONE_PARENT if of_parent else 0)
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC) if process.get("terminal") else -1
     near, far = make_channel()

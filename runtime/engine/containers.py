@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from runtime.engine.subscription import Subscription, subscribe
 from runtime.errors import ConflictError, EngineError, NotFoundError, StateError
 from runtime.oci import container_spec
-from runtime.oci.container_spec import ContainerSpec, NetworkAttachment
+from runtime.oci.container_spec import ContainerSpec, MountRequest, NetworkAttachment
 from runtime.oci.labels import LABEL_ONEOFF
 from runtime.shim import control
 from runtime.shim.state import CREATED, EXITED, ExitRecord, LiveState, read_exit_record, read_live_state
@@ -162,6 +162,11 @@ class Containers:
             exit=ended,
         )
 
+    def cgroup_path(self, container: Container) -> str:
+        """A container's cgroup, relative to every hierarchy's mount point."""
+        parent = json.loads(container.spec_text).get("cgroup_parent", "")
+        return self._paths.cgroup(container.id, parent)
+
     def live_directory(self, container_id: str) -> str:
         """The STATE directory, where the shim of a running container answers."""
         return self._paths.live(container_id)
@@ -226,6 +231,17 @@ class Containers:
         from runtime.engine.creating import check_spec
 
         check_spec(self._engine, spec)
+
+    def mounts(self, container: Container) -> tuple[MountRequest, ...]:
+        """What a container mounts, the image's volumes included; volumes by their real names."""
+        rows = self._database.rows("SELECT target, volume FROM mounts WHERE container_id = ?", container.id)
+        names = {row["target"]: row["volume"] for row in rows}
+        asked = container.spec.mounts
+        named = [
+            mount._replace(source=names.pop(mount.target, mount.source)) if mount.type == "volume" else mount
+            for mount in asked
+        ]
+        return (*named, *(MountRequest("volume", target, name) for target, name in names.items()))
 
     def anonymous_volumes(self, container_id: str) -> dict[str, str]:
         """Target -> name of the anonymous volumes of a container."""
@@ -335,7 +351,7 @@ class Containers:
         """The pids of a running container on the host, [] if it does not run."""
         from runtime.cgroups.manager import open_cgroup
 
-        return open_cgroup(f"{self._paths.cgroup_parent}/{container.id}").procs() if container.is_live else []
+        return open_cgroup(self.cgroup_path(container)).procs() if container.is_live else []
 
     def subscribe(self, container_id: str) -> Subscription | None:
         """News of a container; None if it has no shim."""

@@ -12,14 +12,14 @@ from runtime.container.kill import parse_signal
 from runtime.engine import addresses
 from runtime.engine.containers import ONCE
 from runtime.engine.images import identity
-from runtime.errors import ConflictError, InvalidError, StartError
+from runtime.errors import ConflictError, InvalidError, NotFoundError, StartError
 from runtime.image.lookup import MergedTree
 from runtime.image.record import image_to_json
 from runtime.image.snapshot import plan_snapshot
 from runtime.image.store import ResolvedImage
 from runtime.oci import container_spec
 from runtime.oci.container_spec import ContainerSpec, LogRequest, MountRequest
-from runtime.oci.generate import DEFAULT_PATH, plan_args, plan_environment
+from runtime.oci.generate import DEFAULT_PATH, check_container, plan_args, plan_environment
 from runtime.oci.labels import LABEL_HASH, LABEL_NUMBER, LABEL_PROJECT, LABEL_SERVICE
 from runtime.store.events import CREATE, append_event
 from runtime.store.files import write_file
@@ -42,6 +42,15 @@ def check_spec(engine: "Engine", spec: ContainerSpec) -> ResolvedImage:
         find_runtime(spec.runtime)
     if spec.stop_signal:
         parse_signal(spec.stop_signal)
+    check_container(spec)
+    if spec.devices or spec.device_requests or any(spec.block_limits):
+        from runtime.linux.device_grants import load_block_numbers, load_grants
+
+        load_grants(spec)
+        load_block_numbers(spec.block_limits)
+    for mount in spec.mounts:
+        if mount.type == "image":
+            engine.images.resolve(mount.source)
     _check_mounts(spec)
     _check_network(spec)
     if spec.logging != LogRequest():
@@ -115,6 +124,7 @@ def create_container(
     contents: Mapping[str, bytes],
 ) -> str:
     """See `Containers.create`."""
+    spec = spec._replace(mounts=(*spec.mounts, *_mounts_from(engine, spec)))
     image = check_spec(engine, spec)
     container_id = os.urandom(32).hex()
     inherited = engine.containers.anonymous_volumes(replaces) if keep_volumes else {}
@@ -135,6 +145,27 @@ def create_container(
         attributes={"image": spec.image, "name": spec.name},
     )
     return container_id
+
+
+def _mounts_from(engine: "Engine", spec: ContainerSpec) -> list[MountRequest]:
+    """Volumes and binds of other containers (volumes_from), but where this one has a mount of its own.
+
+    Raises NotFoundError, InvalidError.
+    """
+    found: dict[str, MountRequest] = {}
+    for entry in spec.volumes_from:
+        name, _, access = entry.partition(":")
+        other = engine.containers.find(name)
+        if other is None:
+            raise NotFoundError(f"container {spec.name}: there is no container {name} to take volumes from")
+        if access not in ("", "ro", "rw"):
+            raise InvalidError(f"container {spec.name}: volumes_from: {access!r} is neither ro nor rw")
+        for mount in engine.containers.mounts(other):
+            if mount.type != "tmpfs":
+                read_only = mount.read_only or access == "ro"
+                found[mount.target] = mount._replace(read_only=read_only, nocopy=True)
+    own = {mount.target for mount in spec.mounts} | {grant.target for grant in spec.files}
+    return [mount for target, mount in found.items() if target not in own]
 
 
 def _write_files(

@@ -53,7 +53,7 @@ def run_attached(engine: "Engine", container: "Container", request: ExecRequest)
             process,
             init_pid=live.pid,
             init_pidfd=pidfd,
-            cgroup=open_cgroup(f"{engine.paths.cgroup_parent}/{container.id}"),
+            cgroup=open_cgroup(engine.containers.cgroup_path(container)),
             stdio=(0, 1, 2),
             seccomp_program=None if request.privileged else load_program(profile, engine.paths.cache),
         )

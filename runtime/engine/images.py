@@ -216,8 +216,9 @@ class Images:
                 self._store, image, upper, name, changes=changes, author=author, message=message
             )
 
-        cgroup = open_cgroup(f"{paths.cgroup_parent}/{container_id}")
-        frozen = pause and self._engine.containers.get(container_id).is_live
+        container = self._engine.containers.get(container_id)
+        cgroup = open_cgroup(self._engine.containers.cgroup_path(container))
+        frozen = pause and container.is_live
         if frozen:
             cgroup.freeze(True)
         try:

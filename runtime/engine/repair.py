@@ -1,5 +1,6 @@
 """Cleans up what a shim that was killed left behind. Whoever can take a shim's lock knows that it is gone."""
 
+import json
 import os
 import time
 from typing import TYPE_CHECKING
@@ -32,9 +33,11 @@ def reclaim(engine: "Engine", container_id: str) -> None:
     except FileNotFoundError:
         return
     try:
-        cgroup = open_cgroup(f"{paths.cgroup_parent}/{container_id}")
+        row = engine.database.row("SELECT spec FROM containers WHERE id = ?", container_id)
+        parent = json.loads(row["spec"]).get("cgroup_parent", "") if row is not None else ""
+        cgroup = open_cgroup(paths.cgroup(container_id, parent))
         cgroup.kill()
-        cgroup.delete()
+        cgroup.delete(keep=parent != "")
         _withdraw(engine, container_id)
         _record_loss(paths.container(container_id), directory)
         for name in os.listdir(directory):

@@ -60,7 +60,13 @@ def _task(engine: "Engine", row: sqlite3.Row) -> ShimTask:
         mounts=_mounts(engine, row["id"], spec),
         endpoints=endpoints,
         host_gateway=_host_gateway(endpoints),
-        network_owner=_network_owner(engine, spec),
+        images={m.source: engine.images.resolve(m.source) for m in spec.mounts if m.type == "image"},
+        joined={
+            kind: owner
+            for kind, mode in (("ipc", spec.ipc), ("pid", spec.pid))
+            if (owner := _owner(engine, spec, kind, mode))
+        },
+        network_owner=_owner(engine, spec, "network", spec.network_mode),
     )
 
 
@@ -70,20 +76,25 @@ def _host_gateway(endpoints: Sequence[Endpoint]) -> str:
     return next((gateway for gateway in gateways if "." in gateway), gateways[0] if gateways else "")
 
 
-def _network_owner(engine: "Engine", spec: ContainerSpec) -> str:
-    """The id of the running container whose network namespace is to be joined, "" = none. Raises StateError."""
-    kind, _, name = spec.network_mode.partition(":")
-    if kind != "container":
+def _owner(engine: "Engine", spec: ContainerSpec, kind: str, mode: str) -> str:
+    """The id of the running container whose namespace is to be joined, "" = none. Raises StateError, NotFoundError."""
+    what, _, name = mode.partition(":")
+    if what != "container":
         return ""
     owner = engine.containers.find(name)
     if owner is None:
         raise NotFoundError(
-            f"container {spec.name}: there is no container {name}, whose network it is to join"
+            f"container {spec.name}: there is no container {name}, whose {kind} it is to join"
         )
     if not owner.is_live:
         raise StateError(
-            f"container {spec.name} is to join the network of {owner.name}, which does not run",
+            f"container {spec.name} is to join the {kind} of {owner.name}, which does not run",
             hint="start that first",
+        )
+    if kind == "ipc" and owner.spec.ipc not in ("shareable", "host"):
+        raise StateError(
+            f"container {spec.name} is to join the ipc of {owner.name}, which does not share it",
+            hint=f"give {owner.service or owner.name} ipc: shareable",
         )
     return owner.id
 

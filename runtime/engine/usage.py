@@ -34,7 +34,7 @@ def read_container_usage(engine: "Engine", container: "Container") -> Usage:
     live = container.live
     if live is None or not live.pid:
         return Usage()
-    cgroup = open_cgroup(f"{engine.paths.cgroup_parent}/{container.id}")
+    cgroup = open_cgroup(engine.containers.cgroup_path(container))
     stats = cgroup.stats()
     blocks = read_usage(cgroup)["blkio"].get("ioServiceBytesRecursive", ())
     read, written = (

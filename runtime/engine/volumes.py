@@ -73,10 +73,15 @@ class Volumes:
         project: str = "",
         config_hash: str = "",
         labels: Mapping[str, str] | None = None,
+        options: Mapping[str, str] | None = None,
         anonymous: bool = False,
     ) -> None:
-        """Make a volume; one that exists is left as it is. Raises InvalidError for a name that cannot be."""
-        self._store.create(name)
+        """Make a volume; one that exists is left as it is. `options` are those of the driver `local`.
+
+        Raises InvalidError for a name or an option that cannot be.
+        """
+        if not self.exists(name):
+            self._store.create(name, options)
         self._database.execute(
             "INSERT OR IGNORE INTO volumes VALUES (?, ?, ?, ?, ?, ?)",
             name,

@@ -12,7 +12,13 @@ from typing import NamedTuple
 from runtime.errors import StartError, UnsupportedError
 from runtime.image.store import ResolvedImage
 from runtime.linux import syscalls
-from runtime.linux.constants import RESOLVE_IN_ROOT, RESOLVE_NO_SYMLINKS
+from runtime.linux.constants import (
+    MS_BIND,
+    MS_RDONLY,
+    MS_REMOUNT,
+    RESOLVE_IN_ROOT,
+    RESOLVE_NO_SYMLINKS,
+)
 
 _O_PATH = 0x200000
 # mount(2) takes one page of options, its NUL included.
@@ -65,6 +71,21 @@ def prepare_layer_dir(mounts: tuple[SnapshotMount, ...]) -> None:
         os.chmod(mount.upper, stat.S_IMODE(like.st_mode))
 
 
+def mount_read_only(image: ResolvedImage, target: str) -> None:
+    """Mounts an image's file system at `target` for reading. Raises StartError, UnsupportedError for `host:/`."""
+    if image.kind == "host":
+        raise UnsupportedError(f"{image.reference} cannot be mounted into a container", hint="bind / instead")
+    mount = SnapshotMount("/", tuple(reversed(image.layers)), "", "")
+    try:
+        if len(mount.lower) == 1:
+            syscalls.mount(mount.lower[0], target, None, MS_BIND, None)
+            syscalls.mount(None, target, None, MS_BIND | MS_REMOUNT | MS_RDONLY, None)
+        else:
+            _mount_overlay(mount, target, volatile=False)
+    except OSError as error:
+        raise _mount_error(mount, error) from error
+
+
 def mount_snapshot(mounts: tuple[SnapshotMount, ...], rootfs: str, *, volatile: bool = False) -> None:
     """Mounts a prepared snapshot at `rootfs`, which exists. Raises StartError, UnsupportedError.
 
@@ -114,6 +135,8 @@ def _mount_overlay(mount: SnapshotMount, target: str, volatile: bool) -> None:
 def overlay_options(mount: SnapshotMount, lower: tuple[str, ...], *, volatile: bool = False) -> str:
     """The option string of mount(2), with the separators in paths escaped. Pure."""
     text = "lowerdir=" + ":".join(_escape(path, ":,\\") for path in lower)
+    if not mount.upper:
+        return text
     text += f",upperdir={_escape(mount.upper, ',' + chr(92))},workdir={_escape(mount.work, ',' + chr(92))}"
     return text + (",volatile" if volatile else "")
 

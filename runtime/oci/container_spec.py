@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 
 class MountRequest(NamedTuple):
-    """One mount of a container. `type` is "bind", "volume" or "tmpfs" (Compose spec 05-services: volumes)."""
+    """One mount of a container. `type` is "bind", "volume", "tmpfs" or "image" (Compose spec 05-services: volumes)."""
 
     type: str
     target: str
-    source: str = ""  # bind: absolute host path; volume: the volume's real name, "" = anonymous
+    source: str = ""  # bind: absolute host path; volume: its real name, "" = anonymous; image: a reference
     read_only: bool = False
     create_host_path: bool = False
     propagation: str = ""  # "" = rprivate
@@ -100,6 +100,34 @@ class LogRequest(NamedTuple):
     options: Mapping[str, str] = {}
 
 
+class DeviceMapping(NamedTuple):
+    """A device node of the host, a directory of them, or a CDI device by its full name (vendor/class=name)."""
+
+    source: str
+    target: str
+    permissions: str = "rwm"
+
+
+class DeviceRequest(NamedTuple):
+    """Devices by what they can do, found by the host's CDI specifications. A `number` of -1 = all."""
+
+    driver: str = ""
+    capabilities: tuple[str, ...] = ()
+    number: int = 0
+    ids: tuple[str, ...] = ()
+
+
+class BlockLimits(NamedTuple):
+    """Bounds on block input and output: (path of a device, weight, bytes or operations per second); weight 0 = none."""
+
+    weight: int = 0
+    weight_devices: tuple[tuple[str, int], ...] = ()
+    read_bps: tuple[tuple[str, int], ...] = ()
+    read_iops: tuple[tuple[str, int], ...] = ()
+    write_bps: tuple[tuple[str, int], ...] = ()
+    write_iops: tuple[tuple[str, int], ...] = ()
+
+
 class Ulimit(NamedTuple):
     """One setrlimit(2) limit by its short name ("nofile"); -1 = unlimited."""
 
@@ -123,6 +151,8 @@ class ResourceLimits(NamedTuple):
     cpuset_mems: str = ""
     pids_limit: int = 0
     oom_kill_disable: bool = False
+    cpu_rt_runtime_us: int = 0
+    cpu_rt_period_us: int = 0
 
 
 class ContainerSpec(NamedTuple):
@@ -153,6 +183,17 @@ class ContainerSpec(NamedTuple):
     oom_score_adj: int = 0
     shm_size_bytes: int = 0  # 0 = 64 MiB
     resources: ResourceLimits = ResourceLimits()
+    block_limits: BlockLimits = BlockLimits()
+    cgroup_parent: str = ""  # "" = the root's own
+    devices: tuple[DeviceMapping, ...] = ()
+    device_requests: tuple[DeviceRequest, ...] = ()
+    device_cgroup_rules: tuple[str, ...] = ()  # "c 1:3 rwm"
+    annotations: Mapping[str, str] = {}
+    ipc: str = ""  # "" = private; "host", "none", "private", "shareable", "container:NAME"
+    pid: str = ""  # "" = its own; "host", "container:NAME"
+    uts: str = ""  # "" = its own; "host"
+    cgroup: str = ""  # "" or "private" = its own; "host"
+    volumes_from: tuple[str, ...] = ()  # NAME[:ro|rw]
     mounts: tuple[MountRequest, ...] = ()
     files: tuple[FileGrant, ...] = ()
     network_mode: str = ""  # "" = `networks`; "none", "host", "container:NAME" (or the id)
@@ -178,6 +219,8 @@ class ContainerSpec(NamedTuple):
 
 _TUPLES: dict[str, type] = {
     "ulimits": Ulimit,
+    "devices": DeviceMapping,
+    "device_requests": DeviceRequest,
     "mounts": MountRequest,
     "files": FileGrant,
     "networks": NetworkAttachment,
@@ -190,6 +233,7 @@ _SINGLE: dict[str, type] = {
     "healthcheck": Healthcheck,
     "restart": RestartPolicy,
     "logging": LogRequest,
+    "block_limits": BlockLimits,
 }
 _DEFAULTS: dict[str, Any] = ContainerSpec._field_defaults
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
+
+from runtime.errors import InvalidError
 
 if TYPE_CHECKING:
     from runtime.oci.spec import DeviceRule
 
 # Character devices: null, zero, full, random, urandom, tty, console, ptmx, pts/*.
 _ALLOWED = ((1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2), (136, -1))
+
+_RULE = re.compile(r"([abc]) (\*|\d+):(\*|\d+) ([rwm]{1,3})")
 
 DENY_ALL: DeviceRule = {"allow": False, "access": "rwm"}
 
@@ -26,3 +31,19 @@ def standard_device_rules() -> list[DeviceRule]:
             rule["minor"] = minor
         rules.append(rule)
     return rules
+
+
+def parse_device_rule(text: str) -> DeviceRule:
+    """`c 1:3 mr`, `a *:* rwm`: a line of device_cgroup_rules. Raises InvalidError."""
+    found = _RULE.fullmatch(text.strip())
+    if found is None:
+        raise InvalidError(
+            f"{text!r} is no device rule", hint="type, major:minor and access, as in `c 1:3 rwm` or `b 8:* r`"
+        )
+    kind, major, minor, access = found.groups()
+    rule: DeviceRule = {"allow": True, "type": kind, "access": access}
+    if major != "*":
+        rule["major"] = int(major)
+    if minor != "*":
+        rule["minor"] = int(minor)
+    return rule

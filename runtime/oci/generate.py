@@ -6,15 +6,17 @@ capabilities and hard limits this process can hand on. What comes out of each at
 
 from collections.abc import Collection, Mapping, Sequence
 from posixpath import normpath
+from typing import NamedTuple
 
 from runtime.errors import InvalidError
 from runtime.oci import capabilities
 from runtime.oci.container_spec import ContainerSpec
+from runtime.oci.devices import parse_device_rule
 from runtime.oci.image_config import ImageConfig
-from runtime.oci.resources import plan_resources
+from runtime.oci.resources import LARGEST, plan_resources
 from runtime.oci.seccomp_profile import default_profile
 from runtime.oci.security import SecurityOptions, check_sysctls, parse_security_options
-from runtime.oci.spec import OCI_VERSION, Device, Linux, Mount, Process, Rlimit, Spec
+from runtime.oci.spec import OCI_VERSION, Device, DeviceRule, Linux, Mount, Namespace, Process, Rlimit, Spec
 from runtime.oci.user import ResolvedUser
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -43,6 +45,21 @@ as core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttim
 _RLIMITS = frozenset(_RLIMIT_WORDS.split())
 
 
+class LookedUp(NamedTuple):
+    """What the machine answered: devices by their numbers, what CDI adds, and what the kernel has."""
+
+    devices: Sequence[Device] = ()
+    rules: Sequence[DeviceRule] = ()
+    mounts: Sequence[Mount] = ()
+    environment: Sequence[str] = ()
+    groups: Sequence[int] = ()
+    block_numbers: Mapping[str, tuple[int, int]] = {}
+    machine: str = ""  # uname(2)
+    kernel: str = ""
+    apparmor: bool = False
+    selinux: bool = False
+
+
 def generate(
     container: ContainerSpec,
     image: ImageConfig,
@@ -54,6 +71,7 @@ def generate(
     extra_mounts: Sequence[Mount] = (),
     network_path: str = "",
     host_devices: Sequence[Device] = (),
+    looked_up: LookedUp = LookedUp(),  # noqa: B008 (a tuple)
     available_capabilities: Collection[str] = capabilities.NAMES,
     hard_limits: Mapping[str, int] | None = None,
     warnings: list[str] | None = None,
@@ -62,8 +80,9 @@ def generate(
 
     `extra_mounts` come after the standard ones, in their order, and replace one with the same destination.
     `network_path` names a network namespace to be joined by another runtime; ours inherits it.
-    `host_devices` are given to a privileged container. `hard_limits` (RLIMIT_NOFILE -> number) are those that
-    cannot be exceeded; what was lowered is appended to `warnings`. Raises InvalidError.
+    `looked_up` is what the machine answered to what the container asks for. `host_devices` are given to a privileged
+    container. `hard_limits` (RLIMIT_NOFILE -> number) are those that cannot be exceeded; what was lowered or left out
+    is appended to `warnings`. Raises InvalidError.
     """
     security = parse_security_options(container.security_opt, privileged=container.privileged)
     caps = capabilities.choose_capabilities(
@@ -72,31 +91,56 @@ def generate(
         privileged=container.privileged,
         available=available_capabilities,
     )
+    told = warnings if warnings is not None else []
     process: Process = {
         "args": plan_args(container, image),
         "cwd": _cwd(container.working_dir or image.working_dir),
-        "user": {"uid": user.uid, "gid": user.gid, "additionalGids": list(user.additional_gids)},
-        "env": plan_environment(container, image, container_id=container_id, home=user.home),
+        "user": {
+            "uid": user.uid,
+            "gid": user.gid,
+            "additionalGids": [*user.additional_gids, *looked_up.groups],
+        },
+        "env": [
+            *plan_environment(container, image, container_id=container_id, home=user.home),
+            *looked_up.environment,
+        ],
         "terminal": container.tty,
         "capabilities": {"bounding": caps, "effective": caps, "permitted": caps},
-        "rlimits": _rlimits(container, hard_limits or {}, warnings if warnings is not None else []),
+        "rlimits": _rlimits(container, hard_limits or {}, told),
         "noNewPrivileges": security.no_new_privileges,
     }
     if container.console_size:
         process["consoleSize"] = {"height": container.console_size[0], "width": container.console_size[1]}
     if container.oom_score_adj:
         process["oomScoreAdj"] = container.oom_score_adj
+    _label(process, security, looked_up, told)
     spec: Spec = {
         "ociVersion": OCI_VERSION,
         "root": {"path": rootfs_path, "readonly": container.read_only},
         "process": process,
         "hostname": container.hostname or container_id[:12],
-        "mounts": _mounts(container, extra_mounts),
-        "linux": _linux(container, security, caps, cgroups_path, network_path, host_devices),
+        "mounts": _mounts(container, (*extra_mounts, *looked_up.mounts)),
+        "linux": _linux(container, security, caps, cgroups_path, network_path, looked_up),
     }
+    if container.privileged:
+        spec["linux"]["devices"] = [*host_devices, *looked_up.devices]
+    if container.annotations:
+        spec["annotations"] = dict(container.annotations)
     if container.domainname:
         spec["domainname"] = container.domainname
     return spec
+
+
+def _label(process: Process, security: SecurityOptions, looked_up: LookedUp, told: list[str]) -> None:
+    """Names for AppArmor and SELinux, where the kernel has them."""
+    if security.apparmor and looked_up.apparmor:
+        process["apparmorProfile"] = security.apparmor
+    elif security.apparmor:
+        told.append(f"AppArmor is not enabled in this kernel: profile {security.apparmor} is not applied")
+    if security.selinux and looked_up.selinux:
+        process["selinuxLabel"] = security.selinux
+    elif security.selinux:
+        told.append(f"SELinux is not enabled in this kernel: label {security.selinux} is not applied")
 
 
 def plan_args(container: ContainerSpec, image: ImageConfig) -> list[str]:
@@ -176,6 +220,7 @@ def _mount(destination: str, kind: str, source: str, *options: str) -> Mount:
 def _mounts(container: ContainerSpec, extra: Sequence[Mount]) -> list[Mount]:
     """runtime-spec config-linux.md: default filesystems, with Docker's options."""
     access = "rw" if container.privileged else "ro"
+    shared_memory = container.ipc not in ("host", "none") and not container.ipc.startswith("container:")
     closed = ("nosuid", "noexec", "nodev")
     size = container.shm_size_bytes or _DEFAULT_SHM_BYTES
     standard = [
@@ -197,6 +242,10 @@ def _mounts(container: ContainerSpec, extra: Sequence[Mount]) -> list[Mount]:
         _mount("/dev/mqueue", "mqueue", "mqueue", *closed),
         _mount("/dev/shm", "tmpfs", "shm", *closed, "mode=1777", f"size={size}"),
     ]
+    if container.ipc == "host":
+        standard[-1] = _mount("/dev/shm", "bind", "/dev/shm", "rbind", "rprivate")
+    elif not shared_memory:
+        standard.pop()  # "none" has none; that of another container comes with `extra`
     taken = {normpath(mount["destination"]) for mount in extra}
     return [mount for mount in standard if mount["destination"] not in taken] + list(extra)
 
@@ -207,28 +256,91 @@ def _linux(
     caps: Sequence[str],
     cgroups_path: str,
     network_path: str,
-    host_devices: Sequence[Device],
+    looked_up: LookedUp,
 ) -> Linux:
     own_network = container.network_mode != "host"
+    rules = [parse_device_rule(text) for text in container.device_cgroup_rules]
     linux: Linux = {
-        "namespaces": [{"type": kind} for kind in ("pid", "ipc", "uts", "mount", "cgroup")],
+        "namespaces": _namespaces(container),
         "cgroupsPath": cgroups_path,
-        "resources": plan_resources(container.resources, privileged=container.privileged),
+        "resources": plan_resources(
+            container.resources,
+            privileged=container.privileged,
+            device_rules=[*looked_up.rules, *rules],
+            block=container.block_limits,
+            block_numbers=looked_up.block_numbers,
+        ),
         "sysctl": _sysctls(container, own_network),
-        "devices": list(host_devices) if container.privileged else [],
+        "devices": list(looked_up.devices),
         "maskedPaths": [] if security.unmasked else list(MASKED_PATHS),
         "readonlyPaths": [] if security.unmasked else list(READ_ONLY_PATHS),
     }
     if own_network:
         joined = {"type": "network", "path": network_path} if network_path else {"type": "network"}
         linux["namespaces"].append(joined)  # type: ignore[arg-type]
-    if security.seccomp:
+    if security.profile:
+        from runtime.oci.seccomp_file import parse_seccomp
+
+        linux["seccomp"] = parse_seccomp(
+            security.profile, capabilities=caps, machine=looked_up.machine, kernel=looked_up.kernel
+        )
+    elif security.seccomp:
         linux["seccomp"] = default_profile(caps)
     return linux
 
 
+def _namespaces(container: ContainerSpec) -> list[Namespace]:
+    """Those made anew; one of another container's is listed too, and its path filled in when that runs."""
+    shared = {"pid": container.pid, "ipc": container.ipc, "uts": container.uts, "cgroup": container.cgroup}
+    return [{"type": kind} for kind in ("pid", "ipc", "uts", "mount", "cgroup") if shared.get(kind) != "host"]
+
+
+def check_container(container: ContainerSpec) -> None:
+    """Refuse what no machine can give, before anything is made. Raises InvalidError."""
+    parse_security_options(container.security_opt, privileged=container.privileged)
+    check_sysctls(
+        container.sysctls,
+        own_network=container.network_mode != "host",
+        own_ipc=container.ipc != "host",
+        container=container.name,
+    )
+    for name, value, kinds in (
+        ("ipc", container.ipc, ("host", "none", "private", "shareable", "container:")),
+        ("pid", container.pid, ("host", "container:")),
+        ("uts", container.uts, ("host",)),
+        ("cgroup", container.cgroup, ("host", "private")),
+    ):
+        if value and not any(value == kind or (kind[-1] == ":" and value.startswith(kind)) for kind in kinds):
+            raise InvalidError(
+                f"{name}: {value!r} of container {container.name} is not known",
+                hint=f"known: {', '.join(kinds).replace('container:', 'service:NAME, container:NAME')}",
+            )
+    if container.uts == "host" and (container.hostname or container.domainname):
+        raise InvalidError(f"container {container.name}: a hostname and uts: host contradict each other")
+    if ".." in container.cgroup_parent.split("/"):
+        raise InvalidError(f"cgroup_parent {container.cgroup_parent!r} leads out of the cgroups")
+    for text in container.device_cgroup_rules:
+        parse_device_rule(text)
+    sizes = [container.shm_size_bytes, *(mount.size_bytes for mount in container.mounts)]
+    for size in sizes:
+        if not 0 <= size <= LARGEST:
+            raise InvalidError(f"container {container.name}: the size {size} is out of range")
+    for mount in container.mounts:
+        for word in mount.options:
+            # The kernel would take a number beyond its own range modulo that range.
+            if word.startswith("size=") and not word.endswith("%"):
+                raise InvalidError(f"tmpfs {mount.target}: {word} is no size, or out of range")
+    plan_resources(container.resources, privileged=container.privileged)
+    _rlimits(container, {}, [])
+
+
 def _sysctls(container: ContainerSpec, own_network: bool) -> dict[str, str]:
-    check_sysctls(container.sysctls, own_network=own_network, container=container.name)
+    check_sysctls(
+        container.sysctls,
+        own_network=own_network,
+        own_ipc=container.ipc != "host",
+        container=container.name,
+    )
     # As Docker does: any user may bind low ports and send pings inside a network namespace of its own.
     defaults = {
         "net.ipv4.ip_unprivileged_port_start": "0",

@@ -1,17 +1,42 @@
 """ResourceLimits -> OCI resources, with Docker's device rules. Pure."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
 from runtime.errors import InvalidError
-from runtime.oci.container_spec import ResourceLimits
+from runtime.oci.container_spec import BlockLimits, ResourceLimits
 from runtime.oci.devices import DENY_ALL, standard_device_rules
 from runtime.oci.spec import Cpu, DeviceRule, LinuxResources, Memory
 
+if TYPE_CHECKING:
+    from runtime.oci.spec_extra import BlockIO
+
 _DEFAULT_PERIOD_US = 100_000
 _MIN_MEMORY_BYTES = 6 << 20
+LARGEST = (1 << 63) - 1  # what the kernel's files take
 
 
-def plan_resources(limits: ResourceLimits, *, privileged: bool) -> LinuxResources:
-    """cgroup limits in OCI's words. Raises InvalidError for limits that contradict each other."""
-    resources: LinuxResources = {"devices": _device_rules(privileged)}
+def plan_resources(
+    limits: ResourceLimits,
+    *,
+    privileged: bool,
+    device_rules: Sequence[DeviceRule] = (),
+    block: BlockLimits = BlockLimits(),  # noqa: B008 (a tuple)
+    block_numbers: Mapping[str, tuple[int, int]] | None = None,
+) -> LinuxResources:
+    """cgroup limits in OCI's words. `block_numbers` are (major, minor) of the devices that `block` names.
+
+    Raises InvalidError for limits that contradict each other.
+    """
+    _check_range(limits)
+    resources: LinuxResources = {
+        "devices": [*_device_rules(privileged), *(() if privileged else device_rules)]
+    }
+    block_io = _block_io(block, block_numbers or {})
+    if block_io:
+        resources["blockIO"] = block_io
     memory = _memory(limits)
     if memory:
         resources["memory"] = memory
@@ -27,6 +52,38 @@ def _device_rules(privileged: bool) -> list[DeviceRule]:
     if privileged:
         return [{"allow": True, "access": "rwm"}]
     return [DENY_ALL, *standard_device_rules()]
+
+
+def _check_range(limits: ResourceLimits) -> None:
+    for name, value in limits._asdict().items():
+        if isinstance(value, int) and not -1 <= value <= LARGEST:
+            raise InvalidError(f"{name} {value} is out of range", hint=f"-1 to {LARGEST}")
+
+
+def _block_io(limits: BlockLimits, numbers: Mapping[str, tuple[int, int]]) -> BlockIO:
+    """blkio_config; weights of 10 to 1000 as Docker has them."""
+    block: dict[str, Any] = {}
+    for weight in (limits.weight, *(value for _, value in limits.weight_devices)):
+        if weight and not 10 <= weight <= 1000:
+            raise InvalidError(f"block I/O weight {weight} is out of range", hint="10 to 1000")
+    if limits.weight:
+        block["weight"] = limits.weight
+    if limits.weight_devices:
+        block["weightDevice"] = [
+            {"major": numbers[path][0], "minor": numbers[path][1], "weight": value}
+            for path, value in limits.weight_devices
+        ]
+    for key, group in (
+        ("throttleReadBpsDevice", limits.read_bps),
+        ("throttleReadIOPSDevice", limits.read_iops),
+        ("throttleWriteBpsDevice", limits.write_bps),
+        ("throttleWriteIOPSDevice", limits.write_iops),
+    ):
+        if group:
+            block[key] = [
+                {"major": numbers[path][0], "minor": numbers[path][1], "rate": rate} for path, rate in group
+            ]
+    return cast("BlockIO", block)
 
 
 def _memory(limits: ResourceLimits) -> Memory:
@@ -73,6 +130,10 @@ def _cpu(limits: ResourceLimits) -> Cpu:
             cpu["period"] = limits.cpu_period_us
         if limits.cpu_quota_us:
             cpu["quota"] = limits.cpu_quota_us
+    if limits.cpu_rt_period_us:
+        cpu["realtimePeriod"] = limits.cpu_rt_period_us
+    if limits.cpu_rt_runtime_us:
+        cpu["realtimeRuntime"] = limits.cpu_rt_runtime_us
     if limits.cpuset_cpus:
         cpu["cpus"] = limits.cpuset_cpus
     if limits.cpuset_mems:

@@ -32,6 +32,7 @@ from runtime.image.snapshot import mount_snapshot, plan_snapshot, prepare_layer_
 from runtime.linux import constants as k
 from runtime.linux import syscalls
 from runtime.linux.capabilities import permitted_names
+from runtime.linux.device_grants import load_block_numbers, load_grants
 from runtime.linux.devices import load_host_devices
 from runtime.linux.limits import load_hard_limits
 from runtime.linux.procfs import start_time
@@ -44,20 +45,27 @@ from runtime.network.firewall.rules import PublishedPort
 from runtime.network.ports import plan_use, publishing_endpoint, reserve
 from runtime.oci.capabilities import choose_capabilities
 from runtime.oci.container_spec import MountRequest
-from runtime.oci.generate import generate
+from runtime.oci.generate import LookedUp, generate
 from runtime.oci.seccomp_profile import default_profile
 from runtime.oci.security import parse_security_options
 from runtime.oci.spec import Spec
 from runtime.shim import control, line
 from runtime.shim.health import Health, plan_probe
+from runtime.shim.joining import borrow_shared_memory, join_namespaces
 from runtime.shim.mounts import plan_mounts
 from runtime.shim.notes import note
-from runtime.shim.state import CREATED, RUNNING, LiveState, PublishedAddress, write_live_state
+from runtime.shim.sources import Sources
+from runtime.shim.state import (
+    CREATED,
+    RUNNING,
+    LiveState,
+    PublishedAddress,
+    write_live_state,
+)
 from runtime.shim.task import ShimTask
 from runtime.store.events import START
 from runtime.store.files import read_json, remove_file, write_file, write_json
 from runtime.store.locks import FileLock
-from runtime.volume.store import VolumeStore
 
 
 class Builder:
@@ -70,9 +78,11 @@ class Builder:
         "_host",
         "_host_namespace",
         "_line",
+        "_mounts",
         "_published",
         "_rootfs",
         "_shim",
+        "_sources",
         "_task",
         "_warnings",
     )
@@ -83,12 +93,14 @@ class Builder:
         self._line = shim_line
         self._directory = task.paths.live(task.container_id)
         self._rootfs = f"{task.paths.container(task.container_id)}/rootfs"
-        self._cgroup = open_cgroup(f"{task.paths.cgroup_parent}/{task.container_id}")
+        self._cgroup = open_cgroup(task.paths.cgroup(task.container_id, task.spec.cgroup_parent))
         self._host: HostNetwork | None = None
         self._host_namespace = host_namespace
         self._published: list[PublishedPort] = []
         self._addresses: list[PublishedAddress] = []
         self._warnings: list[str] = []
+        self._sources = Sources(task, self._rootfs)
+        self._mounts: tuple[MountRequest, ...] = ()
 
     # ---- the world
 
@@ -98,6 +110,7 @@ class Builder:
         resolv_conf = etc_files.parse_resolv_conf(_read_text("/etc/resolv.conf"))
         if self._task.spec.network_mode != "host" and not self._task.network_owner:
             self._reach_host()
+        self._sources.hold_shared()
         syscalls.mount(None, "/", None, k.MS_REC | k.MS_SLAVE, None)
         self._mount_root()
         if self._host is not None:
@@ -170,12 +183,11 @@ class Builder:
         mounts = plan_snapshot(self._task.image, layer)
         prepare_layer_dir(mounts)
         mount_snapshot(mounts, self._rootfs)
-        volumes = VolumeStore(self._task.paths)
-        for request in self._task.mounts:
-            if request.type == "bind" and request.create_host_path and not os.path.exists(request.source):
-                os.makedirs(request.source, exist_ok=True)
-            elif request.type == "volume" and not request.nocopy:
-                volumes.fill(os.path.basename(os.path.dirname(request.source)), self._rootfs, request.target)
+        self._mounts = self._sources.prepare()
+        shared_memory = borrow_shared_memory(self._task)
+        if shared_memory >= 0:
+            place = self._sources.place("shm", shared_memory)
+            self._mounts += (MountRequest("bind", "/dev/shm", place),)
 
     def _open_dns(self) -> None:
         if not self._task.endpoints:
@@ -217,7 +229,8 @@ class Builder:
             return _read_text(f"{self._etc_directory}/hostname").strip()
         if spec.hostname:
             return spec.hostname
-        return os.uname().nodename if spec.network_mode == "host" else self._task.container_id[:12]
+        of_host = "host" in (spec.network_mode, spec.uts)
+        return os.uname().nodename if of_host else self._task.container_id[:12]
 
     def _place_files(self) -> list[MountRequest]:
         """Secrets and configs, on a tmpfs that only this container's processes see and that ends with its shim."""
@@ -244,10 +257,11 @@ class Builder:
             task.image.config,
             container_id=task.container_id,
             user=user,
-            cgroups_path=f"/{task.paths.cgroup_parent}/{task.container_id}",
-            extra_mounts=plan_mounts((*task.mounts, *self._place_files()), self._etc_directory),
+            cgroups_path=f"/{self._cgroup.path}",
+            extra_mounts=plan_mounts((*self._mounts, *self._place_files()), self._etc_directory),
             rootfs_path=self._rootfs,
             host_devices=load_host_devices() if task.spec.privileged else (),
+            looked_up=self._look_up(),
             available_capabilities=permitted_names(),
             hard_limits=load_hard_limits(),
             warnings=self._warnings,
@@ -259,12 +273,27 @@ class Builder:
         )
         return spec
 
+    def _look_up(self) -> LookedUp:
+        """What of this machine the container asks for."""
+        grants = load_grants(self._task.spec)
+        self._warnings += grants.warnings
+        system = os.uname()
+        return LookedUp(
+            *grants[:-1],
+            block_numbers=load_block_numbers(self._task.spec.block_limits),
+            machine=system.machine,
+            kernel=system.release,
+            apparmor=_read_text("/sys/module/apparmor/parameters/enabled").startswith("Y"),
+            selinux=os.path.exists("/sys/fs/selinux/enforce"),
+        )
+
     # ---- the program
 
     def run_program(self, spec: Spec, stdio: tuple[int, int, int], state: LiveState) -> None:
         """Start the program; `state` becomes that of the running container. Raises EngineError, OSError."""
         task = self._task
         seccomp = load_program(spec["linux"].get("seccomp"), task.paths.cache)
+        spec = join_namespaces(task, spec)
         if task.spec.runtime:
             pid, console = self._run_on_other_runtime(spec, stdio)
         else:
@@ -372,7 +401,8 @@ def warm_seccomp(task: ShimTask) -> None:
     """Have the container's filter in memory before its shim is forked, so that all shims share one."""
     spec = task.spec
     try:
-        if parse_security_options(spec.security_opt, privileged=spec.privileged).seccomp:
+        security = parse_security_options(spec.security_opt, privileged=spec.privileged)
+        if security.seccomp and not security.profile:
             held = choose_capabilities(
                 spec.cap_add, spec.cap_drop, privileged=spec.privileged, available=permitted_names()
             )

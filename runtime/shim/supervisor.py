@@ -148,7 +148,7 @@ class Supervisor:
             self._prober.stop()
             self._prober = None
         # Whatever was exec'ed into the container dies with its pid namespace, but not what shared the host's.
-        self._world.cgroup.kill()
+        self._world.cgroup.kill(to_be_used=True)
         attached = stdio.drain()
         self._log.finish_run()
         self._attended = bool(attached)

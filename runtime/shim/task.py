@@ -21,6 +21,8 @@ class ShimTask(NamedTuple):
     mounts: tuple[MountRequest, ...] = ()
     endpoints: tuple[Endpoint, ...] = ()
     host_gateway: str = ""  # the address extra_hosts' "host-gateway" stands for
+    images: Mapping[str, ResolvedImage] = {}  # those that are mounted, by reference
+    joined: Mapping[str, str] = {}  # "ipc", "pid" -> id of the container whose namespace it is
     network_owner: str = ""  # id of the container whose network namespace is joined, "" = one of its own
 
 
@@ -34,6 +36,8 @@ def task_to_json(task: ShimTask) -> dict[str, Any]:
         "mounts": [list(mount) for mount in task.mounts],
         "endpoints": [endpoint_to_json(endpoint) for endpoint in task.endpoints],
         "host_gateway": task.host_gateway,
+        "images": {name: image_to_json(image) for name, image in task.images.items()},
+        "joined": dict(task.joined),
         "network_owner": task.network_owner,
     }
 
@@ -48,6 +52,8 @@ def task_from_json(data: Mapping[str, Any]) -> ShimTask:
         mounts=tuple(MountRequest(*_tuples(mount)) for mount in data["mounts"]),
         endpoints=tuple(endpoint_from_json(endpoint) for endpoint in data["endpoints"]),
         host_gateway=data["host_gateway"],
+        images={name: image_from_json(image) for name, image in data["images"].items()},
+        joined=data["joined"],
         network_owner=data["network_owner"],
     )
 

@@ -85,7 +85,8 @@ class World:
 
     @property
     def cgroup(self) -> Cgroup:
-        return open_cgroup(f"{self._task.paths.cgroup_parent}/{self._task.container_id}")
+        task = self._task
+        return open_cgroup(task.paths.cgroup(task.container_id, task.spec.cgroup_parent))
 
     def enter(self) -> None:
         """Leave for namespaces of the container's own. Raises OSError."""
@@ -238,7 +239,7 @@ class World:
         if self._task.spec.runtime:
             self._delete_on_other_runtime()
         self.cgroup.kill()
-        self.cgroup.delete()
+        self.cgroup.delete(keep=self._task.spec.cgroup_parent != "")
 
     def remove(self) -> None:
         """Have a container that is not kept removed. The last act of its shim: a process of its own does the rest."""

@@ -56,6 +56,10 @@ class Paths(NamedTuple):
         """cgroup below which all containers and shims of this root live, without a leading slash."""
         return "pycompose" if self.data == DEFAULT_DATA else f"pycompose_{self.root_id}"
 
+    def cgroup(self, container_id: str, parent: str = "") -> str:
+        """cgroup of one container. `parent` is one to use instead of the root's, "a-b.slice" as systemd nests it."""
+        return f"{_spelled_out(parent.strip('/')) or self.cgroup_parent}/{container_id}"
+
     @property
     def database(self) -> str:
         return f"{self.data}/pycompose.db"
@@ -135,3 +139,11 @@ class Paths(NamedTuple):
     def veth(self, container_id: str, index: int) -> str:
         """Name of the host's end of a container's `index`-th endpoint, 0 to 35 (at most 15 characters)."""
         return f"pv{self.root_id}{container_id[:8]}{'0123456789abcdefghijklmnopqrstuvwxyz'[index]}"
+
+
+def _spelled_out(parent: str) -> str:
+    """ "a-b.slice" lies in "a.slice" (systemd.slice(5)); any other path is as it is."""
+    if not parent.endswith(".slice") or "/" in parent:
+        return parent
+    words = parent.removesuffix(".slice").split("-")
+    return "/".join(f"{'-'.join(words[: count + 1])}.slice" for count in range(len(words)))

@@ -20,33 +20,59 @@ def copy_from_root(rootfs: str, path: str, target: str) -> bool:
     False if there is no such directory, or an image has nothing to say about it. Raises OSError; a
     target that was left by an interrupted copy is replaced.
     """
-    root = open_root(rootfs)
-    try:
-        source = open_in_root(root, path, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
-            return False
-        raise
-    finally:
-        os.close(root)
+    source = _open_source(rootfs, path)
+    if source < 0:
+        return False
     try:
         if os.path.lexists(target):
             shutil.rmtree(target)
         os.mkdir(target, 0o700)
-        copy = os.open(target, _DIRECTORY)
-        try:
-            _Copier().copy_directory(source, copy)
-        finally:
-            os.close(copy)
+        _copy(source, target, _Copier())
     finally:
         os.close(source)
     return True
 
 
+def merge_from_root(rootfs: str, path: str, target: str) -> bool:
+    """Copies into a directory that is there, and that others may change meanwhile: what it has already stays.
+
+    A file appears in one step, so that a copy that was cut off goes on where it was. Otherwise as `copy_from_root`.
+    """
+    source = _open_source(rootfs, path)
+    if source < 0:
+        return False
+    try:
+        _copy(source, target, _Copier(merge=True))
+    finally:
+        os.close(source)
+    return True
+
+
+def _open_source(rootfs: str, path: str) -> int:
+    root = open_root(rootfs)
+    try:
+        return open_in_root(root, path, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return -1
+        raise
+    finally:
+        os.close(root)
+
+
+def _copy(source: int, target: str, copier: "_Copier") -> None:
+    copy = os.open(target, _DIRECTORY)
+    try:
+        copier.copy_directory(source, copy)
+    finally:
+        os.close(copy)
+
+
 class _Copier:
     """One copy; remembers files with several names, which get several names again."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, merge: bool = False) -> None:
+        self._merge = merge
         self._linked: dict[tuple[int, int], tuple[int, str]] = {}
 
     def copy_directory(self, source: int, target: int) -> None:
@@ -59,8 +85,10 @@ class _Copier:
     def _copy_entries(self, source: int, target: int) -> None:
         for name in os.listdir(source):
             status = os.stat(name, dir_fd=source, follow_symlinks=False)
+            if self._merge and not stat.S_ISDIR(status.st_mode) and _is_there(target, name):
+                continue
             if stat.S_ISDIR(status.st_mode):
-                os.mkdir(name, 0o700, dir_fd=target)
+                self._make_directory(target, name)
                 below, copy = (
                     os.open(name, _DIRECTORY, dir_fd=source),
                     os.open(name, _DIRECTORY, dir_fd=target),
@@ -71,8 +99,28 @@ class _Copier:
                     os.close(below)
                     os.close(copy)
             elif not self._copy_link(name, status, target):
-                _copy_file(source, target, name, status)
+                self._copy_file(source, target, name, status)
         _dress(source, target)
+
+    def _make_directory(self, target: int, name: str) -> None:
+        try:
+            os.mkdir(name, 0o700, dir_fd=target)
+        except FileExistsError:
+            if not self._merge:
+                raise
+
+    def _copy_file(self, source: int, target: int, name: str, status: os.stat_result) -> None:
+        if not self._merge:
+            _copy_file(source, target, name, name, status)
+            return
+        passing = f".{name[:200]}.{os.urandom(4).hex()}"
+        try:
+            _copy_file(source, target, name, passing, status)
+            os.rename(passing, name, src_dir_fd=target, dst_dir_fd=target)
+        except BaseException:
+            if _is_there(target, passing):
+                os.unlink(passing, dir_fd=target)
+            raise
 
     def _copy_link(self, name: str, status: os.stat_result, target: int) -> bool:
         """A further name of a file copied before; the first name of one is remembered."""
@@ -87,13 +135,21 @@ class _Copier:
         return False
 
 
-def _copy_file(source: int, target: int, name: str, status: os.stat_result) -> None:
+def _is_there(directory: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _copy_file(source: int, target: int, name: str, new_name: str, status: os.stat_result) -> None:
     mode = status.st_mode
     if stat.S_ISREG(mode):
         flags = os.O_NOFOLLOW | os.O_CLOEXEC
         old = os.open(name, os.O_RDONLY | flags, dir_fd=source)
         try:
-            new = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | flags, 0o600, dir_fd=target)
+            new = os.open(new_name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | flags, 0o600, dir_fd=target)
             try:
                 _copy_content(old, new)
                 _dress(old, new)
@@ -103,16 +159,16 @@ def _copy_file(source: int, target: int, name: str, status: os.stat_result) -> N
             os.close(old)
         return
     if stat.S_ISLNK(mode):
-        os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
+        os.symlink(os.readlink(name, dir_fd=source), new_name, dir_fd=target)
     elif stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
-        os.mknod(name, mode, status.st_rdev, dir_fd=target)
+        os.mknod(new_name, mode, status.st_rdev, dir_fd=target)
     else:  # a socket file means nothing without its listener
         return
-    os.chown(name, status.st_uid, status.st_gid, dir_fd=target, follow_symlinks=False)
+    os.chown(new_name, status.st_uid, status.st_gid, dir_fd=target, follow_symlinks=False)
     if not stat.S_ISLNK(mode):
-        os.chmod(name, stat.S_IMODE(mode), dir_fd=target)
+        os.chmod(new_name, stat.S_IMODE(mode), dir_fd=target)
     times = (status.st_atime_ns, status.st_mtime_ns)
-    os.utime(name, ns=times, dir_fd=target, follow_symlinks=False)
+    os.utime(new_name, ns=times, dir_fd=target, follow_symlinks=False)
 
 
 def _copy_content(source: int, target: int) -> None:
@@ -125,6 +181,16 @@ def _copy_content(source: int, target: int) -> None:
             raise
         while os.sendfile(target, source, None, _CHUNK):
             pass
+
+
+def dress(source: str, target: str) -> None:
+    """Give one directory owner, mode, attributes and times of another. Raises OSError."""
+    like, changed = os.open(source, _DIRECTORY), os.open(target, _DIRECTORY)
+    try:
+        _dress(like, changed)
+    finally:
+        os.close(like)
+        os.close(changed)
 
 
 def _dress(source: int, target: int) -> None:

@@ -1,15 +1,19 @@
-"""Volumes on disk: DATA/volumes/NAME/_data, filled from the image at first use.
+"""Volumes on disk: DATA/volumes/NAME/_data, filled from the image at first use; labels and owners are the index's.
 
-Labels and owners are the index's.
+_data/          the content, or where driver_opts are mounted
+options.json    driver_opts, if it has any
+.filling        there while a volume with driver_opts is being filled
+.fill, .filled  being copied from an image; copied, and on its way into _data (see `_Filling`)
 """
 
 import fcntl
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from runtime.errors import InvalidError, NotFoundError
+from runtime.store.files import read_json, remove_tree, write_json
 from runtime.store.paths import Paths
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*\Z")
@@ -21,10 +25,10 @@ class VolumeStore:
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
 
-    def create(self, name: str = "") -> str:
+    def create(self, name: str = "", options: Mapping[str, str] | None = None) -> str:
         """Makes a volume, an anonymous one without a name; returns its name. There already: no error.
 
-        Raises InvalidError for a name that can't be one.
+        `options` are driver_opts. Raises InvalidError for a name or an option that can't be one.
         """
         name = name or os.urandom(32).hex()
         if not _NAME.match(name) or len(name) > 255:
@@ -32,6 +36,10 @@ class VolumeStore:
                 f"{name!r} is not a valid volume name",
                 hint="letters, digits and _.- only, beginning with a letter or digit",
             )
+        if options:
+            from runtime.volume.options import parse_driver_options
+
+            parse_driver_options(options, name)
         os.makedirs(self._paths.volumes, mode=0o701, exist_ok=True)
         for path, mode in ((self._paths.volume(name), 0o701), (self.data(name), 0o755)):
             try:
@@ -39,7 +47,16 @@ class VolumeStore:
                 os.chmod(path, mode)  # whatever the umask
             except FileExistsError:
                 pass
+        if options:
+            write_json(self._options(name), options)
         return name
+
+    def _options(self, name: str) -> str:
+        return f"{self._paths.volume(name)}/options.json"
+
+    def options(self, name: str) -> dict[str, str]:
+        """Its driver_opts."""
+        return read_json(self._options(name)) or {}
 
     def data(self, name: str) -> str:
         """The directory that containers mount."""
@@ -67,23 +84,50 @@ class VolumeStore:
         os.rename(self._paths.volume(name), target)
         return target
 
-    def fill(self, name: str, rootfs: str, path: str) -> bool:
-        """Copies `path` of a mounted root file system into a volume that is empty; whether there was
-        anything.
+    def prepare(self, name: str, rootfs: str, path: str, *, copy: bool, container_id: str = "") -> None:
+        """Makes a volume ready for a container that mounts it at `path` of its mounted root file system.
 
-        Owners, modes, attributes and times come along; links are resolved as inside the root. The copy takes
-        the volume's place in one step. Raises OSError.
+        Mounts its driver_opts in the caller's mount namespace, ends a filling that was cut off, and with `copy`
+        fills it if it is empty. Raises StartError for driver_opts that cannot be mounted, OSError.
+        """
+        options = self.options(name)
+        if not options and not copy and not os.path.isdir(f"{self._paths.volume(name)}/.filled"):
+            return
+        with self._locked(name):
+            if options:
+                from runtime.volume.mounting import mount_volume
+                from runtime.volume.options import parse_driver_options
+
+                mount = parse_driver_options(options, name)
+                if mount is not None:
+                    mount_volume(self._paths, name, self.data(name), mount, container_id)
+                if copy:
+                    self._merge(name, rootfs, path)
+                return
+            filling = _Filling(self._paths.volume(name))
+            filling.finish()
+            if copy:
+                filling.fill(rootfs, path)
+
+    def _merge(self, name: str, rootfs: str, path: str) -> None:
+        """Fill what is mounted over a volume's folder, in place: it may be a folder of the host."""
+        mark = f"{self._paths.volume(name)}/.filling"
+        if os.path.lexists(mark) or is_empty(self.data(name)):
+            from runtime.volume.copy import merge_from_root
+
+            os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            merge_from_root(rootfs, path, self.data(name))
+            os.unlink(mark)
+
+    def fill(self, name: str, rootfs: str, path: str) -> bool:
+        """Copies `path` of a mounted root file system into a volume that is empty; whether there was anything.
+
+        Owners, modes, attributes and times come along; links are resolved as inside the root. Raises OSError.
         """
         with self._locked(name):
-            if not is_empty(self.data(name)):
-                return False
-            from runtime.volume.copy import copy_from_root  # only the first use of a volume pays for it
-
-            fresh = f"{self._paths.volume(name)}/.fill"
-            if not copy_from_root(rootfs, path, fresh):
-                return False
-            os.rename(fresh, self.data(name))
-            return True
+            filling = _Filling(self._paths.volume(name))
+            filling.finish()
+            return filling.fill(rootfs, path)
 
     @contextmanager
     def _locked(self, name: str) -> Iterator[None]:
@@ -94,6 +138,45 @@ class VolumeStore:
             yield
         finally:
             os.close(fd)
+
+
+class _Filling:
+    """The copy of an image's content into a volume, which may be killed at any moment.
+
+    `.fill` is what has been copied so far, and worth nothing; renamed to `.filled` it is whole, and moves into the
+    volume entry by entry. Until the last one has, `.filled` is there, and whoever comes next goes on. The volume's
+    directory stays the same one, so that containers which have it mounted see what comes.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._data = f"{folder}/_data"
+        self._fresh = f"{folder}/.fill"
+        self._whole = f"{folder}/.filled"
+
+    def fill(self, rootfs: str, path: str) -> bool:
+        """Copy, if the volume is empty and there is anything to copy."""
+        if not is_empty(self._data):
+            return False
+        from runtime.volume.copy import copy_from_root  # only the first use of a volume pays for it
+
+        if not copy_from_root(rootfs, path, self._fresh):
+            return False
+        os.rename(self._fresh, self._whole)
+        self.finish()
+        return True
+
+    def finish(self) -> None:
+        """Move what is whole into the volume; what is there already stays as it is."""
+        if not os.path.isdir(self._whole):
+            return
+        from runtime.volume.copy import dress
+
+        for name in os.listdir(self._whole):
+            target = f"{self._data}/{name}"
+            if not os.path.lexists(target):
+                os.rename(f"{self._whole}/{name}", target)
+        dress(self._whole, self._data)
+        remove_tree(self._whole)
 
 
 def is_empty(directory: str) -> bool:

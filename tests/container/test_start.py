@@ -81,7 +81,7 @@ def test_descriptors_to_preserve_follow_from_3(make_spec: Make, rootfs: str, cgr
     assert outcome.output.split()[2:] == ["0", "1", "2", "3", "4"]  # 4 is ls's own
 
 
-@pytest.mark.parametrize("namespace", [{"type": "user"}, {"type": "pid", "path": "/proc/1/ns/pid"}])
+@pytest.mark.parametrize("namespace", [{"type": "user"}, {"type": "mount", "path": "/proc/1/ns/mnt"}])
 def test_namespaces_that_cannot_be_had_are_refused(make_spec: Make, namespace: Any) -> None:
     spec = make_spec("true")
     spec["linux"]["namespaces"].append(namespace)

@@ -142,18 +142,19 @@ def test_reset_and_override(load):
 @pytest.mark.parametrize(
     ("attribute", "path"),
     [
-        ("isolation: x", "isolation"),
-        ("logging: {driver: none}", "logging"),
+        ("cpu_count: 1", "cpu_count"),
+        ("build: {context: ., isolation: x}", "build.isolation"),
         ("networks: {default: {driver_opts: {a: b}}}", "networks.default.driver_opts.a"),
-        ("security_opt: ['apparmor=x']", "security_opt[0]"),
         ("deploy: {placement: {constraints: [a]}}", "deploy.placement"),
-        ("volumes: [{type: image, source: x, target: /x}]", "volumes[0].type"),
+        ("deploy: {mode: global}", "deploy.mode"),
+        ("volumes: [{type: bind, source: /x, target: /x, consistency: cached}]", "volumes[0].consistency"),
     ],
 )
 def test_not_honoured_attribute_is_announced(load, tmp_path, attribute, path):
     (warning,) = load(WEB + f"    {attribute}\n").warnings
     assert warning.startswith(f"warning: {tmp_path}/demo/compose.yaml:4:")
-    assert warning.endswith(f"service 'web': {path} is not honoured yet")
+    assert f": service 'web': {path} " in warning
+    assert "has no effect: " in warning or warning.endswith("is not honoured yet")
 
 
 def test_shell_operator_is_announced(load):

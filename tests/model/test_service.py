@@ -7,7 +7,6 @@ from importlib.resources import files
 import pytest
 from jsonschema import Draft7Validator
 
-from composer.load.support import HONOURED_SERVICE
 from composer.model.service import Service
 
 SCHEMA = json.loads((files("schemas") / "compose.json").read_text())
@@ -25,7 +24,6 @@ def test_schema_is_valid_and_described():
 def test_service_has_every_attribute():
     fields = {field.name for field in dataclasses.fields(Service)} - {"name", "extensions"}
     assert fields == set(SCHEMA["$defs"]["service"]["properties"]) - CARRIED_OUT
-    assert set(SCHEMA["$defs"]["service"]["properties"]) >= HONOURED_SERVICE
 
 
 def test_service_is_immutable():
