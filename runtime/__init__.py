@@ -10,11 +10,13 @@ if TYPE_CHECKING:
     from runtime.engine.containers import Container
     from runtime.engine.engine import Engine
     from runtime.engine.execution import ExecRequest, begin_captured, run_attached, run_detached
+    from runtime.engine.files import container_root
     from runtime.engine.following import LogEvent, LogFollower
     from runtime.engine.job import Job
     from runtime.engine.networks import NetworkRow
     from runtime.engine.stopping import Stopping
     from runtime.engine.subscription import Subscription
+    from runtime.engine.transfer import Location, copy_files, receive_files, send_files, send_root
     from runtime.engine.usage import Usage, host_memory_bytes, read_container_usage
     from runtime.errors import (
         ConflictError,
@@ -78,11 +80,17 @@ _HOMES = {
     "begin_captured": "runtime.engine.execution",
     "run_attached": "runtime.engine.execution",
     "run_detached": "runtime.engine.execution",
+    "container_root": "runtime.engine.files",
     "LogEvent": "runtime.engine.following",
     "LogFollower": "runtime.engine.following",
     "NetworkRow": "runtime.engine.networks",
     "Stopping": "runtime.engine.stopping",
     "Subscription": "runtime.engine.subscription",
+    "Location": "runtime.engine.transfer",
+    "copy_files": "runtime.engine.transfer",
+    "receive_files": "runtime.engine.transfer",
+    "send_files": "runtime.engine.transfer",
+    "send_root": "runtime.engine.transfer",
     "Usage": "runtime.engine.usage",
     "host_memory_bytes": "runtime.engine.usage",
     "read_container_usage": "runtime.engine.usage",
@@ -143,6 +151,12 @@ __all__ = [
     "BuildSecret",
     "Job",
     "LOCAL_IMAGE",
+    "Location",
+    "container_root",
+    "copy_files",
+    "receive_files",
+    "send_files",
+    "send_root",
     "build_from_json",
     "build_to_json",
     "ConflictError",

@@ -394,5 +394,6 @@ def version(
 
 
 # More commands, in files of their own; importing these adds them to `app`.
+importlib.import_module("composer.cli.app_files")
 importlib.import_module("composer.cli.app_images")
 importlib.import_module("composer.cli.app_lifecycle")

@@ -56,8 +56,8 @@ def _task(engine: "Engine", row: sqlite3.Row) -> ShimTask:
         paths=engine.paths,
         container_id=row["id"],
         spec=spec,
-        image=_image(engine, row),
-        mounts=_mounts(engine, row["id"], spec),
+        image=stored_image(engine, row),
+        mounts=stored_mounts(engine, row["id"], spec),
         endpoints=endpoints,
         host_gateway=_host_gateway(endpoints),
         images={m.source: engine.images.resolve(m.source) for m in spec.mounts if m.type == "image"},
@@ -99,7 +99,8 @@ def _owner(engine: "Engine", spec: ContainerSpec, kind: str, mode: str) -> str:
     return owner.id
 
 
-def _image(engine: "Engine", row: sqlite3.Row) -> ResolvedImage:
+def stored_image(engine: "Engine", row: sqlite3.Row) -> ResolvedImage:
+    """The image that a container was made from. Raises EngineError if it is gone."""
     image = image_from_json(json.loads(row["image"]))
     if all(os.path.isdir(layer) for layer in image.layers):
         return image
@@ -107,7 +108,7 @@ def _image(engine: "Engine", row: sqlite3.Row) -> ResolvedImage:
     return engine.images.resolve(image.reference)
 
 
-def _mounts(engine: "Engine", container_id: str, spec: ContainerSpec) -> tuple[MountRequest, ...]:
+def stored_mounts(engine: "Engine", container_id: str, spec: ContainerSpec) -> tuple[MountRequest, ...]:
     """The spec's mounts and the image's volumes, each volume with its folder as the source."""
     rows = engine.database.rows("SELECT target, volume FROM mounts WHERE container_id = ?", container_id)
     folders = {row["target"]: engine.volumes.folder(row["volume"]) for row in rows}

@@ -24,17 +24,28 @@ _CHUNK, _HOLE_BYTES = 1 << 20, 1 << 12
 _NOFOLLOW = os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def unpack_layer(archive: tarfile.TarFile, directory: str, *, whiteouts: bool = True) -> tuple[str, ...]:
+def unpack_layer(
+    archive: tarfile.TarFile,
+    directory: str,
+    *,
+    whiteouts: bool = True,
+    keep_kinds: bool = False,
+    owner: tuple[int, int] | None = None,
+) -> tuple[str, ...]:
     """Unpacks all of a layer into an empty directory. Raises ImageError, OSError.
 
     Without `whiteouts` it is a plain archive, in which such names mean nothing, and the directory may have content.
+    With `keep_kinds` no directory takes the place of something else, nor the other way round. All belongs to `owner`
+    (uid, gid) without extended attributes, if it is given, instead of what the archive says.
 
     Returns the directories that it has files in but does not describe, which got root's and 0755.
     """
     root = open_root(directory)
-    unpacker = _Unpacker(root, whiteouts)
+    unpacker = _Unpacker(root, whiteouts, keep_kinds)
     try:
         for member in _members(archive):
+            if owner is not None:
+                (member.uid, member.gid), member.pax_headers = owner, {}
             try:
                 unpacker.add(archive, member)
             except OSError as error:
@@ -68,9 +79,10 @@ def _members(archive: tarfile.TarFile) -> Iterable[tarfile.TarInfo]:
 class _Unpacker:
     """The state of one run: the parent directory last used, and what directories get at the end."""
 
-    def __init__(self, root: int, whiteouts: bool) -> None:
+    def __init__(self, root: int, whiteouts: bool, keep_kinds: bool) -> None:
         self._root = root
         self._whiteouts = whiteouts
+        self._keep_kinds = keep_kinds
         self._parent_path: str | None = None
         self._parent = -1
         # A directory's times change with every file in it, so they are set last.
@@ -147,6 +159,8 @@ class _Unpacker:
     def _add_directory(self, parent: int, name: str, member: tarfile.TarInfo, path: str) -> None:
         found = _status(parent, name)
         if found is None or not stat.S_ISDIR(found.st_mode):
+            if found is not None and self._keep_kinds:
+                raise ImageError(f"cannot overwrite non-directory {path.strip('/')!r} with directory")
             hidden = found is not None and _is_whiteout(found)
             self._clear(parent, name)
             os.mkdir(name, 0o700, dir_fd=parent)
@@ -215,6 +229,8 @@ class _Unpacker:
         if found is None:
             return
         if stat.S_ISDIR(found.st_mode):
+            if self._keep_kinds:
+                raise ImageError(f"cannot overwrite directory {name!r} with non-directory")
             shutil.rmtree(name, dir_fd=parent)
         else:
             os.unlink(name, dir_fd=parent)
@@ -267,8 +283,12 @@ def _add_special(parent: int, name: str, member: tarfile.TarInfo) -> None:
         raise ImageError(f"the archive has {member.name!r} of an unknown kind {member.type!r}")
     os.chown(name, member.uid, member.gid, dir_fd=parent, follow_symlinks=False)
     if not member.issym():
-        # No program can race us here: the directory is nobody's yet, and the name was made a moment ago.
-        os.chmod(name, mode, dir_fd=parent)
+        # Through a descriptor: where programs run meanwhile, the name may have become a link.
+        fd = os.open(name, O_PATH | _NOFOLLOW, dir_fd=parent)
+        try:
+            os.chmod(f"/proc/self/fd/{fd}", mode)
+        finally:
+            os.close(fd)
     os.utime(name, ns=(_mtime_ns(member), _mtime_ns(member)), dir_fd=parent, follow_symlinks=False)
 
 

@@ -1,0 +1,49 @@
+"""`export`: the file system of a service's container as a tar, without what is mounted in it."""
+
+import sys
+from typing import NamedTuple
+
+from composer.cli.context import Context
+from composer.cli.files import opened_root, service_containers
+from composer.errors import ComposeError
+from composer.output.terminal import DIM, GREEN
+from runtime import Container, send_root
+
+
+class Arguments(NamedTuple):
+    service: str = ""
+    output: str = ""
+    number: int = 0
+    dry_run: bool = False
+
+
+def run(context: Context, arguments: Arguments) -> int:
+    """Carry out `export`; the exit code."""
+    (container, *_) = service_containers(context, arguments.service, number=arguments.number)
+    what = f"export {container.name} to {arguments.output or 'standard output'}"
+    if context.options.dry_run:
+        context.out.line(what)
+        return 0
+    export_container(context, container, arguments.output)
+    return 0
+
+
+def export_container(context: Context, container: Container, output: str) -> None:
+    """Write a container's root file system to a file, "" = standard output. Raises ComposeError, EngineError."""
+    if not output and sys.stdout.isatty():
+        raise ComposeError(
+            "output option is required when exporting to terminal", hint="name a file with --output"
+        )
+    what = f" {container.name} export {container.name} to {output or 'standard output'}"
+    context.err.line(f"{what} {context.err.paint('Exporting', DIM)}")
+    try:
+        with opened_root(context, container, mounts=False) as root:
+            if output:
+                with open(output, "wb") as file:
+                    send_root(root, file)
+            else:
+                send_root(root, sys.stdout.buffer)
+                sys.stdout.buffer.flush()
+    except OSError as error:
+        raise ComposeError(f"cannot write {output or 'the archive'}: {error.strerror or error}") from error
+    context.err.line(f"{what} {context.err.paint('Exported', GREEN)}")

@@ -1,0 +1,50 @@
+"""What commands about containers' files share: which containers, and their root directories."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from composer.cli.context import Context
+from composer.errors import SelectionError
+from runtime import Container, container_root
+
+
+def service_containers(
+    context: Context, service: str, *, number: int = 0, one_offs: bool = False
+) -> list[Container]:
+    """A service's containers, running or not, by number; those of `run` only with `one_offs`, and last.
+
+    Raises SelectionError if there is none.
+    """
+    project = context.existing((service,)).project
+    found = [
+        container
+        for container in context.engine.containers.list(project)
+        if container.service == service
+        and number in (0, container.number)
+        and (one_offs or not container.oneoff)
+        and not container.leftover
+    ]
+    if not found:
+        which = f" #{number}" if number else ""
+        raise SelectionError(
+            f'no container{which} found for service "{service}"',
+            hint="make it with `pycompose up` or `create`",
+        )
+    return sorted(found, key=lambda container: (container.oneoff, container.number))
+
+
+@contextmanager
+def opened_root(context: Context, container: Container, *, mounts: bool) -> Iterator[int]:
+    """A descriptor of a container's root directory. Nobody starts a stopped container meanwhile."""
+    if container.is_live:
+        with container_root(context.engine, container, mounts=mounts) as root:
+            yield root
+        return
+    lock = context.engine.project_lock(container.project)
+    lock.acquire()
+    try:
+        now = context.engine.containers.get(container.id)
+        with container_root(context.engine, now, mounts=mounts) as root:
+            yield root
+    finally:
+        lock.release()
