@@ -32,6 +32,23 @@ def test_a_hot_command_imports_nothing_heavy(command: str) -> None:
     assert answer.stdout.split() == []
 
 
+@pytest.mark.parametrize("command", ["up", "down", "ps", "stop"])
+def test_what_only_some_projects_need_is_loaded_for_them(command: str) -> None:
+    needless = ("runtime.container.exec", "runtime.engine.attachment", "runtime.engine.job", "shlex")
+    program = (
+        f"import sys, composer.__main__, composer.cli.{command}, runtime.engine.containers; "
+        f"print(*[name for name in {needless!r} if name in sys.modules])"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-S", "-P", "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": f"{Path(__file__).parent.parent}:{_packages()}", "PATH": "/usr/bin"},
+    )
+    assert answer.stdout.split() == []
+
+
 def _packages() -> str:
     import dnslib
 

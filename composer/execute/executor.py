@@ -18,21 +18,16 @@ from composer.plan.desired import FILE, Content, Desired
 from runtime import (
     Engine,
     EngineError,
-    ExecRequest,
     FileLock,
-    Job,
-    Launch,
     NetworkRequest,
     Pool,
     StateError,
-    Stopping,
-    begin_captured,
     build_from_json,
     from_json,
 )
 
 if TYPE_CHECKING:
-    from runtime import Attachment
+    from runtime import Attachment, Job, Launch, Stopping
 
 DEFAULT_PARALLEL = 16
 _LAST_LINES = 10
@@ -244,6 +239,8 @@ class Executor:
         return True
 
     def _begin_hook(self, action: Action) -> None:
+        from runtime import ExecRequest, begin_captured  # few plans have hooks
+
         container = self._engine.containers.get(self._id(action))
         hook = action.spec
         request = ExecRequest(
@@ -338,7 +335,7 @@ class Executor:
 
     # ---- pulls and builds
 
-    def _follow(self, action: Action, job: Job) -> None:
+    def _follow(self, action: Action, job: "Job") -> None:
         self._jobs[job.fileno()] = (action, job)
         self._poll.register(job.fileno(), select.POLLIN)
 

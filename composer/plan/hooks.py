@@ -4,7 +4,6 @@
 goes when it has succeeded and stays, to be looked at, when it has failed (Compose spec 05-services: pre_start).
 """
 
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -92,7 +91,9 @@ def _add_hooks(
 
 
 def _shown(command: Sequence[str]) -> str:
-    text = " ".join(shlex.join(command).split())
+    from shlex import join  # few plans have hooks
+
+    text = " ".join(join(command).split())
     return text if len(text) <= _LONGEST_COMMAND else f"{text[: _LONGEST_COMMAND - 1]}…"
 
 
