@@ -41,7 +41,7 @@ def test_a_pull_that_fails(project: Project, registry: Registry) -> None:
 
 
 def test_pull_and_push_of_services(project: Project, remote: str) -> None:
-    target = remote.replace(":1", ":built")
+    target = f"{remote.rpartition(':')[0]}:built"
     project.write(
         f"""
         services:
