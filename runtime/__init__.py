@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from runtime.build.check import check_build
+    from runtime.build.ignore import Matcher, parse_ignore_file
     from runtime.build.request import LOCAL_IMAGE, BuildRequest, BuildSecret, build_from_json, build_to_json
     from runtime.container.kill import parse_signal
     from runtime.engine.attachment import DETACH_KEYS, Attachment, Session, attach, parse_detach_keys
@@ -12,12 +13,15 @@ if TYPE_CHECKING:
     from runtime.engine.execution import ExecRequest, run_attached, run_detached
     from runtime.engine.files import container_root
     from runtime.engine.following import LogEvent, LogFollower
+    from runtime.engine.host_info import HostInfo, describe_host, folder_bytes
     from runtime.engine.job import Job
     from runtime.engine.networks import NetworkRow
     from runtime.engine.stopping import Stopping
     from runtime.engine.subscription import Subscription
+    from runtime.engine.syncing import sync_files
     from runtime.engine.transfer import Location, copy_files, receive_files, send_files, send_root
     from runtime.engine.usage import Usage, host_memory_bytes, read_container_usage
+    from runtime.engine.volumes import VolumeRow
     from runtime.errors import (
         ConflictError,
         EngineError,
@@ -29,11 +33,13 @@ if TYPE_CHECKING:
         UnsupportedError,
     )
     from runtime.image.registry.pinning import pin_image
+    from runtime.image.workers import die_with
     from runtime.linux.directory_watch import DirectoryWatch, watch_directory
     from runtime.linux.processes import ProcessRow, list_processes
+    from runtime.linux.tree_watch import TreeWatch
     from runtime.network.plan import NetworkRequest
     from runtime.network.ports import check_free
-    from runtime.network.record import Pool
+    from runtime.network.record import Endpoint, Pool
     from runtime.oci.container_spec import (
         ContainerSpec,
         FileGrant,
@@ -79,7 +85,14 @@ _HOMES = {
     "NetworkRow": "runtime.engine.networks",
     "Stopping": "runtime.engine.stopping",
     "Subscription": "runtime.engine.subscription",
+    "HostInfo": "runtime.engine.host_info",
+    "describe_host": "runtime.engine.host_info",
+    "folder_bytes": "runtime.engine.host_info",
     "Location": "runtime.engine.transfer",
+    "Matcher": "runtime.build.ignore",
+    "TreeWatch": "runtime.linux.tree_watch",
+    "parse_ignore_file": "runtime.build.ignore",
+    "sync_files": "runtime.engine.syncing",
     "copy_files": "runtime.engine.transfer",
     "receive_files": "runtime.engine.transfer",
     "send_files": "runtime.engine.transfer",
@@ -100,8 +113,11 @@ _HOMES = {
     "ProcessRow": "runtime.linux.processes",
     "list_processes": "runtime.linux.processes",
     "NetworkRequest": "runtime.network.plan",
+    "Endpoint": "runtime.network.record",
     "Pool": "runtime.network.record",
+    "VolumeRow": "runtime.engine.volumes",
     "check_free": "runtime.network.ports",
+    "die_with": "runtime.image.workers",
     "pin_image": "runtime.image.registry.pinning",
     "ContainerSpec": "runtime.oci.container_spec",
     "FileGrant": "runtime.oci.container_spec",
@@ -136,8 +152,18 @@ __all__ = [
     "BuildRequest",
     "BuildSecret",
     "Job",
+    "Endpoint",
+    "HostInfo",
+    "describe_host",
+    "folder_bytes",
+    "VolumeRow",
     "LOCAL_IMAGE",
     "Location",
+    "Matcher",
+    "TreeWatch",
+    "die_with",
+    "parse_ignore_file",
+    "sync_files",
     "container_root",
     "copy_files",
     "receive_files",

@@ -182,6 +182,9 @@ def up(
     ] = False,
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours.")] = False,
     explain: Annotated[bool, typer.Option("--explain", help="Say what is done, and why, before.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Bring in what changes on this machine: see `watch`.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Yes to all questions.")] = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -385,6 +388,8 @@ def version(
 
 
 # More commands, in files of their own; importing these adds them to `app`.
+importlib.import_module("composer.cli.app_containers")
 importlib.import_module("composer.cli.app_files")
 importlib.import_module("composer.cli.app_images")
 importlib.import_module("composer.cli.app_lifecycle")
+importlib.import_module("composer.cli.app_volumes")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from composer.cli.app import DryRun, _run, app
+from composer.cli.app import DryRun, Services, _run, app
 
 Number = Annotated[int, typer.Option("--index", help="The container's number.")]
 
@@ -40,3 +40,18 @@ def export(
 ) -> None:
     """Write a container's file system as a tar."""
     _run(context, "export", locals())
+
+
+@app.command()
+def watch(
+    context: typer.Context,
+    services: Services = None,
+    no_up: Annotated[bool, typer.Option("--no-up", help="Do not build and start them first.")] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune/--no-prune", help="Remove images that a build has left without a name.")
+    ] = True,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress of builds.")] = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Bring what changes on this machine into running services (`develop.watch`)."""
+    _run(context, "watch", locals())

@@ -55,6 +55,8 @@ COMMANDS: dict[str, dict[str, Any]] = {
             "--attach-dependencies": ("attach_dependencies", "flag"),
             "--no-color": ("no_color", "flag"),
             "--explain": ("explain", "flag"),
+            "--watch": ("watch", "flag"),
+            "-w": ("watch", "flag"),
             "--yes": ("yes", "flag"),
             "-y": ("yes", "flag"),
             "--dry-run": ("dry_run", "flag"),

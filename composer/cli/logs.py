@@ -8,7 +8,7 @@ from composer.cli.context import Context
 from composer.errors import ComposeError
 from composer.output.logs import LogPrinter, short_name
 from composer.plan.selection import check_services
-from runtime import LogEvent, LogFollower
+from runtime import Container, LogEvent, LogFollower
 
 _UNITS_S = {"h": 3600, "m": 60, "s": 1, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 
@@ -27,8 +27,6 @@ class Arguments(NamedTuple):
 
 def run(context: Context, arguments: Arguments) -> int:
     """Carry out `logs`; the exit code."""
-    tail = _parse_tail(arguments.tail)
-    since_ns, until_ns = parse_time(arguments.since), parse_time(arguments.until)
     desired = context.existing(arguments.services)
     check_services(desired, arguments.services)
     containers = [
@@ -40,28 +38,55 @@ def run(context: Context, arguments: Arguments) -> int:
     ]
     if arguments.no_color:
         context.out.colour = False
-    names = [short_name(container.name, desired.project) for container in containers]
-    printer = LogPrinter(
-        context.out, names, prefix=not arguments.no_log_prefix, timestamps=arguments.timestamps
+    print_logs(
+        context,
+        containers,
+        project=desired.project,
+        follow=arguments.follow,
+        tail=arguments.tail,
+        timestamps=arguments.timestamps,
+        since=arguments.since,
+        until=arguments.until,
+        prefix=not arguments.no_log_prefix,
     )
-    follower = LogFollower(context.engine, containers, tail=tail, since_ns=since_ns, until_ns=until_ns)
+    return 0
+
+
+def print_logs(
+    context: Context,
+    containers: list[Container],
+    *,
+    project: str = "",
+    follow: bool,
+    tail: str,
+    timestamps: bool,
+    since: str,
+    until: str,
+    prefix: bool,
+) -> None:
+    """Print what containers have written, by time. Raises ComposeError for an impossible time or number."""
+    since_ns, until_ns = parse_time(since), parse_time(until)
+    names = [short_name(container.name, project) for container in containers]
+    printer = LogPrinter(context.out, names, prefix=prefix, timestamps=timestamps)
+    follower = LogFollower(
+        context.engine, containers, tail=_parse_tail(tail), since_ns=since_ns, until_ns=until_ns
+    )
 
     def show(events: Iterable[LogEvent]) -> None:
         for event in events:
-            printer(event, short_name(event.container.name, desired.project))
+            printer(event, short_name(event.container.name, project))
         printer.flush()
 
     try:
-        if arguments.follow:
+        if follow:
             follower.watch()
         show(follower.lines_so_far())
-        if not arguments.follow or not follower.live:
+        if not follow or not follower.live:
             show(follower.rest())
-        while arguments.follow and follower.live:
+        while follow and follower.live:
             show(follower.poll())
     finally:
         follower.close()
-    return 0
 
 
 def _parse_tail(text: str) -> int:

@@ -28,6 +28,7 @@ HONOURED_SERVICE = frozenset(
         cpuset
         depends_on
         deploy
+        develop
         dns
         dns_opt
         dns_search

@@ -6,10 +6,11 @@ Labels and owners are the index's.
 import fcntl
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from runtime.errors import InvalidError, NotFoundError
+from runtime.errors import ConflictError, InvalidError, NotFoundError
+from runtime.store.files import remove_tree
 from runtime.store.paths import Paths
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*\Z")
@@ -84,6 +85,26 @@ class VolumeStore:
                 return False
             os.rename(fresh, self.data(name))
             return True
+
+    def replace_empty(self, name: str, make: Callable[[str], None]) -> None:
+        """Has `make` fill a folder, which then takes the place of an empty volume's content in one step.
+
+        Raises ConflictError if the volume is not empty, and what `make` raises.
+        """
+        with self._locked(name):
+            if not is_empty(self.data(name)):
+                raise ConflictError(
+                    f"volume {name} is not empty", hint="import into a new one, or remove it before"
+                )
+            fresh = f"{self._paths.volume(name)}/.import"
+            remove_tree(fresh)  # a killed import's
+            os.mkdir(fresh, 0o755)
+            try:
+                make(fresh)
+            except BaseException:
+                remove_tree(fresh)
+                raise
+            os.rename(fresh, self.data(name))
 
     @contextmanager
     def _locked(self, name: str) -> Iterator[None]:
