@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from runtime.build.check import check_build
     from runtime.build.ignore import Matcher, parse_ignore_file
+    from runtime.build.remote import is_git_url
     from runtime.build.request import LOCAL_IMAGE, BuildRequest, BuildSecret, build_from_json, build_to_json
     from runtime.container.kill import parse_signal
     from runtime.engine.attachment import DETACH_KEYS, Attachment, Session, attach, parse_detach_keys
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         StateError,
         UnsupportedError,
     )
+    from runtime.image.artifact import Artifact, Document
     from runtime.image.registry.pinning import pin_image
     from runtime.image.workers import die_with
     from runtime.linux.directory_watch import DirectoryWatch, watch_directory
@@ -117,6 +119,9 @@ _HOMES = {
     "Pool": "runtime.network.record",
     "VolumeRow": "runtime.engine.volumes",
     "check_free": "runtime.network.ports",
+    "Artifact": "runtime.image.artifact",
+    "Document": "runtime.image.artifact",
+    "is_git_url": "runtime.build.remote",
     "die_with": "runtime.image.workers",
     "pin_image": "runtime.image.registry.pinning",
     "ContainerSpec": "runtime.oci.container_spec",
@@ -159,6 +164,9 @@ __all__ = [
     "VolumeRow",
     "LOCAL_IMAGE",
     "Location",
+    "Artifact",
+    "Document",
+    "is_git_url",
     "Matcher",
     "TreeWatch",
     "die_with",

@@ -55,3 +55,28 @@ def watch(
 ) -> None:
     """Bring what changes on this machine into running services (`develop.watch`)."""
     _run(context, "watch", locals())
+
+
+@app.command()
+def publish(
+    context: typer.Context,
+    repository: Annotated[str, typer.Argument(metavar="REPOSITORY[:TAG]")],
+    resolve_image_digests: Annotated[
+        bool, typer.Option("--resolve-image-digests", help="Pin images to what their tags mean now.")
+    ] = False,
+    with_env: Annotated[
+        bool, typer.Option("--with-env", help="Publish environment variables and env files too.")
+    ] = False,
+    oci_version: Annotated[
+        str, typer.Option("--oci-version", help="1.0 for registries that know no artifacts, or 1.1.")
+    ] = "",
+    app_images: Annotated[
+        bool, typer.Option("--app", help="Send the services' images into the repository too.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Yes to all questions.")] = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Publish the project's files in a registry, for `-f oci://REPOSITORY`."""
+    parameters = locals()
+    parameters["app"] = parameters.pop("app_images")
+    _run(context, "publish", parameters)

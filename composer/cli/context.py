@@ -46,6 +46,7 @@ class Context:
         self.err = Terminal(sys.stderr, options.ansi)
         self._engine: Engine | None = None
         self._stdin_text: str | None = None
+        self._files: tuple[str, ...] | None = None
 
     @property
     def engine(self) -> "Engine":
@@ -92,7 +93,7 @@ class Context:
         return LoadOptions(
             cwd=_working_directory(),
             environ=dict(os.environ),
-            files=options.file,
+            files=self._local_files(),
             project_name=options.project_name,
             project_directory=options.project_directory,
             env_files=options.env_file,
@@ -101,6 +102,21 @@ class Context:
             stdin_text=self._stdin_text,
             all_resources=options.all_resources,
         )
+
+    def _local_files(self) -> tuple[str, ...]:
+        """The -f options, those from elsewhere brought here. Raises ComposeError, EngineError."""
+        if self._files is None:
+            named = self.options.file
+            if any(file.startswith("oci://") or ".git" in file or "github.com/" in file for file in named):
+                from composer.cli.remote import fetch_files, is_remote
+
+                named = tuple(
+                    path
+                    for file in named
+                    for path in (fetch_files(self.engine, file) if is_remote(file) else (file,))
+                )
+            self._files = named
+        return self._files
 
     def desired(self, services: tuple[str, ...] = ()) -> Desired:
         """The project as the planner wants it; its warnings are printed. Raises LoadError.
