@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from composer.cli.app import DryRun, Services, _run, app
+from composer.cli.app import DryRun, Service, Services, _run, app
 
 Number = Annotated[int, typer.Option("--index", help="The container's number.")]
 
@@ -33,7 +33,7 @@ def cp(
 @app.command()
 def export(
     context: typer.Context,
-    service: Annotated[str, typer.Argument(metavar="SERVICE")],
+    service: Service,
     output: Annotated[str, typer.Option("--output", "-o", help="File; standard output if none.")] = "",
     number: Number = 0,
     dry_run: DryRun = False,

@@ -8,6 +8,9 @@ import typer
 from composer.cli.app import app
 from composer.cli.context import Context
 
+# Actions that change nothing.
+_LOOKING = ("list_volumes", "inspect", "export", "df", "info")
+
 volume_app = typer.Typer(help="Volumes.", no_args_is_help=True, rich_markup_mode=None)
 system_app = typer.Typer(
     help="The engine as a whole: sizes, facts, tidying up.", no_args_is_help=True, rich_markup_mode=None
@@ -25,6 +28,8 @@ Force = Annotated[bool, typer.Option("--force", "-f", help="Do not ask.")]
 def _call(module: str, context: typer.Context, action: str, **parameters: Any) -> None:
     function = getattr(importlib.import_module(f"composer.cli.{module}"), action)
     with Context(context.obj) as opened:
+        if action not in _LOOKING:
+            opened.refuse_dry_run(f"{module} {context.info_name}")
         raise typer.Exit(function(opened, **parameters))
 
 

@@ -11,6 +11,7 @@ from composer.plan.action import Plan, PlanBuilder
 from composer.plan.desired import Desired, DesiredService
 from composer.plan.images import ImageOptions, plan_images
 from composer.plan.observed import ObservedState
+from composer.plan.orphans import ORPHANS_FOUND
 from composer.plan.render import render_plan
 from runtime import Attachment
 
@@ -46,7 +47,7 @@ def carry_out(
         _print_warnings(context, plan)
         if check is not None:
             check(plan)
-        progress = Progress(context.err, quiet=quiet)
+        progress = Progress(context.status, quiet=quiet or context.quiet)
         executor = Executor(
             engine,
             desired,
@@ -94,7 +95,7 @@ def carry_out_images(
     """Execute a plan of pulls and builds."""
     if not plan.actions:
         return
-    progress = Progress(context.err, quiet=quiet, plain=plain)
+    progress = Progress(context.status, quiet=quiet or context.quiet, plain=plain)
     lock = context.engine.project_lock(desired.project)
     executor = Executor(
         context.engine, desired, lock, notify=progress, parallel=context.parallel, keep_going=keep_going
@@ -107,6 +108,8 @@ def carry_out_images(
 
 def _print_warnings(context: Context, plan: Plan) -> None:
     for warning in plan.warnings:
+        if warning.startswith(ORPHANS_FOUND) and context.ignores_orphans:
+            continue
         print_warning(context.err, warning)
 
 

@@ -48,6 +48,7 @@ def run(context: Context, arguments: Arguments) -> int:
 
 def execute(context: Context, container: Container, request: ExecRequest, *, detach: bool) -> int:
     """Run a program in a container; its exit code, 0 if it goes on in the background. Raises EngineError."""
+    context.refuse_dry_run("exec")
     try:
         if detach:
             run_detached(context.engine, container, request)

@@ -14,6 +14,7 @@ GLOBAL: dict[str, tuple[str, str]] = {
     "--env-file": ("env_file", "list"),
     "--profile": ("profile", "list"),
     "--ansi": ("ansi", "str"),
+    "--progress": ("progress", "str"),
     "--parallel": ("parallel", "int"),
     "--compatibility": ("compatibility", "flag"),
     "--all-resources": ("all_resources", "flag"),

@@ -59,9 +59,11 @@ def run(context: Context, arguments: Arguments) -> int:
         old_format=arguments.oci_version == "1.0",
     )
     context.err.line(f" {arguments.repository} publishing")
-    lines = LiveLines(context.err)
+    lines = LiveLines(context.status)
     try:
-        digest = job.finish(TransferProgress(context.err, lines, arguments.repository))
+        digest = job.finish(
+            TransferProgress(context.status, lines, arguments.repository, quiet=context.quiet)
+        )
     finally:
         lines.close()
     context.err.line(f" {arguments.repository} published  {digest}")

@@ -192,6 +192,6 @@ def _options(context: Context, desired: Desired, arguments: Arguments) -> RunOpt
         interactive=arguments.interactive,
         auto_remove=arguments.rm,
         no_deps=arguments.no_deps,
-        remove_orphans=arguments.remove_orphans,
+        remove_orphans=context.removes_orphans(arguments.remove_orphans),
         images=image_options(arguments.pull, build=arguments.build, no_build=False),
     )

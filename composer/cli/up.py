@@ -78,7 +78,7 @@ def run_up(context: Context, arguments: Arguments) -> int:
         no_deps=arguments.no_deps,
         force_recreate=arguments.force_recreate,
         no_recreate=arguments.no_recreate,
-        remove_orphans=arguments.remove_orphans,
+        remove_orphans=context.removes_orphans(arguments.remove_orphans),
         renew_anonymous_volumes=arguments.renew_anon_volumes,
         no_start=arguments.no_start,
         wait=arguments.wait,
