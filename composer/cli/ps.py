@@ -167,6 +167,7 @@ def _as_json(container: Container, addresses: dict[str, str]) -> dict[str, Any]:
         "Restarts": container.live.restarts if container.live else 0,
         "RunningFor": f"{describe_duration(now - container.created_ns)} ago",
         "Service": container.service,
+        "Size": "0B",  # as the reference has it, which does not ask for sizes
         "State": container.status,
         "Status": describe_status(container),
     }
