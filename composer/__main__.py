@@ -55,7 +55,7 @@ def _run_typer() -> int:
     from composer.cli.app import app
 
     try:
-        outcome = app(standalone_mode=False)
+        outcome = app(prog_name="pycompose", standalone_mode=False)
     except (ComposeError, EngineError, OSError):
         raise
     except Exception as error:

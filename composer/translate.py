@@ -34,6 +34,7 @@ from composer.translate_networks import (
     translate_network_mode,
     translate_ports,
 )
+from composer.translate_watch import translate_watch
 from composer.values import parse_nano_cpus, parse_size_bytes
 from composer.version import VERSION
 from runtime import (
@@ -118,6 +119,7 @@ def _desired_service(
         platform=service.platform,
         build=build_to_json(build) if build is not None else {},
         attach=service.attach,
+        watch=translate_watch(service),
         job=restart.name == "no",
         origin=place_of(result.marks, ("services", service.name)),
         fields=fields,

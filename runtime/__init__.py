@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from runtime.build.check import check_build
+    from runtime.build.ignore import Matcher, parse_ignore_file
+    from runtime.build.remote import is_git_url
     from runtime.build.request import LOCAL_IMAGE, BuildRequest, BuildSecret, build_from_json, build_to_json
     from runtime.container.kill import parse_signal
     from runtime.engine.attachment import DETACH_KEYS, Attachment, Session, attach, parse_detach_keys
@@ -12,12 +14,15 @@ if TYPE_CHECKING:
     from runtime.engine.execution import ExecRequest, begin_captured, run_attached, run_detached
     from runtime.engine.files import container_root
     from runtime.engine.following import LogEvent, LogFollower
+    from runtime.engine.host_info import HostInfo, describe_host, folder_bytes
     from runtime.engine.job import Job
     from runtime.engine.networks import NetworkRow
     from runtime.engine.stopping import Stopping
     from runtime.engine.subscription import Subscription
+    from runtime.engine.syncing import sync_files
     from runtime.engine.transfer import Location, copy_files, receive_files, send_files, send_root
     from runtime.engine.usage import Usage, host_memory_bytes, read_container_usage
+    from runtime.engine.volumes import VolumeRow
     from runtime.errors import (
         ConflictError,
         EngineError,
@@ -28,12 +33,15 @@ if TYPE_CHECKING:
         StateError,
         UnsupportedError,
     )
+    from runtime.image.artifact import Artifact, Document
     from runtime.image.registry.pinning import pin_image
+    from runtime.image.workers import die_with
     from runtime.linux.directory_watch import DirectoryWatch, watch_directory
     from runtime.linux.processes import ProcessRow, list_processes
+    from runtime.linux.tree_watch import TreeWatch
     from runtime.network.plan import NetworkRequest
     from runtime.network.ports import check_free
-    from runtime.network.record import Pool
+    from runtime.network.record import Endpoint, Pool
     from runtime.oci.container_spec import (
         BlockLimits,
         ContainerSpec,
@@ -86,7 +94,14 @@ _HOMES = {
     "NetworkRow": "runtime.engine.networks",
     "Stopping": "runtime.engine.stopping",
     "Subscription": "runtime.engine.subscription",
+    "HostInfo": "runtime.engine.host_info",
+    "describe_host": "runtime.engine.host_info",
+    "folder_bytes": "runtime.engine.host_info",
     "Location": "runtime.engine.transfer",
+    "Matcher": "runtime.build.ignore",
+    "TreeWatch": "runtime.linux.tree_watch",
+    "parse_ignore_file": "runtime.build.ignore",
+    "sync_files": "runtime.engine.syncing",
     "copy_files": "runtime.engine.transfer",
     "receive_files": "runtime.engine.transfer",
     "send_files": "runtime.engine.transfer",
@@ -107,8 +122,14 @@ _HOMES = {
     "ProcessRow": "runtime.linux.processes",
     "list_processes": "runtime.linux.processes",
     "NetworkRequest": "runtime.network.plan",
+    "Endpoint": "runtime.network.record",
     "Pool": "runtime.network.record",
+    "VolumeRow": "runtime.engine.volumes",
     "check_free": "runtime.network.ports",
+    "Artifact": "runtime.image.artifact",
+    "Document": "runtime.image.artifact",
+    "is_git_url": "runtime.build.remote",
+    "die_with": "runtime.image.workers",
     "pin_image": "runtime.image.registry.pinning",
     "ContainerSpec": "runtime.oci.container_spec",
     "FileGrant": "runtime.oci.container_spec",
@@ -150,8 +171,21 @@ __all__ = [
     "BuildRequest",
     "BuildSecret",
     "Job",
+    "Endpoint",
+    "HostInfo",
+    "describe_host",
+    "folder_bytes",
+    "VolumeRow",
     "LOCAL_IMAGE",
     "Location",
+    "Artifact",
+    "Document",
+    "is_git_url",
+    "Matcher",
+    "TreeWatch",
+    "die_with",
+    "parse_ignore_file",
+    "sync_files",
     "container_root",
     "copy_files",
     "receive_files",

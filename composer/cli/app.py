@@ -8,8 +8,10 @@ import importlib
 from typing import Annotated, Any
 
 import typer
+from typer.completion import completion_init  # type: ignore[attr-defined]
 
 from composer.cli.app_networks import network_app
+from composer.cli.completion import complete_services, completion_script
 from composer.cli.context import Context, GlobalOptions
 from composer.version import VERSION
 
@@ -18,14 +20,20 @@ app = typer.Typer(
     help="Run the services of a Compose file on this machine's kernel: no daemon, no other engine.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    add_completion=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+completion_init()  # the shells that `completion` has scripts for
 image_app = typer.Typer(help="Images in the local store.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(image_app, name="image")
 app.add_typer(network_app, name="network")
 
-Services = Annotated[list[str] | None, typer.Argument(metavar="[SERVICE...]", help="Only these services.")]
+Services = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[SERVICE...]", help="Only these services.", autocompletion=complete_services),
+]
+Service = Annotated[str, typer.Argument(metavar="SERVICE", autocompletion=complete_services)]
 Timeout = Annotated[
     int | None,
     typer.Option("--timeout", "-t", min=0, help="Seconds to wait for a container to stop before killing it."),
@@ -59,7 +67,13 @@ def _global_options(
     profile: Annotated[
         list[str] | None, typer.Option("--profile", help="Activate a profile; `*` = all.")
     ] = None,
-    ansi: Annotated[str, typer.Option("--ansi", help="Colours: auto, always or never.")] = "auto",
+    ansi: Annotated[
+        str, typer.Option("--ansi", help="Colours: auto, always or never [env: COMPOSE_ANSI].")
+    ] = "",
+    progress: Annotated[
+        str,
+        typer.Option("--progress", help="auto, tty, plain, json or quiet [env: COMPOSE_PROGRESS]."),
+    ] = "",
     parallel: Annotated[int, typer.Option("--parallel", help="Most containers to work on at once.")] = 0,
     compatibility: Annotated[
         bool, typer.Option("--compatibility", help="Join names with `_` as Docker Compose 1 did.")
@@ -92,6 +106,7 @@ def _global_options(
         env_file=tuple(env_file or ()),
         profile=tuple(profile or ()),
         ansi=ansi,
+        progress=progress,
         parallel=parallel,
         compatibility=compatibility,
         all_resources=all_resources,
@@ -190,6 +205,9 @@ def up(
     ] = False,
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours.")] = False,
     explain: Annotated[bool, typer.Option("--explain", help="Say what is done, and why, before.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Bring in what changes on this machine: see `watch`.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Yes to all questions.")] = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -257,7 +275,7 @@ def logs(
 @app.command(context_settings={"allow_interspersed_args": False})
 def exec(
     context: typer.Context,
-    service: Annotated[str, typer.Argument(metavar="SERVICE")],
+    service: Service,
     command: Annotated[list[str], typer.Argument(metavar="COMMAND [ARG...]")],
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Run in the background.")] = False,
     env: Annotated[list[str] | None, typer.Option("--env", "-e", help="NAME=VALUE to set.")] = None,
@@ -300,7 +318,7 @@ def restart(
 @app.command()
 def port(
     context: typer.Context,
-    service: Annotated[str, typer.Argument(metavar="SERVICE")],
+    service: Service,
     private_port: Annotated[str, typer.Argument(metavar="PRIVATE_PORT")],
     protocol: Annotated[str, typer.Option("--protocol", help="tcp, udp or sctp.")] = "tcp",
     number: Annotated[int, typer.Option("--index", help="The container's number.")] = 0,
@@ -393,7 +411,17 @@ def version(
     _run(context, "version", locals())
 
 
+@app.command()
+def completion(
+    shell: Annotated[str, typer.Argument(metavar="SHELL", help="bash, zsh or fish.")],
+) -> None:
+    """Print what makes a shell complete commands, options and services."""
+    typer.echo(completion_script(shell))
+
+
 # More commands, in files of their own; importing these adds them to `app`.
+importlib.import_module("composer.cli.app_containers")
 importlib.import_module("composer.cli.app_files")
 importlib.import_module("composer.cli.app_images")
 importlib.import_module("composer.cli.app_lifecycle")
+importlib.import_module("composer.cli.app_volumes")

@@ -5,8 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
-from composer.cli.app import DryRun, Services, _run, app, image_app
+from composer.cli.app import DryRun, Service, Services, _run, app, image_app
 from composer.cli.context import Context
+
+# Actions on images that change nothing here.
+_LOOKING = ("list_images", "inspect", "history", "save", "export")
 
 Names = Annotated[list[str], typer.Argument(metavar="NAME...")]
 Name = Annotated[str, typer.Argument(metavar="NAME")]
@@ -21,6 +24,8 @@ Registry = Annotated[
 def _run_in(module: str, context: typer.Context, action: str, **parameters: Any) -> None:
     function = getattr(importlib.import_module(f"composer.cli.{module}"), action)
     with Context(context.obj) as opened:
+        if module in ("image", "image_transfer", "commit") and action not in _LOOKING:
+            opened.refuse_dry_run(str(context.info_name))
         raise typer.Exit(function(opened, **parameters))
 
 
@@ -308,7 +313,7 @@ def images(
 @app.command()
 def commit(
     context: typer.Context,
-    service: Annotated[str, typer.Argument(metavar="SERVICE")],
+    service: Service,
     name: Annotated[str, typer.Argument(metavar="[NAME[:TAG]]")] = "",
     author: Annotated[str, typer.Option("--author", "-a", help="Who made it.")] = "",
     change: Annotated[

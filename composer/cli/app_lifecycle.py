@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from composer.cli.app import DryRun, RemoveOrphans, Services, Timeout, _run, app
+from composer.cli.app import DryRun, RemoveOrphans, Service, Services, Timeout, _run, app
 
 Format = Annotated[str, typer.Option("--format", help="table or json.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only names.")]
@@ -155,7 +155,7 @@ def plan(
 @app.command(context_settings={"allow_interspersed_args": False})
 def run(
     context: typer.Context,
-    service: Annotated[str, typer.Argument(metavar="SERVICE")],
+    service: Service,
     command: Annotated[list[str] | None, typer.Argument(metavar="[COMMAND] [ARG...]")] = None,
     detach: Annotated[
         bool, typer.Option("--detach", "-d", help="Run in the background and print the container's id.")
@@ -208,7 +208,7 @@ def run(
 @app.command()
 def attach(
     context: typer.Context,
-    service: Annotated[str, typer.Argument(metavar="SERVICE")],
+    service: Service,
     detach_keys: Annotated[
         str, typer.Option("--detach-keys", help="Keys that leave a terminal (ctrl-p,ctrl-q).")
     ] = "",

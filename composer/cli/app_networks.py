@@ -19,6 +19,8 @@ Format = Annotated[str, typer.Option("--format", help="table or json (one object
 def _run(context: typer.Context, action: str, **parameters: Any) -> None:
     module = importlib.import_module("composer.cli.network")
     with Context(context.obj) as opened:
+        if action not in ("list_networks", "inspect"):
+            opened.refuse_dry_run(f"network {context.info_name}")
         raise typer.Exit(getattr(module, action)(opened, **parameters))
 
 

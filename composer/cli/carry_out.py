@@ -12,6 +12,7 @@ from composer.plan.action import Plan, PlanBuilder
 from composer.plan.desired import Desired, DesiredService
 from composer.plan.images import ImageOptions, plan_images
 from composer.plan.observed import ObservedState
+from composer.plan.orphans import ORPHANS_FOUND
 from composer.plan.render import render_plan
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def carry_out(
         _print_warnings(context, plan)
         if check is not None:
             check(plan)
-        progress = Progress(context.err, quiet=quiet)
+        progress = Progress(context.status, quiet=quiet or context.quiet)
         executor = Executor(
             engine,
             desired,
@@ -97,7 +98,7 @@ def carry_out_images(
     """Execute a plan of pulls and builds."""
     if not plan.actions:
         return
-    progress = Progress(context.err, quiet=quiet, plain=plain)
+    progress = Progress(context.status, quiet=quiet or context.quiet, plain=plain)
     lock = context.engine.project_lock(desired.project)
     executor = Executor(
         context.engine, desired, lock, notify=progress, parallel=context.parallel, keep_going=keep_going
@@ -110,6 +111,8 @@ def carry_out_images(
 
 def _print_warnings(context: Context, plan: Plan) -> None:
     for warning in plan.warnings:
+        if warning.startswith(ORPHANS_FOUND) and context.ignores_orphans:
+            continue
         print_warning(context.err, warning)
 
 

@@ -26,7 +26,8 @@ class GlobalOptions(NamedTuple):
     project_directory: str = ""
     env_file: tuple[str, ...] = ()
     profile: tuple[str, ...] = ()
-    ansi: str = "auto"
+    ansi: str = ""
+    progress: str = ""
     parallel: int = 0
     compatibility: bool = False
     all_resources: bool = False
@@ -36,17 +37,36 @@ class GlobalOptions(NamedTuple):
     state: str = ""
 
 
+def is_true(text: str | None) -> bool:
+    """Whether a COMPOSE_ variable switches something on."""
+    return (text or "").lower() in ("1", "t", "true")
+
+
+def _choice(name: str, given: str, allowed: tuple[str, ...]) -> str:
+    """An option's value, that of its variable, or the first of those allowed. Raises ComposeError."""
+    variable = f"COMPOSE_{name.upper()}"
+    value = given or os.environ.get(variable) or allowed[0]
+    if value not in allowed:
+        where = f"--{name}" if given else variable
+        raise ComposeError(f"{where} {value!r} is not one of {', '.join(allowed)}")
+    return value
+
+
 class Context:
     """One command's surroundings. Use as a context manager: the engine is closed at the end."""
 
     def __init__(self, options: GlobalOptions) -> None:
-        if options.ansi not in ("auto", "always", "never"):
-            raise ComposeError(f"--ansi {options.ansi!r} is not one of auto, always, never")
+        ansi = _choice("ansi", options.ansi, ("auto", "always", "never"))
+        progress = _choice("progress", options.progress, ("auto", "tty", "plain", "json", "quiet"))
         self.options = options
-        self.out = Terminal(sys.stdout, options.ansi)
-        self.err = Terminal(sys.stderr, options.ansi)
+        self.quiet = progress == "quiet"  # only failures are told
+        self.out = Terminal(sys.stdout, ansi)
+        self.err = Terminal(sys.stderr, ansi)
+        to_stdout = is_true(os.environ.get("COMPOSE_STATUS_STDOUT"))
+        self.status = Terminal(sys.stdout if to_stdout else sys.stderr, ansi, progress)
         self._engine: Engine | None = None
         self._stdin_text: str | None = None
+        self._files: tuple[str, ...] | None = None
 
     @property
     def engine(self) -> "Engine":
@@ -60,8 +80,23 @@ class Context:
     @property
     def compatibility(self) -> bool:
         """Whether names are joined with `_`, as Docker Compose 1 did (--compatibility, COMPOSE_COMPATIBILITY)."""
-        named = os.environ.get("COMPOSE_COMPATIBILITY", "").lower() in ("1", "t", "true")
-        return self.options.compatibility or named
+        return self.options.compatibility or is_true(os.environ.get("COMPOSE_COMPATIBILITY"))
+
+    @property
+    def ignores_orphans(self) -> bool:
+        """Whether containers of services that the file does not have are left alone (COMPOSE_IGNORE_ORPHANS)."""
+        return is_true(os.environ.get("COMPOSE_IGNORE_ORPHANS"))
+
+    def removes_orphans(self, option: bool) -> bool:
+        """Whether they are removed: --remove-orphans, COMPOSE_REMOVE_ORPHANS. Raises ComposeError."""
+        if option and self.ignores_orphans:
+            raise ComposeError("COMPOSE_IGNORE_ORPHANS and --remove-orphans exclude each other")
+        return option or (not self.ignores_orphans and is_true(os.environ.get("COMPOSE_REMOVE_ORPHANS")))
+
+    def refuse_dry_run(self, command: str) -> None:
+        """Raise ComposeError under --dry-run, for a command that has no plan to show."""
+        if self.options.dry_run:
+            raise ComposeError(f"{command} can't tell what it would do", hint="leave out --dry-run")
 
     @property
     def cache_folder(self) -> str:
@@ -93,7 +128,7 @@ class Context:
         return LoadOptions(
             cwd=_working_directory(),
             environ=dict(os.environ),
-            files=options.file,
+            files=self._local_files(),
             project_name=options.project_name,
             project_directory=options.project_directory,
             env_files=options.env_file,
@@ -102,6 +137,21 @@ class Context:
             stdin_text=self._stdin_text,
             all_resources=options.all_resources,
         )
+
+    def _local_files(self) -> tuple[str, ...]:
+        """The -f options, those from elsewhere brought here. Raises ComposeError, EngineError."""
+        if self._files is None:
+            named = self.options.file
+            if any(file.startswith("oci://") or ".git" in file or "github.com/" in file for file in named):
+                from composer.cli.remote import fetch_files, is_remote
+
+                named = tuple(
+                    path
+                    for file in named
+                    for path in (fetch_files(self.engine, file) if is_remote(file) else (file,))
+                )
+            self._files = named
+        return self._files
 
     def desired(self, services: tuple[str, ...] = ()) -> Desired:
         """The project as the planner wants it; its warnings are printed. Raises LoadError.

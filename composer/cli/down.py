@@ -25,7 +25,7 @@ def run(context: Context, arguments: Arguments) -> int:
     options = DownOptions(
         services=arguments.services,
         volumes=arguments.volumes,
-        remove_orphans=arguments.remove_orphans,
+        remove_orphans=context.removes_orphans(arguments.remove_orphans),
         rmi=arguments.rmi,
         grace_ns=grace_ns(arguments.timeout),
     )

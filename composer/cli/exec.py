@@ -43,8 +43,14 @@ def run(context: Context, arguments: Arguments) -> int:
         tty=not arguments.no_tty and not arguments.detach and sys.stdin.isatty() and sys.stdout.isatty(),
         privileged=arguments.privileged,
     )
+    return execute(context, container, request, detach=arguments.detach)
+
+
+def execute(context: Context, container: Container, request: ExecRequest, *, detach: bool) -> int:
+    """Run a program in a container; its exit code, 0 if it goes on in the background. Raises EngineError."""
+    context.refuse_dry_run("exec")
     try:
-        if arguments.detach:
+        if detach:
             run_detached(context.engine, container, request)
             return 0
         return run_attached(context.engine, container, request)

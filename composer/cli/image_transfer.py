@@ -11,9 +11,9 @@ _HUB = "docker.io"
 
 def pull(context: Context, *, names: tuple[str, ...], platform: str, quiet: bool) -> int:
     """`image pull`: bring images from their registries."""
-    lines = LiveLines(context.err)
+    lines = LiveLines(context.status)
     for name in names:
-        progress = TransferProgress(context.err, lines, name, quiet=quiet)
+        progress = TransferProgress(context.status, lines, name, quiet=quiet or context.quiet)
         progress.heading("Pulling")
         try:
             image_id = context.engine.images.begin_pull(name, platform).finish(progress)
@@ -26,9 +26,9 @@ def pull(context: Context, *, names: tuple[str, ...], platform: str, quiet: bool
 
 def push(context: Context, *, names: tuple[str, ...], quiet: bool) -> int:
     """`image push`: send images to their registries."""
-    lines = LiveLines(context.err)
+    lines = LiveLines(context.status)
     for name in names:
-        progress = TransferProgress(context.err, lines, name, quiet=quiet)
+        progress = TransferProgress(context.status, lines, name, quiet=quiet or context.quiet)
         progress.heading("Pushing")
         try:
             digest = context.engine.images.begin_push(name).finish(progress)
@@ -41,8 +41,8 @@ def push(context: Context, *, names: tuple[str, ...], quiet: bool) -> int:
 
 def bootstrap(context: Context, *, name: str, include: tuple[str, ...], quiet: bool) -> int:
     """`image bootstrap`: a base image from the machine's package sources."""
-    lines = LiveLines(context.err)
-    progress = TransferProgress(context.err, lines, name, quiet=quiet)
+    lines = LiveLines(context.status)
+    progress = TransferProgress(context.status, lines, name, quiet=quiet or context.quiet)
     packages = tuple(package for words in include for package in words.split(",") if package)
     try:
         image_id = context.engine.images.begin_bootstrap(name, packages).finish(progress)

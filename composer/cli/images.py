@@ -5,6 +5,7 @@ from typing import Any
 
 from composer.cli.context import Context
 from composer.cli.image import check_format
+from composer.output.inspect import moment
 from composer.output.tables import render_table
 from composer.output.transfer import describe_size
 from runtime import EngineError
@@ -54,10 +55,16 @@ def _row(context: Context, name: str, image: str, image_id: str) -> dict[str, An
         "Tag": tag or ("" if image.startswith(("host:", "rootfs:")) else "latest"),
         "Platform": "",
         "Size": 0,
+        "LastTagTime": moment(0),
     }
     try:
         found = context.engine.images.inspect(image_id)
     except EngineError:
         # `host:/` and `rootfs:` are not in the store.
         return row
-    return {**row, "Platform": f"{found['Os']}/{found['Architecture']}", "Size": found["Size"]}
+    return {
+        **row,
+        "Platform": f"{found['Os']}/{found['Architecture']}",
+        "Size": found["Size"],
+        "LastTagTime": moment(context.engine.images.pulled_ns(image)),
+    }

@@ -1,7 +1,7 @@
 """`logs`: show what containers have printed."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from composer.cli.context import Context
@@ -32,8 +32,6 @@ class Arguments(NamedTuple):
 
 def run(context: Context, arguments: Arguments) -> int:
     """Carry out `logs`; the exit code."""
-    tail = _parse_tail(arguments.tail)
-    since_ns, until_ns = parse_time(arguments.since), parse_time(arguments.until)
     desired = context.existing(arguments.services)
     check_services(desired, arguments.services)
 
@@ -54,39 +52,71 @@ def run(context: Context, arguments: Arguments) -> int:
             )
     if arguments.no_color:
         context.out.colour = False
-    names = [short_name(container.name, desired.project) for container in containers]
-    printer: LogPrinter | JsonLogPrinter = JsonLogPrinter(context.out)
-    if not arguments.json:
-        printer = LogPrinter(
-            context.out, names, prefix=not arguments.no_log_prefix, timestamps=arguments.timestamps
-        )
-    follower = LogFollower(
-        context.engine, containers, tail=tail, since_ns=since_ns, until_ns=until_ns, joins=wanted
+    print_logs(
+        context,
+        containers,
+        project=desired.project,
+        follow=arguments.follow,
+        tail=arguments.tail,
+        timestamps=arguments.timestamps,
+        since=arguments.since,
+        until=arguments.until,
+        prefix=not arguments.no_log_prefix,
+        json=arguments.json,
+        joins=wanted,
     )
-    lock = context.engine.project_lock(desired.project)
+    return 0
+
+
+def print_logs(
+    context: Context,
+    containers: list[Container],
+    *,
+    project: str = "",
+    follow: bool,
+    tail: str,
+    timestamps: bool,
+    since: str,
+    until: str,
+    prefix: bool,
+    json: bool = False,
+    joins: Callable[[Container], bool] | None = None,
+) -> None:
+    """Print what containers have written, by time. Raises ComposeError for an impossible time or number.
+
+    `joins` tells which containers that are made later belong to them.
+    """
+    since_ns, until_ns = parse_time(since), parse_time(until)
+    names = [short_name(container.name, project) for container in containers]
+    printer: LogPrinter | JsonLogPrinter = JsonLogPrinter(context.out)
+    if not json:
+        printer = LogPrinter(context.out, names, prefix=prefix, timestamps=timestamps)
+    follower = LogFollower(
+        context.engine, containers, tail=_parse_tail(tail), since_ns=since_ns, until_ns=until_ns, joins=joins
+    )
+    lock = context.engine.project_lock(project) if project else None
 
     def show(events: Iterable[LogEvent]) -> None:
         for event in events:
-            printer(event, short_name(event.container.name, desired.project))
+            printer(event, short_name(event.container.name, project))
         printer.flush()
 
     try:
-        if arguments.follow:
+        if follow:
             follower.watch()
         show(follower.lines_so_far())
-        if not arguments.follow or not follower.live:
+        if not follow or not follower.live:
             show(follower.rest())
-        while arguments.follow:
+        while follow:
             if follower.live:
                 show(follower.poll())
-            elif lock.taken():
+            elif lock is not None and lock.taken():
                 # A command is at work on the project: what it stopped it may start again.
                 show(follower.poll(_LOOK_AGAIN_S))
             else:
                 break
     finally:
         follower.close()
-    return 0
 
 
 def _parse_tail(text: str) -> int:

@@ -84,12 +84,13 @@ def inspect(context: Context, *, names: tuple[str, ...]) -> int:
             print_error(context.err, ComposeError(f"network {name} not found"))
             missing = 1
         else:
-            found.append(_as_object(context, network))
+            found.append(describe_network(context, network))
     context.out.line(json.dumps(found, indent=4))
     return missing
 
 
-def _as_object(context: Context, network: NetworkRow) -> dict[str, Any]:
+def describe_network(context: Context, network: NetworkRow) -> dict[str, Any]:
+    """A network as the reference's `network inspect` prints it."""
     record = network.record
     created = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(network.created_ns // 1_000_000_000))
     return {

@@ -29,7 +29,7 @@ def run(context: Context, arguments: Arguments) -> int:
     options = UpOptions(
         services=arguments.services,
         force_recreate=arguments.force_recreate,
-        remove_orphans=arguments.remove_orphans,
+        remove_orphans=context.removes_orphans(arguments.remove_orphans),
     )
     plan = plan_up(desired, observe(context.engine, desired), options)
     if arguments.format == "json":

@@ -74,7 +74,7 @@ def _as_table(containers: list[Container], *, truncate: bool) -> str:
         (
             container.name,
             container.image,
-            quote_command(_command(container), truncate=truncate),
+            quote_command(command_words(container), truncate=truncate),
             container.service,
             f"{describe_duration(time.time_ns() - container.created_ns)} ago",
             describe_status(container),
@@ -85,7 +85,8 @@ def _as_table(containers: list[Container], *, truncate: bool) -> str:
     return render_table(("NAME", "IMAGE", "COMMAND", "SERVICE", "CREATED", "STATUS", "PORTS"), rows)
 
 
-def _command(container: Container) -> tuple[str, ...]:
+def command_words(container: Container) -> tuple[str, ...]:
+    """What the specification says that runs."""
     spec = container.spec
     return (*(spec.entrypoint or ()), *(spec.command or ()))
 
@@ -139,7 +140,7 @@ def _as_json(container: Container, addresses: dict[str, str]) -> dict[str, Any]:
     now = time.time_ns()
     mounts = [mount.source or mount.target for mount in spec.mounts if mount.type != "tmpfs"]
     return {
-        "Command": quote_command(_command(container)),
+        "Command": quote_command(command_words(container)),
         "CreatedAt": time.strftime("%Y-%m-%d %H:%M:%S +0000 UTC", time.gmtime(container.created_ns / 1e9)),
         "ExitCode": container.exit.code if container.exit else 0,
         "FailingStreak": container.live.failing_streak if container.live else 0,
@@ -168,6 +169,7 @@ def _as_json(container: Container, addresses: dict[str, str]) -> dict[str, Any]:
         "Restarts": container.live.restarts if container.live else 0,
         "RunningFor": f"{describe_duration(now - container.created_ns)} ago",
         "Service": container.service,
+        "Size": "0B",  # as the reference has it, which does not ask for sizes
         "State": container.status,
         "Status": describe_status(container),
     }

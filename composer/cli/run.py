@@ -1,15 +1,21 @@
 """`run`: one command in a container of its own, made like those of a service."""
 
 import os
-import shlex
 import sys
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from composer.cli.carry_out import carry_out, obtain_images
 from composer.cli.context import Context
 from composer.cli.exec import report_start
 from composer.cli.up import check_plan, image_options
+from composer.cli.words import (
+    console_size,
+    parse_entrypoint,
+    parse_environment,
+    parse_label,
+    parse_publish,
+    parse_volume,
+)
 from composer.errors import ComposeError, ExecutionError
 from composer.plan.action import Kind, Plan, PlanBuilder
 from composer.plan.desired import Desired
@@ -77,7 +83,8 @@ def run(context: Context, arguments: Arguments) -> int:
             quiet=arguments.quiet,
         )
     except (ExecutionError, StartError) as error:
-        _discard(context, desired, options)
+        if options.auto_remove:
+            discard(context, desired, options.name)
         return report_start(context, error)
     if context.options.dry_run:
         return 0
@@ -87,12 +94,26 @@ def run(context: Context, arguments: Arguments) -> int:
     if attachment is None:
         context.out.line(container.id)
         return 0
-    return _follow(context, desired, options, container, attachment)
+    return follow_attached(
+        context,
+        desired,
+        container,
+        attachment,
+        interactive=options.interactive,
+        auto_remove=options.auto_remove,
+    )
 
 
-def _follow(
-    context: Context, desired: Desired, options: RunOptions, container: Container, attachment: Attachment
+def follow_attached(
+    context: Context,
+    desired: Desired,
+    container: Container,
+    attachment: Attachment,
+    *,
+    interactive: bool,
+    auto_remove: bool,
 ) -> int:
+    """Pass the streams of a container just started on until it ends; its exit code, 0 after detaching."""
     containers = context.engine.containers
 
     def kill() -> None:
@@ -101,25 +122,23 @@ def _follow(
         except EngineError:
             pass  # it has just ended
 
-    code = Session(
-        containers, container, attachment, interactive=options.interactive, on_impatience=kill
-    ).run()
+    code = Session(containers, container, attachment, interactive=interactive, on_impatience=kill).run()
     if code is None:
         return 0
-    if options.auto_remove:
-        _discard(context, desired, options)
+    if auto_remove:
+        discard(context, desired, container.name)
     return code
 
 
-def _discard(context: Context, desired: Desired, options: RunOptions) -> None:
-    """Remove the container with its anonymous volumes, if it is not to stay and is still there."""
-    if not options.auto_remove or context.engine.containers.find(options.name) is None:
+def discard(context: Context, desired: Desired, name: str) -> None:
+    """Remove a container that is not to stay with its anonymous volumes, if it is still there."""
+    if context.engine.containers.find(name) is None:
         return
 
     def plan(wanted: Desired, observed: ObservedState) -> Plan:
         builder = PlanBuilder(wanted.project)
         for container in observed.containers:
-            if container.name == options.name and not container.live:
+            if container.name == name and not container.live:
                 builder.add(
                     Kind.REMOVE,
                     container.name,
@@ -137,6 +156,12 @@ def _discard(context: Context, desired: Desired, options: RunOptions) -> None:
 
 
 def _options(context: Context, desired: Desired, arguments: Arguments) -> RunOptions:
+    named = {volume.key: volume.name for volume in desired.volumes}
+
+    def real_name(source: str) -> str:
+        own = f"{desired.project}_{source}"
+        return named.get(source) or (own if own in desired.all_volumes else source)
+
     slug = os.urandom(_SLUG_BYTES).hex()
     tty = not arguments.no_tty and sys.stdin.isatty() and sys.stdout.isatty()
     parts = (desired.project, arguments.service, "run", slug[:_SHORT_SLUG])
@@ -145,127 +170,28 @@ def _options(context: Context, desired: Desired, arguments: Arguments) -> RunOpt
         name=arguments.name or desired.separator.join(parts),
         slug=slug,
         command=arguments.command,
-        entrypoint=None if arguments.entrypoint is None else _words(arguments.entrypoint),
-        environment=tuple(_environment(context, desired, arguments).items()),
+        entrypoint=None if arguments.entrypoint is None else parse_entrypoint(arguments.entrypoint),
+        environment=tuple(
+            parse_environment(
+                arguments.env,
+                arguments.env_from_file,
+                context.options.env_file or (f"{desired.working_dir}/.env",),
+            ).items()
+        ),
         user=arguments.user,
         working_dir=arguments.workdir,
         cap_add=arguments.cap_add,
         cap_drop=arguments.cap_drop,
-        labels=dict(_label(word) for word in arguments.label),
-        mounts=tuple(_mount(desired, word) for word in arguments.volume),
-        ports=tuple(port for word in arguments.publish for port in _ports(word)),
+        labels=dict(parse_label(word) for word in arguments.label),
+        mounts=tuple(parse_volume(word, real_name) for word in arguments.volume),
+        ports=tuple(port for word in arguments.publish for port in parse_publish(word)),
         service_ports=arguments.service_ports,
         use_aliases=arguments.use_aliases,
         tty=tty,
-        console_size=_console_size() if tty else (),
+        console_size=console_size() if tty else (),
         interactive=arguments.interactive,
         auto_remove=arguments.rm,
         no_deps=arguments.no_deps,
-        remove_orphans=arguments.remove_orphans,
+        remove_orphans=context.removes_orphans(arguments.remove_orphans),
         images=image_options(arguments.pull, build=arguments.build, no_build=False),
     )
-
-
-def _console_size() -> tuple[int, ...]:
-    try:
-        size = os.get_terminal_size(sys.stdin.fileno())
-    except OSError:
-        return ()
-    return size.lines, size.columns
-
-
-def _words(text: str) -> tuple[str, ...]:
-    try:
-        return tuple(shlex.split(text))
-    except ValueError as error:
-        raise ComposeError(f"--entrypoint {text!r}: {error}") from None
-
-
-def _label(word: str) -> tuple[str, str]:
-    key, _, value = word.partition("=")
-    if not key:
-        raise ComposeError(f"--label {word!r} is not NAME=VALUE")
-    return key, value
-
-
-def _environment(context: Context, desired: Desired, arguments: Arguments) -> dict[str, str]:
-    """--env-from-file, then --env; a bare NAME is taken from the shell or the project's .env, if it is set there."""
-    found: dict[str, str] = {}
-    for path in arguments.env_from_file:
-        found.update(_read_env(path, required=True))
-    outside: dict[str, str] | None = None
-    for word in arguments.env:
-        name, separator, value = word.partition("=")
-        if not name:
-            raise ComposeError(f"--env {word!r} is not NAME=VALUE")
-        if separator:
-            found[name] = value
-        elif name in os.environ:
-            found[name] = os.environ[name]
-        else:
-            if outside is None:
-                outside = {}
-                for path in context.options.env_file or (f"{desired.working_dir}/.env",):
-                    outside.update(_read_env(path, required=False))
-            if name in outside:
-                found[name] = outside[name]
-    return found
-
-
-def _read_env(path: str, *, required: bool) -> dict[str, str]:
-    from composer.load.dotenv import DotenvError, parse_dotenv
-
-    try:
-        with open(path, encoding="utf-8") as file:
-            return parse_dotenv(file.read(), os.environ.get).values
-    except FileNotFoundError:
-        if required:
-            raise ComposeError(f"the env file {path}: not found") from None
-        return {}
-    except (DotenvError, UnicodeDecodeError) as error:
-        raise ComposeError(f"the env file {path}: {error}") from None
-
-
-def _mount(desired: Desired, text: str) -> dict[str, Any]:
-    """A short volume as a MountRequest. Relative paths start from the current folder."""
-    from composer.load.mounts import parse_mount
-
-    try:
-        mount = parse_mount(text)
-    except ValueError as error:
-        raise ComposeError(f"--volume: {error}") from None
-    source = str(mount.get("source", ""))
-    request = {"target": mount["target"], "read_only": bool(mount.get("read_only"))}
-    if mount["type"] == "bind":
-        bind = mount["bind"]
-        path = os.path.abspath(os.path.expanduser(source))
-        return {
-            **request,
-            "type": "bind",
-            "source": path,
-            "create_host_path": True,
-            "propagation": bind.get("propagation", ""),
-        }
-    named = {volume.key: volume.name for volume in desired.volumes}
-    own = f"{desired.project}_{source}"
-    if source:
-        request["source"] = named.get(source) or (own if own in desired.all_volumes else source)
-    return {**request, "type": "volume", "nocopy": bool(mount["volume"].get("nocopy"))}
-
-
-def _ports(text: str) -> Iterable[dict[str, Any]]:
-    from composer.load.ports import parse_ports
-
-    try:
-        ports = parse_ports(text)
-    except ValueError as error:
-        raise ComposeError(f"--publish: {error}") from None
-    for port in ports:
-        first, dash, last = port.get("published", "").partition("-")
-        yield {
-            "container_port": port["target"],
-            "protocol": port["protocol"],
-            "host_ip": port.get("host_ip", "").strip("[]"),
-            "host_port": int(first or 0),
-            "host_port_end": int(last) if dash else 0,
-        }

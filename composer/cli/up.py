@@ -48,6 +48,7 @@ class Arguments(NamedTuple):
     no_attach: tuple[str, ...] = ()
     attach_dependencies: bool = False
     explain: bool = False
+    watch: bool = False
     yes: bool = False  # nothing is asked
     dry_run: bool = False
 
@@ -59,6 +60,15 @@ class Arguments(NamedTuple):
 
 def run(context: Context, arguments: Arguments) -> int:
     """Carry out `up`; the exit code."""
+    if arguments.watch:
+        from composer.cli.up_watch import run_and_watch
+
+        return run_and_watch(context, arguments)
+    return run_up(context, arguments)
+
+
+def run_up(context: Context, arguments: Arguments) -> int:
+    """`up` without --watch; the exit code."""
     _check_options(arguments)
     begun_ns = time.time_ns()
     desired = context.desired(arguments.services)
@@ -68,7 +78,7 @@ def run(context: Context, arguments: Arguments) -> int:
         no_deps=arguments.no_deps,
         force_recreate=arguments.force_recreate,
         no_recreate=arguments.no_recreate,
-        remove_orphans=arguments.remove_orphans,
+        remove_orphans=context.removes_orphans(arguments.remove_orphans),
         renew_anonymous_volumes=arguments.renew_anon_volumes,
         no_start=arguments.no_start,
         wait=arguments.wait,

@@ -4,6 +4,7 @@ import json
 from typing import NamedTuple
 
 from composer.cli.context import Context
+from composer.cli.volume import volume_line
 from composer.errors import ComposeError
 from composer.output.tables import render_table
 from composer.plan.selection import check_services
@@ -36,23 +37,7 @@ def run(context: Context, arguments: Arguments) -> int:
     if arguments.quiet:
         lines = [volume.name for volume in found]
     elif arguments.format == "json":
-        lines = [
-            json.dumps(
-                {
-                    "Availability": "N/A",
-                    "Driver": "local",
-                    "Group": "N/A",
-                    "Labels": ",".join(f"{key}={value}" for key, value in volume.labels.items()),
-                    "Links": "N/A",
-                    "Mountpoint": volume.folder,
-                    "Name": volume.name,
-                    "Scope": "local",
-                    "Size": "N/A",
-                    "Status": "N/A",
-                }
-            )
-            for volume in found
-        ]
+        lines = [json.dumps(volume_line(volume)) for volume in found]
     else:
         lines = [render_table(("DRIVER", "VOLUME NAME"), [("local", volume.name) for volume in found])]
     for line in lines:

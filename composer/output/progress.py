@@ -1,5 +1,7 @@
 """What an executor does, line by line, as it happens."""
 
+import json
+
 from composer.execute.executor import Event, Phase
 from composer.output.build import BuildProgress
 from composer.output.terminal import DIM, GREEN, RED, YELLOW, Terminal
@@ -100,5 +102,9 @@ class Progress:
         return "" if action.cause in _OBVIOUS_CAUSES else action.cause
 
     def _write(self, action: Action, word: str, more: str, colour: str) -> None:
+        if self._terminal.json:
+            event = {"id": f"{_WORDS[action.kind][0]} {action.name}", "status": word}
+            self._terminal.line(json.dumps({**event, "text": more} if more else event))
+            return
         text = f" {_WORDS[action.kind][0]} {action.name}  {self._terminal.paint(word, colour)}"
         self._lines.above(f"{text}  {more}" if more else text)

@@ -24,13 +24,21 @@ PREFIX_COLOURS = (
 
 
 class Terminal:
-    """One output stream; `colour` tells whether escapes may be written to it."""
+    """One output stream; `colour` tells whether escapes may be written to it, `live` whether lines may change in
+    place, `json` whether progress is told as JSON objects.
+    """
 
-    __slots__ = ("colour", "stream")
+    __slots__ = ("colour", "json", "live", "stream")
 
-    def __init__(self, stream: TextIO, ansi: str = "auto") -> None:
-        """`ansi`: "auto" (a terminal, and neither NO_COLOR nor TERM=dumb), "always" or "never"."""
+    def __init__(self, stream: TextIO, ansi: str = "auto", progress: str = "auto") -> None:
+        """`ansi`: "auto" (a terminal, and neither NO_COLOR nor TERM=dumb), "always" or "never".
+
+        `progress`: "auto" (in place on a terminal), "tty" (in place), "plain" (line by line), "json" or "quiet".
+        """
         self.stream = stream
+        able = stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+        self.live = progress == "tty" or (progress == "auto" and able)
+        self.json = progress == "json"
         if ansi == "auto":
             self.colour = (
                 stream.isatty()
@@ -39,6 +47,8 @@ class Terminal:
             )
         else:
             self.colour = ansi == "always"
+        if self.json:
+            self.colour = False
 
     def paint(self, text: str, colour: str) -> str:
         """`text` in a colour, where colours may be."""

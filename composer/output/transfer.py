@@ -3,6 +3,7 @@
 `up` shows pulls too, so nothing heavy may be loaded here.
 """
 
+import json
 import os
 import time
 from collections.abc import Mapping
@@ -28,7 +29,7 @@ class LiveLines:
 
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
-        self.live = terminal.stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+        self.live = terminal.live
         self._lines: dict[str, str] = {}
         self._drawn = 0
         self._at = 0.0
@@ -40,7 +41,7 @@ class LiveLines:
         self._lines[key] = text
         if not self.live:
             if final:
-                self._terminal.line(text)
+                self._write(text)
             return
         if final or time.monotonic() - self._at > _REDRAW_S:
             self._draw()
@@ -55,9 +56,12 @@ class LiveLines:
         if self.live and self._drawn:
             self._terminal.stream.write(f"\033[{self._drawn}A\033[J")
             self._drawn = 0
-        self._terminal.line(text)
+        self._write(text)
         if self.live:
             self._draw()
+
+    def _write(self, text: str) -> None:
+        self._terminal.line(json.dumps({"text": text.strip()}) if self._terminal.json else text)
 
     def close(self) -> None:
         """Draw the last state; what is written next comes below."""

@@ -49,6 +49,7 @@ class DesiredService(NamedTuple):
     platform: str = ""
     build: Mapping[str, Any] = {}  # a BuildRequest in its JSON form; empty = nothing to build
     attach: bool = True
+    watch: tuple[Mapping[str, Any], ...] = ()  # develop.watch, see WatchRule of the model
     job: bool = False  # restart "no": it may end with 0 and still be fine for --wait
     origin: str = ""  # file:line:column of the service's key
     fields: Mapping[str, str] = {}  # attribute path -> short hash; names the cause of a recreate

@@ -7,6 +7,8 @@ from composer.plan.desired import Desired
 from composer.plan.hooks import add_stop
 from composer.plan.observed import ObservedContainer, ObservedState
 
+ORPHANS_FOUND = "found orphan containers"
+
 
 def find_orphans(desired: Desired, observed: ObservedState) -> tuple[ObservedContainer, ...]:
     """Containers of the project whose service is not in the file; one-off ones and inactive profiles are not."""
@@ -27,7 +29,7 @@ def plan_orphans(
         if orphans:
             names = ", ".join(container.name for container in orphans)
             builder.warn(
-                f"found orphan containers ({names}) of this project; if you removed or renamed their service in the"
+                f"{ORPHANS_FOUND} ({names}) of this project; if you removed or renamed their service in the"
                 " compose file, --remove-orphans takes them away"
             )
         return []

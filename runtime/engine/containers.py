@@ -21,6 +21,7 @@ from runtime.store.trash import discard
 if TYPE_CHECKING:
     from runtime.engine.engine import Engine
     from runtime.engine.stopping import Stopping
+    from runtime.network.record import Endpoint
     from runtime.shim.launch import Launch
     from runtime.shim.stdio import Streams
 
@@ -185,6 +186,24 @@ class Containers:
             container_id,
         )
         return {row["name"]: row["address"] for row in rows}
+
+    def endpoints(self, container: Container) -> "Sequence[Endpoint]":
+        """The places of a container in its networks."""
+        from runtime.engine.addresses import endpoints
+
+        return endpoints(self._engine, container.id, container.spec)
+
+    def mounted_volumes(self, container_id: str) -> dict[str, str]:
+        """Target -> name of all volumes of a container, named or anonymous."""
+        rows = self._database.rows("SELECT target, volume FROM mounts WHERE container_id = ?", container_id)
+        return {row["target"]: row["volume"] for row in rows}
+
+    def inherited(self, container_id: str) -> dict[str, Any]:
+        """The image's configuration that a container was made with, with the specification's names of its fields."""
+        row = self._database.row("SELECT image FROM containers WHERE id = ?", container_id)
+        config = json.loads(row["image"])["config"] if row else {}
+        names = ("env", "entrypoint", "cmd", "user", "working_dir", "exposed_ports", "labels")
+        return {"".join(map(str.capitalize, name.split("_"))): config.get(name) for name in names}
 
     def oci_spec(self, container_id: str) -> dict[str, Any]:
         """The OCI spec of the current or last run (config.json). Raises NotFoundError before the first."""

@@ -13,6 +13,7 @@ from runtime.image.store import PULLED, ImageStore, ResolvedImage
 if TYPE_CHECKING:
     from runtime.engine.engine import Engine
     from runtime.engine.job import Job, Report
+    from runtime.image.artifact import Artifact
     from runtime.image.listing import HistoryRow, ImageSummary
 
 
@@ -116,6 +117,51 @@ class Images:
             return push_image(self._store, reference, report)
 
         return Job(f"push {reference}", work)
+
+    def begin_publish(
+        self, name: str, artifact: "Artifact", *, images: Sequence[str] = (), old_format: bool = False
+    ) -> "Job":
+        """Send an artifact, and images of the store with it, to a registry; the outcome is its digest."""
+        from runtime.engine.job import Job
+
+        def work(report: "Report") -> str:
+            from runtime.image.artifact import push_artifact
+
+            return push_artifact(
+                self._store, name, artifact, images=images, old_format=old_format, report=report
+            )
+
+        return Job(f"publish {name}", work)
+
+    def fetch_artifact(
+        self, name: str, kind: str, config_type: str
+    ) -> "Sequence[tuple[str, dict[str, str], str]]":
+        """The documents of an artifact in a registry: media type, annotations, text.
+
+        Raises NotFoundError, ImageError if it is another kind of thing, EngineError.
+        """
+        from runtime.engine.job import Job
+
+        def work(_: "Report") -> "Sequence[tuple[str, dict[str, str], str]]":
+            from runtime.image.artifact import pull_artifact
+
+            return [
+                (item.media_type, dict(item.annotations), item.data.decode("utf-8", "replace"))
+                for item in pull_artifact(name, kind, config_type)
+            ]
+
+        return [tuple(item) for item in Job(f"fetch {name}", work).finish()]
+
+    def clone(self, url: str, folder: str) -> str:
+        """A git repository, URL#REF:SUBFOLDER, in a folder that is empty; its commit. Raises EngineError."""
+        from runtime.engine.job import Job
+
+        def work(_: "Report") -> str:
+            from runtime.build.remote import clone
+
+            return clone(url, folder)
+
+        return str(Job(f"clone {url}", work).finish())
 
     def login(self, registry: str, username: str, password: str) -> str:
         """Check a user and a password with a registry and keep them; where. Raises EngineError if they are wrong."""

@@ -16,6 +16,7 @@ from runtime.errors import EngineError, InvalidError, NotFoundError, StateError
 from runtime.image.differ import write_entry, write_tree
 from runtime.image.unpack import unpack_layer
 from runtime.linux.paths import O_PATH, mount_path, open_in_root
+from runtime.linux.syscalls import syncfs
 
 _MAX_LINKS = 40
 
@@ -65,8 +66,8 @@ def copy_files(
                 _write(file, parent, name, member)
 
         try:
-            with _archive(write) as stream:
-                _unpack(stream, directory, owner)
+            with archived(write) as stream:
+                unpack_at(stream, directory, owner)
         finally:
             os.close(directory)
 
@@ -83,7 +84,17 @@ def receive_files(file: IO[bytes], target: Location, *, owner: Owner | None = No
     if directory < 0:
         raise InvalidError(f'destination "{target.where}:{target.path}" must be a directory')
     try:
-        _unpack(file, directory, owner)
+        unpack_at(file, directory, owner)
+    finally:
+        os.close(directory)
+
+
+def unpack_archive(file: IO[bytes], folder: str) -> None:
+    """Unpack a tar into a folder that nobody else sees yet, durably. Raises InvalidError, ImageError, OSError."""
+    directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        unpack_at(file, directory, None)
+        syncfs(directory)
     finally:
         os.close(directory)
 
@@ -144,7 +155,7 @@ def _writing(file: IO[bytes]) -> tarfile.TarFile:
 
 
 @contextmanager
-def _archive(source: Source) -> Iterator[IO[bytes]]:
+def archived(source: Source) -> Iterator[IO[bytes]]:
     """What `source` writes, which a process of its own does. Raises StateError with its reason if it fails."""
     reader, writer = os.pipe2(os.O_CLOEXEC)
     told, tell = os.pipe2(os.O_CLOEXEC)
@@ -256,7 +267,8 @@ def _exists(target: Location) -> bool:
     return True
 
 
-def _unpack(stream: IO[bytes], directory: int, owner: Owner | None) -> None:
+def unpack_at(stream: IO[bytes], directory: int, owner: Owner | None) -> None:
+    """Unpack a tar into an opened directory, which may have content. Raises InvalidError, ImageError, OSError."""
     try:
         archive = tarfile.open(fileobj=stream, mode="r|*", errors="surrogateescape")
     except tarfile.ReadError as error:

@@ -5,7 +5,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from runtime.errors import ConflictError, NotFoundError
 from runtime.volume.store import VolumeStore
@@ -30,6 +30,7 @@ class Volumes:
     """The volumes of one engine."""
 
     def __init__(self, engine: "Engine") -> None:
+        self._engine = engine
         self._store = VolumeStore(engine.paths)
         self._database = engine.database
 
@@ -97,6 +98,26 @@ class Volumes:
         name = os.urandom(32).hex()
         self.create(name, project=project, anonymous=True)
         return name
+
+    def fill_from(self, name: str, archive: IO[bytes]) -> None:
+        """Fill a volume, which is made if it is not there, from a tar. It has all of that or nothing.
+
+        Raises ConflictError for one that has content or is in use by a running container, ImageError, OSError.
+        """
+        from runtime.engine.transfer import unpack_archive
+
+        made = not self.exists(name)
+        self.create(name)
+        live = [item.name for item in self._engine.containers.list() if item.is_live]
+        users = [user for user in self.users(name) if user in live]
+        if users:
+            raise ConflictError(f"volume {name} is in use by {', '.join(users[:5])}", hint="stop these first")
+        try:
+            self._store.replace_empty(name, lambda folder: unpack_archive(archive, folder))
+        except BaseException:
+            if made:
+                self.remove(name)
+            raise
 
     def remove(self, name: str) -> None:
         """Remove a volume with all its content. Raises NotFoundError, ConflictError while a container uses it."""

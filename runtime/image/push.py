@@ -22,26 +22,37 @@ def push_image(store: ImageStore, name: str, report: Report = lambda _: None) ->
     reference = parse_reference(name)
     if reference.transport != REGISTRY or not reference.tag:
         raise InvalidError(f"{name} can't be pushed", hint="give it a name with `pycompose image tag`")
+    repository = Repository(reference.registry, reference.repository)
+    try:
+        pushed = push_to(store, name, repository, report, tag=reference.tag)
+    finally:
+        repository.close()
+    _remember(store, reference, pushed.digest)
+    report({"status": f"{reference.tag}: digest: {pushed.digest} size: {pushed.size}"})
+    return pushed.digest
+
+
+def push_to(
+    store: ImageStore, name: str, repository: Repository, report: Report = lambda _: None, *, tag: str = ""
+) -> Descriptor:
+    """Send an image of the store into a repository, under a tag or by its digest alone; what was sent.
+
+    Raises NotFoundError, EngineError.
+    """
     entry = store.find_entry(name)
     digest = entry.get("annotations", {}).get(ORIGINAL) or entry["digest"]
     data = _read(store, digest)
     manifest = parse_manifest(parse_json(data, "the manifest of the image"))
-    sources = _sources(store, reference)
-    repository = Repository(reference.registry, reference.repository)
-    try:
-        blobs = {item.digest: item for item in (*manifest.layers, manifest.config)}
+    sources = _sources(store, repository)
+    blobs = {item.digest: item for item in (*manifest.layers, manifest.config)}
 
-        def work(blob: Descriptor, tell: Report) -> dict[str, Any]:
-            return {"status": _push_blob(store, repository, blob, sources, tell)}
+    def work(blob: Descriptor, tell: Report) -> dict[str, Any]:
+        return {"status": _push_blob(store, repository, blob, sources, tell)}
 
-        repository.close()  # no connection is for two processes
-        run_parallel(list(blobs.values()), work, report, workers=_WORKERS)
-        pushed = repository.put_manifest(reference.tag, data, manifest.media_type)
-    finally:
-        repository.close()
-    _remember(store, reference, pushed)
-    report({"status": f"{reference.tag}: digest: {pushed} size: {len(data)}"})
-    return pushed
+    repository.close()  # no connection is for two processes
+    run_parallel(list(blobs.values()), work, report, workers=_WORKERS)
+    pushed = repository.put_manifest(tag or digest, data, manifest.media_type)
+    return Descriptor(manifest.media_type, pushed, len(data))
 
 
 def _read(store: ImageStore, digest: str) -> bytes:
@@ -81,7 +92,7 @@ def _push_blob(
     return "pushed"
 
 
-def _sources(store: ImageStore, target: Reference) -> list[str]:
+def _sources(store: ImageStore, target: Repository) -> list[str]:
     """Other repositories of the same registry that images here are known to be in."""
     found = {}
     for entry in store.entries():
@@ -89,7 +100,7 @@ def _sources(store: ImageStore, target: Reference) -> list[str]:
         if not name or not entry.get("annotations", {}).get(SOURCE):
             continue
         other = parse_reference(name)
-        if other.registry == target.registry and other.repository != target.repository:
+        if other.registry == target.registry and other.repository != target.name:
             found[other.repository] = True
     return list(found)[:3]
 

@@ -271,6 +271,12 @@ def inotify_add_watch(fd: int, path: str, mask: int) -> int:
     return watch
 
 
+def inotify_rm_watch(fd: int, watch: int) -> None:
+    """inotify_rm_watch(2)."""
+    if _libc.inotify_rm_watch(fd, watch) != 0:
+        raise _fail()
+
+
 def signalfd(numbers: Sequence[int]) -> int:
     """signalfd(2): a close-on-exec, non-blocking descriptor, readable when one of these blocked signals is pending."""
     mask = (ctypes.c_uint64 * 16)(sum(1 << (number - 1) for number in numbers))  # sigset_t

@@ -9,10 +9,10 @@ options.json    driver_opts, if it has any
 import fcntl
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from runtime.errors import InvalidError, NotFoundError
+from runtime.errors import ConflictError, InvalidError, NotFoundError
 from runtime.store.files import read_json, remove_tree, write_json
 from runtime.store.paths import Paths
 
@@ -128,6 +128,32 @@ class VolumeStore:
             filling = _Filling(self._paths.volume(name))
             filling.finish()
             return filling.fill(rootfs, path)
+
+    def replace_empty(self, name: str, make: Callable[[str], None]) -> None:
+        """Has `make` fill a folder, which then takes the place of an empty volume's content in one step.
+
+        Raises ConflictError if the volume is not empty, InvalidError if its content is somewhere else (driver_opts),
+        and what `make` raises.
+        """
+        if self.options(name):
+            raise InvalidError(
+                f"volume {name} is mounted from somewhere else: {self.options(name)}", hint="write to that place"
+            )
+        with self._locked(name):
+            _Filling(self._paths.volume(name)).finish()
+            if not is_empty(self.data(name)):
+                raise ConflictError(
+                    f"volume {name} is not empty", hint="import into a new one, or remove it before"
+                )
+            fresh = f"{self._paths.volume(name)}/.import"
+            remove_tree(fresh)  # a killed import's
+            os.mkdir(fresh, 0o755)
+            try:
+                make(fresh)
+            except BaseException:
+                remove_tree(fresh)
+                raise
+            os.rename(fresh, self.data(name))
 
     @contextmanager
     def _locked(self, name: str) -> Iterator[None]:

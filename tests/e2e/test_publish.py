@@ -1,0 +1,115 @@
+"""`publish`, and running what was published with `-f oci://…`; git repositories as -f."""
+
+import json
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+
+from tests.project import Project
+from tests.registry import Registry
+
+
+def _manifest(registry: Registry, repository: str, tag: str) -> dict:
+    accept = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json"
+    request = urllib.request.Request(
+        f"http://{registry.host}/v2/{repository}/manifests/{tag}", headers={"Accept": accept}
+    )
+    with urllib.request.urlopen(request) as answer:
+        return dict(json.load(answer))
+
+
+def test_publish(project: Project, registry: Registry, busybox_tar: Path) -> None:
+    image = f"{registry.host}/stack/busybox:1"
+    project.run("image", "import", str(busybox_tar), image)
+    project.run("image", "push", image)
+    (project.folder / "vars.env").write_text("A=from-env-file\n")
+    (project.folder / "common.yaml").write_text("services: {base: {init: true, network_mode: none}}\n")
+    project.write(
+        f"""
+        services:
+          web:
+            image: {image}
+            extends: {{file: common.yaml, service: base}}
+            command: sh -c 'echo $$A; sleep 1000'
+            env_file: vars.env
+        """
+    )
+    name = f"{registry.host}/stack/app"
+    assert "environment variable(s) declared" in project.run("publish", name, code=1).stderr
+    assert "publish vars.env" in project.run("publish", "--with-env", "--dry-run", name).stdout
+    assert (
+        "Anybody who can read" in project.run("publish", "--with-env", name, code=1).stderr
+    )  # nobody answers: no
+    project.run("publish", "--with-env", "-y", name)
+    manifest = _manifest(registry, "stack/app", "latest")
+    assert manifest["artifactType"] == "application/vnd.docker.compose.project"
+    assert [layer["mediaType"] for layer in manifest["layers"]] == [
+        "application/vnd.docker.compose.file+yaml",
+        "application/vnd.docker.compose.file+yaml",
+        "application/vnd.docker.compose.envfile",
+    ]
+    for file in ("compose.yaml", "common.yaml", "vars.env"):
+        (project.folder / file).unlink()
+
+    remote = ("-f", f"oci://{name}")
+    project.run(*remote, "up", "-d")
+    assert json.loads(project.run("ls", "--format", "json").stdout)[0]["Name"] == "app"
+    assert "from-env-file" in project.run(*remote, "logs", "--no-log-prefix").stdout
+    project.run(*remote, "down", "-t", "0")
+
+    # All that is needed in one repository, and the old format.
+    project.write(f"services: {{web: {{image: '{image}', command: 'true'}}}}")
+    project.run("publish", "--app", "--resolve-image-digests", "-y", f"{name}:2")
+    index = _manifest(registry, "stack/app", "2")
+    assert (
+        len(index["manifests"]) == 1
+        and index["subject"]["artifactType"] == "application/vnd.docker.compose.project"
+    )
+    assert "@sha256:" in project.run("-f", f"oci://{name}:2", "config", "--images").stdout
+    project.run("publish", "--oci-version", "1.0", "-y", f"{name}:old")
+    assert "artifactType" not in _manifest(registry, "stack/app", "old")
+    assert project.run("-f", f"oci://{name}:old", "config", "--services").stdout == "web\n"
+    assert "is not a Compose project" in project.run("-f", f"oci://{image}", "config", code=1).stderr
+    assert "not in the registry" in project.run("-f", f"oci://{name}:none", "config", code=1).stderr
+    project.run("image", "rm", "-f", image)
+
+
+def test_git(project: Project) -> None:
+    work = project.folder / "work"
+    (work / "sub").mkdir(parents=True)
+    (work / "sub/compose.yaml").write_text(
+        f"services: {{a: {{image: '{project.image}', command: 'true'}}}}\n"
+    )
+    environ = {
+        **project.environ,
+        **{f"GIT_{who}_{what}": "x" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
+    }
+    for words in (("init", "-q", "-b", "main"), ("add", "."), ("commit", "-qm", "x")):
+        subprocess.run(["git", *words], cwd=work, env=environ, check=True)
+    bare = project.folder / "repo.git"
+    subprocess.run(["git", "clone", "-q", "--bare", str(work), str(bare)], check=True, capture_output=True)
+    server = subprocess.Popen(
+        [
+            "git",
+            "daemon",
+            "--listen=127.0.0.1",
+            f"--port={project.ports[0]}",
+            "--export-all",
+            f"--base-path={project.folder}",
+            "--reuseaddr",
+        ],
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        url = f"git://127.0.0.1:{project.ports[0]}/repo.git"
+
+        for _ in range(50):
+            if subprocess.run(["git", "ls-remote", url], capture_output=True).returncode == 0:
+                break
+            time.sleep(0.1)
+        assert project.run("-f", f"{url}#main:sub", "config", "--services").stdout == "a\n"
+        assert "has no compose.yaml" in project.run("-f", url, "config", code=1).stderr
+    finally:
+        server.terminate()
+        server.wait()

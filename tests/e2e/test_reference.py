@@ -1,0 +1,108 @@
+"""Differential: the same file and commands on the reference and here give the same fields, codes and files.
+
+Needs a Docker engine with Compose and the image busybox, by DOCKER_HOST; skipped where there is none.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.project import Project
+
+FILE = """
+    name: differential
+    services:
+      a: {image: IMAGE, command: sleep 1000, init: true, network_mode: none, volumes: ["data:/data"]}
+      b: {image: IMAGE, command: "true", network_mode: none}
+    volumes: {data: }
+"""
+
+
+@pytest.fixture
+def reference(tmp_path: Path) -> Iterator[Project]:
+    if not os.environ.get("DOCKER_HOST") or shutil.which("docker") is None:
+        pytest.skip("no reference engine: DOCKER_HOST is not set")
+    if subprocess.run(["docker", "image", "inspect", "busybox"], capture_output=True).returncode:
+        pytest.skip("no reference engine: it does not answer, or has no image busybox")
+    if subprocess.run(["docker", "compose", "version"], capture_output=True).returncode:
+        pytest.skip("no reference engine: it has no Compose")
+    made = Project.__new__(Project)
+    made.folder, made.image, made.ports = tmp_path / "reference", "busybox", []
+    made.command = ["docker", "compose"]
+    made.environ = dict(os.environ)
+    made.folder.mkdir()
+    yield made
+    made.run("down", "-v", "-t", "0")
+
+
+def _fields(project: Project, *words: str) -> dict[str, str]:
+    document = json.loads(project.run(*words, "--format", "json").stdout.splitlines()[0])
+    first: dict[str, Any] = document[0] if isinstance(document, list) else document
+    return {name: type(value).__name__ for name, value in first.items()}
+
+
+@pytest.fixture
+def both(project: Project, reference: Project) -> tuple[Project, Project]:
+    for each in (project, reference):
+        each.write(FILE)
+        each.run("up", "-d")
+        (each.folder / "src/sub").mkdir(parents=True)
+        (each.folder / "src/f").write_text("x")
+        (each.folder / "src/l").symlink_to("f")
+    return project, reference
+
+
+def test_same_as_the_reference(both: tuple[Project, Project]) -> None:
+    ours, theirs = both
+    for words in (("ps", "-a"), ("images",), ("ls",), ("volumes",), ("version",), ("stats", "--no-stream")):
+        missing = _fields(theirs, *words).items() - _fields(ours, *words).items()
+        assert not missing, f"{words}: {missing}"
+    for words in (
+        ("cp", "src", "a:/tmp"),
+        ("cp", "src/.", "a:/tmp/new"),
+        ("cp", "src", "a:/none/x"),
+        ("cp", "src/f", "a:/tmp/dir/"),
+        ("cp", "src", "a:/tmp/src/f"),
+        ("cp", "src/f", "a:/tmp/src"),
+        ("cp", "a:/tmp/src", "out"),
+        ("cp", "a:/tmp/src", "out"),
+        ("cp", "a:/tmp/src/l", "link"),
+        ("cp", "-L", "a:/tmp/src/l", "content"),
+        ("cp", "a:/tmp", "b:/tmp"),
+        ("cp", "x", "y"),
+        ("export", "-o", "a.tar", "a"),
+        ("exec", "-T", "b", "true"),
+        ("port", "a", "80"),
+        ("--progress", "loud", "ps"),
+    ):
+        codes = [_code(each, *words) for each in both]
+        assert codes[0] == codes[1], f"{words}: {codes}"
+    found = [
+        each.exec("a", "find", "/tmp", "-exec", "stat", "-c", "%n %F %u:%g %a", "{}", ";") for each in both
+    ]
+    assert sorted(found[0].splitlines()) == sorted(found[1].splitlines())
+    trees = [
+        sorted(
+            (str(path.relative_to(each.folder)), path.is_symlink(), path.is_dir())
+            for path in each.folder.rglob("*")
+        )
+        for each in both
+    ]
+    assert trees[0] == trees[1]
+    ours.run("down", "-v", "-t", "0")
+
+
+def _code(project: Project, *words: str) -> int:
+    return subprocess.run(
+        [*project.command, *words],
+        cwd=project.folder,
+        env=project.environ,
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+    ).returncode
