@@ -13,7 +13,15 @@ from composer.load.result import LoadResult
 from composer.model.parts import Hook, Mount
 from composer.model.project import Project, Volume
 from composer.model.service import Service
-from composer.plan.desired import PROBLEM, Content, Dependency, Desired, DesiredService, DesiredVolume
+from composer.plan.desired import (
+    PROBLEM,
+    Content,
+    Dependency,
+    Desired,
+    DesiredService,
+    DesiredVolume,
+    UpdatePolicy,
+)
 from composer.translate_build import image_name, translate_build
 from composer.translate_grants import content_fields, grant_problems, translate_grants
 from composer.translate_networks import (
@@ -111,6 +119,7 @@ def _desired_service(
         job=restart.name == "no",
         origin=place_of(result.marks, ("services", service.name)),
         fields=fields,
+        update=_update_policy(service),
         pre_start=translate_pre_start(service, spec),
         problems=(
             *grant_problems(service),
@@ -195,6 +204,20 @@ def translate_service(service: Service, project: Project) -> ContainerSpec:
         stop_grace_period_ns=10_000_000_000
         if service.stop_grace_period is None
         else service.stop_grace_period,
+    )
+
+
+def _update_policy(service: Service) -> UpdatePolicy | None:
+    config = service.deploy.update_config if service.deploy else None
+    if config is None:
+        return None
+    return UpdatePolicy(
+        parallelism=1 if config.parallelism is None else config.parallelism,
+        delay_ns=config.delay,
+        failure_action=config.failure_action or "pause",
+        monitor_ns=config.monitor,
+        max_failure_ratio=config.max_failure_ratio,
+        start_first=config.order == "start-first",
     )
 
 

@@ -12,9 +12,11 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from composer.errors import ComposeError, ExecutionError
+from composer.execute.monitor import Monitor
 from composer.execute.wait import Waiter, describe_unready
 from composer.plan.action import READY, Action, Kind, Plan
 from composer.plan.desired import FILE, Content, Desired
+from composer.plan.rolling import UPDATED
 from runtime import (
     Attachment,
     Engine,
@@ -104,8 +106,10 @@ class Executor:
         self._done: set[int] = set()
         self._launches: dict[int, tuple[Action, Launch]] = {}
         self._stops: dict[int, tuple[Action, Stopping]] = {}
-        self._waits: dict[int, tuple[Action, Waiter]] = {}
+        self._waits: dict[int, tuple[Action, Waiter | Monitor]] = {}
         self._jobs: dict[int, tuple[Action, Job]] = {}
+        self._monitors: dict[str, list[Monitor]] = {}  # service -> of its batches
+        self._timed: list[tuple[Action, Monitor]] = []
         self._said: dict[int, deque[str]] = {}  # the last lines of hooks
         self.failures: list[Failure] = []
         self.warnings: list[str] = []
@@ -141,12 +145,15 @@ class Executor:
                 for action in plan.actions
                 if action.kind is Kind.WAIT and action.condition == READY and action.id not in self._done
             ]
+            services = tuple(dict.fromkeys(failure.action.service for failure in self.failures))
             table = describe_unready(self._engine, unready, self._ids)
-            raise ExecutionError(f"{first.message}{table}", hint=first.hint) from first.error
+            raise ExecutionError(
+                f"{first.message}{table}", hint=first.hint, services=services
+            ) from first.error
 
     @property
     def _busy(self) -> bool:
-        return bool(self._launches or self._stops or self._waits or self._jobs)
+        return bool(self._launches or self._stops or self._waits or self._jobs or self._timed)
 
     def _any_ready(self) -> bool:
         return any(self._is_ready(action) for action in self._pending.values())
@@ -224,7 +231,10 @@ class Executor:
             self._poll.register(stopping.fileno(), select.POLLIN)
         elif action.kind is Kind.WAIT:
             ids = [self._ids[name] for name in action.containers if name in self._ids]
-            self._watch(action, Waiter(self._engine, action, ids))
+            if action.condition == UPDATED:
+                self._watch(action, self._monitor(action, ids))
+            else:
+                self._watch(action, Waiter(self._engine, action, ids))
         elif action.kind is Kind.PULL:
             self._follow(action, self._engine.images.begin_pull(action.name, action.platform))
         elif action.kind is Kind.PUSH:
@@ -369,7 +379,36 @@ class Executor:
 
     # ---- waiting
 
-    def _watch(self, action: Action, waiter: Waiter) -> None:
+    def _monitor(self, action: Action, container_ids: list[str]) -> Monitor:
+        before = sum(len(monitor.failed) for monitor in self._monitors.get(action.service, ()))
+        monitor = Monitor(self._engine, action, container_ids, before)
+        self._monitors.setdefault(action.service, []).append(monitor)
+        monitor.look()
+        if not monitor.done:
+            self._timed.append((action, monitor))
+        return monitor
+
+    def _look_at_monitors(self, now: float) -> None:
+        for action, monitor in list(self._timed):
+            error: ExecutionError | None = None
+            if monitor.deadline <= now and not monitor.done:
+                try:
+                    monitor.look()
+                except ExecutionError as caught:
+                    error = caught
+            if not monitor.done and error is None:
+                continue
+            self._timed.remove((action, monitor))
+            for descriptor in monitor.filenos():
+                self._waits.pop(descriptor, None)
+                self._poll.unregister(descriptor)
+            monitor.close()
+            if error is not None:
+                self._fail(action, error)
+            elif action.id not in self._done:
+                self._succeed(action)
+
+    def _watch(self, action: Action, waiter: Waiter | Monitor) -> None:
         if waiter.done:
             self._succeed(action)
             return
@@ -393,11 +432,15 @@ class Executor:
         for descriptor, (_, stopping) in list(self._stops.items()):
             if stopping.deadline <= now:
                 self._finish_stop(descriptor)
+        self._look_at_monitors(now)
         if self._deadline is not None and self._deadline <= now:
             self._time_out()
 
     def _timeout_ms(self) -> float | None:
         deadlines = [stopping.deadline for _, stopping in self._stops.values()]
+        # One that is over its time waits for its containers to get ready: they tell.
+        now = time.monotonic()
+        deadlines += [monitor.deadline for _, monitor in self._timed if monitor.deadline > now]
         if self._deadline is not None:
             deadlines.append(self._deadline)
         return max(0.0, (min(deadlines) - time.monotonic()) * 1000 + 1) if deadlines else None
@@ -443,8 +486,9 @@ class Executor:
             self._poll.register(new, select.POLLIN)
         if error is not None:
             waiter.close()
+            self._timed = [item for item in self._timed if item[1] is not waiter]
             self._fail(action, error)
-        elif waiter.done:
+        elif waiter.done and not isinstance(waiter, Monitor):
             self._succeed(action)
 
     def _time_out(self) -> None:
@@ -464,7 +508,7 @@ class Executor:
 
     def _fail(self, action: Action, error: Exception) -> None:
         message = str(error)
-        if action.kind is Kind.WAIT and action.condition != READY:
+        if action.kind is Kind.WAIT and action.condition not in (READY, UPDATED):
             cause = "pre_start failed" if action.name != action.service else "dependency failed to start"
             message = f"{cause}: {message}"
         if action.kind is Kind.WAIT and action.optional:

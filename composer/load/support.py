@@ -93,7 +93,10 @@ HONOURED_PARTS: Mapping[str, frozenset[str]] = {
             " ulimits platforms"
         )
     ),
-    "deploy": frozenset(("replicas", "resources", "restart_policy", "mode")),
+    "deploy": frozenset(("replicas", "resources", "restart_policy", "mode", "update_config")),
+    "deploy.update_config": frozenset(
+        words("parallelism delay failure_action monitor max_failure_ratio order")
+    ),
     "deploy.resources": frozenset(("limits", "reservations")),
     "deploy.resources.limits": frozenset(("cpus", "memory", "pids")),
     "deploy.resources.reservations": frozenset(("memory",)),

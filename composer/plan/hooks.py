@@ -106,12 +106,14 @@ def add_pre_start(
     starts: Iterable[Starting],
     before: tuple[int, ...],
     images: Mapping[str, tuple[int, ...]],
+    *,
+    proven: bool | None = None,
 ) -> list[Starting]:
     """`starts` with what the service's pre_start steps add to their needs.
 
     A container that has run before proves that the steps have succeeded for its definition, so they are not run for
     it again, nor, unless `per_replica`, for those beside it. `before` are the service's own conditions, `images` the
-    actions after which an image is there, by the name of `step_name`.
+    actions after which an image is there, by the name of `step_name`. `proven`: what the caller knows of that itself.
     """
     starts = list(starts)
     if not service.pre_start or not starts:
@@ -120,7 +122,8 @@ def add_pre_start(
     created = {container.id for container in containers if container.status == CREATED}
     fresh = [item for item in starts if not item.id or item.id in created]
     replaced = {item.name for item in fresh if not item.id}
-    proven = any(item.status != CREATED and item.name not in replaced for item in containers)
+    if proven is None:
+        proven = any(item.status != CREATED and item.name not in replaced for item in containers)
     left = _remove_old(builder, service, observed)
     once: tuple[int, ...] = ()
     each = {item.name: item.needs for item in fresh}

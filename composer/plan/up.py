@@ -24,6 +24,7 @@ from composer.plan.images import ImageOptions, plan_images
 from composer.plan.observed import ObservedContainer, ObservedState
 from composer.plan.orphans import plan_orphans
 from composer.plan.resources import check_resources, diverged_networks, plan_networks, plan_volumes
+from composer.plan.rolling import Change, add_update, check_start_first
 from composer.plan.selection import select_services
 
 LABEL_NUMBER = "com.docker.compose.container-number"
@@ -67,6 +68,7 @@ class _UpPlanner:
         self._changed: set[str] = set()  # services with a container that is made anew
         self._to_start: dict[str, list[Starting]] = {}
         self._names: dict[str, tuple[str, ...]] = {}
+        self._changes: dict[str, list[Change]] = {}  # what a rolling update is to make anew
 
     def plan(self) -> Plan:
         self._check()
@@ -173,10 +175,10 @@ class _UpPlanner:
                     container_id=container.id,
                 )
 
-    def _stop(self, container: ObservedContainer, cause: str) -> tuple[int, ...]:
+    def _stop(self, container: ObservedContainer, cause: str, after: tuple[int, ...] = ()) -> tuple[int, ...]:
         if not container.live:
             return ()
-        return (add_stop(self._builder, container, cause, grace_ns=self._options.grace_ns),)
+        return (add_stop(self._builder, container, cause, needs=after, grace_ns=self._options.grace_ns),)
 
     def _stop_users(self, networks: frozenset[str]) -> dict[str, int]:
         """Stop every container in a network that is made anew; container id -> action."""
@@ -202,7 +204,9 @@ class _UpPlanner:
             container = existing.get(number)
             names.append(container.name if container else self._name(service, number))
             cause = "new" if container is None else self._cause_to_recreate(service, container, renewed)
-            if cause:
+            if cause and container is not None and self._rolls(service, container, stops):
+                names[-1] = self._note_change(service, container, cause, numbers)
+            elif cause:
                 names[-1] = self._name(service, number)
                 action = self._create(service, number, container, cause, stops)
                 self._to_start.setdefault(service.name, []).append(
@@ -213,6 +217,22 @@ class _UpPlanner:
                     Starting(container.name, container.id, f"it is {container.status}", container.post_start)
                 )
         self._names[service.name] = tuple(names)
+
+    def _rolls(self, service: DesiredService, old: ObservedContainer, stops: dict[str, int]) -> bool:
+        """Whether it is made anew by a rolling update; not if all of them are down anyway."""
+        return service.update is not None and old.live and old.id not in stops and not self._options.no_start
+
+    def _note_change(
+        self, service: DesiredService, old: ObservedContainer, cause: str, numbers: list[int]
+    ) -> str:
+        changes = self._changes.setdefault(service.name, [])
+        number = old.number
+        if service.update is not None and service.update.start_first:
+            check_start_first(service)
+            number = max((*numbers, *(item.number for item in self._observed.of_service(service.name)))) + 1
+            number += len(changes)
+        changes.append(Change(number, self._name(service, number), old, cause))
+        return changes[-1].name
 
     def _plan_one_off(self, service: DesiredService) -> None:
         """One container beside those of the service, which stay as they are."""
@@ -277,12 +297,13 @@ class _UpPlanner:
         old: ObservedContainer | None,
         cause: str,
         stops: dict[str, int],
+        after: tuple[int, ...] = (),
     ) -> int:
-        needs = [*self._made_for(service)]
+        needs = [*self._made_for(service), *after]
         replaced = old.id if old else ""
         if old is not None:
             self._changed.add(service.name)
-            needs += [stops[old.id]] if old.id in stops else self._stop(old, cause)
+            needs += [stops[old.id]] if old.id in stops else self._stop(old, cause, after)
         name = self._name(service, number)
         action = self._builder.add(
             Kind.CREATE,
@@ -322,13 +343,26 @@ class _UpPlanner:
     def _plan_starts(self, service: DesiredService) -> None:
         self._restart_for_dependencies(service)
         waiting = self._to_start.get(service.name, [])
-        if not waiting:
+        changes = self._changes.get(service.name, [])
+        if not waiting and not changes:
             return
         before = self._conditions(service)
+        if changes:
+            self._changed.add(service.name)
+            self._starts[service.name] = add_update(
+                self._builder,
+                service,
+                self._observed,
+                changes,
+                before,
+                self._images,
+                lambda number, old, cause, after: self._create(service, number, old, cause, {}, after),
+            )
         waiting = [item._replace(needs=(*before, *item.needs)) for item in waiting]
         if not self._options.one_off or service.name != self._options.services[0]:
             waiting = add_pre_start(self._builder, service, self._observed, waiting, before, self._images)
-        self._starts[service.name] = tuple(add_start(self._builder, service.name, item) for item in waiting)
+        starts = tuple(add_start(self._builder, service.name, item) for item in waiting)
+        self._starts[service.name] = (*self._starts.get(service.name, ()), *starts)
 
     def _restart_for_dependencies(self, service: DesiredService) -> None:
         """`depends_on: {x: {restart: true}}`: start again when x is made anew (Compose spec 05-services)."""
