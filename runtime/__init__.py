@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from runtime.engine.following import LogEvent, LogFollower
     from runtime.engine.job import Job
     from runtime.engine.networks import NetworkRow
+    from runtime.engine.resuming import containers_to_resume
     from runtime.engine.stopping import Stopping
     from runtime.engine.subscription import Subscription
     from runtime.engine.usage import Usage, host_memory_bytes, read_container_usage
@@ -78,6 +79,7 @@ _HOMES = {
     "LogEvent": "runtime.engine.following",
     "LogFollower": "runtime.engine.following",
     "NetworkRow": "runtime.engine.networks",
+    "containers_to_resume": "runtime.engine.resuming",
     "Stopping": "runtime.engine.stopping",
     "Subscription": "runtime.engine.subscription",
     "Usage": "runtime.engine.usage",
@@ -183,6 +185,7 @@ __all__ = [
     "read_container_usage",
     "Pool",
     "check_free",
+    "containers_to_resume",
     "from_json",
     "parse_signal",
     "pin_image",

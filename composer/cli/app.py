@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from composer.cli.app_networks import network_app
+from composer.cli.app_systemd import systemd_app
 from composer.cli.context import Context, GlobalOptions
 from composer.version import VERSION
 
@@ -24,6 +25,7 @@ app = typer.Typer(
 image_app = typer.Typer(help="Images in the local store.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(image_app, name="image")
 app.add_typer(network_app, name="network")
+app.add_typer(systemd_app, name="systemd")
 
 Services = Annotated[list[str] | None, typer.Argument(metavar="[SERVICE...]", help="Only these services.")]
 Timeout = Annotated[

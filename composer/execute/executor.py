@@ -223,7 +223,9 @@ class Executor:
         if action.kind is Kind.STOP:
             grace_ns = None if action.grace_ns < 0 else action.grace_ns
             container = self._engine.containers.get(self._id(action))
-            stopping = self._engine.containers.begin_stop(container, grace_ns=grace_ns)
+            stopping = self._engine.containers.begin_stop(
+                container, grace_ns=grace_ns, resumable=action.resumable
+            )
             if stopping.fileno() < 0:
                 stopping.finish()
                 return False

@@ -37,6 +37,7 @@ def add_stop(
     *,
     needs: tuple[int, ...] = (),
     grace_ns: int = -1,
+    resumable: bool = False,
 ) -> int:
     """Its pre_stop hooks in order, then the STOP, whose id is returned."""
     needs = _add_hooks(
@@ -50,6 +51,7 @@ def add_stop(
         service=container.service,
         container_id=container.id,
         grace_ns=grace_ns,
+        resumable=resumable,
     )
 
 
