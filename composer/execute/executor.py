@@ -6,36 +6,31 @@ decides nothing: it walks the plan. The project's lock is given back while there
 
 import select
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 from composer.errors import ComposeError, ExecutionError
+from composer.execute.effects import Effects
+from composer.execute.hook import HookOutput, begin_hook
 from composer.execute.monitor import Monitor
 from composer.execute.wait import Waiter, describe_unready
 from composer.plan.action import READY, Action, Kind, Plan
-from composer.plan.desired import FILE, Content, Desired
+from composer.plan.desired import Desired
 from composer.plan.rolling import UPDATED
 from runtime import (
     Attachment,
     Engine,
     EngineError,
-    ExecRequest,
     FileLock,
     Job,
     Launch,
-    NetworkRequest,
-    Pool,
     StateError,
     Stopping,
-    begin_captured,
     build_from_json,
-    from_json,
 )
 
 DEFAULT_PARALLEL = 16
-_LAST_LINES = 10
 _WITHOUT_LOCK = (Kind.WAIT, Kind.PULL, Kind.BUILD, Kind.PUSH, Kind.HOOK)
 
 
@@ -96,9 +91,7 @@ class Executor:
         self._parallel = parallel
         self._keep_going = keep_going
         self._deadline = deadline
-        self._networks = {network.name: network for network in desired.networks}
-        self._volumes = {volume.name: volume for volume in desired.volumes}
-        self._contents = desired.contents
+        self._effects = Effects(engine, desired)
         self._project = desired.project
         self._poll = select.poll()
         self._ids: dict[str, str] = {}
@@ -110,7 +103,7 @@ class Executor:
         self._jobs: dict[int, tuple[Action, Job]] = {}
         self._monitors: dict[str, list[Monitor]] = {}  # service -> of its batches
         self._timed: list[tuple[Action, Monitor]] = []
-        self._said: dict[int, deque[str]] = {}  # the last lines of hooks
+        self._hooks: dict[int, HookOutput] = {}
         self.failures: list[Failure] = []
         self.warnings: list[str] = []
 
@@ -213,7 +206,7 @@ class Executor:
         self._notify(Event(Phase.BEGUN, action))
         try:
             if not self._begin_in_background(action):
-                self._do(action)
+                self._effects.do(action, self._ids)
                 self._succeed(action)
         except (EngineError, ComposeError, OSError) as error:
             self._fail(action, error)
@@ -242,7 +235,15 @@ class Executor:
         elif action.kind is Kind.PUSH:
             self._follow(action, self._engine.images.begin_push(action.name))
         elif action.kind is Kind.HOOK:
-            self._begin_hook(action)
+            try:
+                job = begin_hook(self._engine, self._engine.containers.get(self._id(action)), action)
+            except StateError as error:
+                if not action.optional:
+                    raise
+                self._skip(action, error)
+            else:
+                self._hooks[action.id] = HookOutput(action)
+                self._follow(action, job)
         elif action.kind is Kind.BUILD:
             if action.if_missing and self._engine.images.find(action.name):
                 self._done.add(action.id)
@@ -253,94 +254,8 @@ class Executor:
             return False
         return True
 
-    def _begin_hook(self, action: Action) -> None:
-        container = self._engine.containers.get(self._id(action))
-        hook = action.spec
-        request = ExecRequest(
-            args=tuple(hook["command"]),
-            env=tuple(hook.get("environment", ())),
-            user=hook.get("user", ""),
-            cwd=hook.get("working_dir", ""),
-            privileged=hook.get("privileged", False),
-        )
-        try:
-            job = begin_captured(self._engine, container, request)
-        except StateError as error:
-            if not action.optional:
-                raise
-            self._skip(action, error)
-        else:
-            self._said[action.id] = deque(maxlen=_LAST_LINES)
-            self._follow(action, job)
-
     def _id(self, action: Action) -> str:
         return action.container_id or self._ids[action.name]
-
-    def _do(self, action: Action) -> None:
-        containers = self._engine.containers
-        if action.kind is Kind.CREATE_NETWORK:
-            self._create_network(action.name)
-        elif action.kind is Kind.REMOVE_NETWORK:
-            self._engine.networks.remove(action.name, detach=action.detach)
-        elif action.kind is Kind.CREATE_VOLUME:
-            volume = self._volumes[action.name]
-            self._engine.volumes.create(
-                action.name, project=self._project, config_hash=volume.config_hash, labels=volume.labels
-            )
-        elif action.kind is Kind.REMOVE_VOLUME:
-            self._engine.volumes.remove(action.name)
-        elif action.kind is Kind.CREATE:
-            self._ids[action.name] = containers.create(
-                from_json(self._sharing(action)),
-                fields=action.fields,
-                replaces=action.replaces,
-                keep_volumes=not action.anonymous_volumes,
-                contents={
-                    grant["content"]: _read_content(self._contents[grant["content"]])
-                    for grant in action.spec.get("files", ())
-                },
-            )
-        elif action.kind is Kind.REMOVE:
-            containers.remove(self._id(action), volumes=action.anonymous_volumes)
-        elif action.kind is Kind.REMOVE_IMAGE:
-            self._engine.images.remove(action.name)
-        elif action.kind in (Kind.PAUSE, Kind.UNPAUSE):
-            containers.pause(containers.get(action.container_id), paused=action.kind is Kind.PAUSE)
-        elif action.kind is Kind.KILL:
-            containers.signal(containers.get(action.container_id), action.number)
-
-    def _sharing(self, action: Action) -> Mapping[str, Any]:
-        """The spec of a CREATE, with the anonymous volumes of the container it shares."""
-        if not action.shares:
-            return action.spec
-        anonymous = self._engine.containers.anonymous_volumes(self._ids[action.shares])
-        others = [mount for mount in action.spec.get("mounts", ()) if mount["target"] not in anonymous]
-        volumes = [{"type": "volume", "target": at, "source": name} for at, name in anonymous.items()]
-        return {**action.spec, "mounts": [*others, *volumes]}
-
-    def _create_network(self, name: str) -> None:
-        network = self._networks[name]
-        aux: dict[str, str] = {}
-        for pool in network.subnets:
-            aux.update(pool.get("aux_addresses", {}))
-        self._engine.networks.create(
-            NetworkRequest(
-                name,
-                project=self._project,
-                config_hash=network.config_hash,
-                driver=network.driver,
-                internal=network.internal,
-                ipv4=network.enable_ipv4,
-                ipv6=network.enable_ipv6,
-                pools=tuple(
-                    Pool(pool.get("subnet", ""), pool.get("gateway", ""), pool.get("ip_range", ""))
-                    for pool in network.subnets
-                ),
-                aux=aux,
-                options=network.driver_opts,
-                labels=network.labels,
-            )
-        )
 
     # ---- pulls and builds
 
@@ -351,8 +266,8 @@ class Executor:
     def _read_job(self, descriptor: int) -> None:
         action, job = self._jobs[descriptor]
         for news in job.read():
-            if action.id in self._said:
-                self._said[action.id].append(str(news["line"]))
+            if action.id in self._hooks:
+                self._hooks[action.id].take(news)
             self._notify(Event(Phase.NEWS, action, news=news))
         if not job.done:
             return
@@ -366,12 +281,8 @@ class Executor:
             else:
                 self._fail(action, error)
         else:
-            if action.kind is Kind.HOOK and outcome:
-                said = "".join(f"\n  | {line}" for line in self._said[action.id])
-                hook = action.cause.partition(":")[0]
-                self._fail(
-                    action, ExecutionError(f"{action.name}: {hook} hook exited with status {outcome}{said}")
-                )
+            if action.id in self._hooks and outcome:
+                self._fail(action, self._hooks[action.id].failure(outcome))
             else:
                 self._succeed(action)
 
@@ -524,11 +435,3 @@ class Executor:
         """The user has no patience: kill what is being stopped."""
         for _, stopping in self._stops.values():
             stopping.kill()
-
-
-def _read_content(content: Content) -> bytes:
-    """The bytes of a secret or config. Raises OSError."""
-    if content.kind != FILE:
-        return content.value.encode(errors="surrogateescape")
-    with open(content.value, "rb") as file:
-        return file.read()

@@ -17,13 +17,19 @@ from composer.plan.desired import (
     Desired,
     DesiredNetwork,
     DesiredService,
-    DesiredVolume,
 )
 from composer.plan.hooks import POST_START, Starting, add_pre_start, add_start, add_stop
 from composer.plan.images import ImageOptions, plan_images
 from composer.plan.observed import ObservedContainer, ObservedState
 from composer.plan.orphans import plan_orphans
-from composer.plan.resources import check_resources, diverged_networks, plan_networks, plan_volumes
+from composer.plan.resources import (
+    check_resources,
+    diverged_networks,
+    plan_networks,
+    plan_volumes,
+    used_networks,
+    used_volumes,
+)
 from composer.plan.rolling import Change, add_update, check_start_first
 from composer.plan.selection import select_services
 
@@ -78,8 +84,10 @@ class _UpPlanner:
         diverged = self._renewable(diverged_networks(self._desired, self._observed))
         renewed = frozenset(network.name for network in diverged)
         stops = self._stop_users(renewed)
-        self._made |= plan_volumes(self._builder, self._used_volumes(), self._observed)
-        self._made |= plan_networks(self._builder, self._used_networks(), self._observed)
+        self._made |= plan_volumes(self._builder, used_volumes(self._desired, self._services), self._observed)
+        self._made |= plan_networks(
+            self._builder, used_networks(self._desired, self._services), self._observed
+        )
         for network in diverged:
             cause = f"its definition changed ({network.origin})"
             gone = self._builder.add(
@@ -117,23 +125,6 @@ class _UpPlanner:
 
     def _scale(self, service: DesiredService) -> int:
         return self._options.scale.get(service.name, service.scale)
-
-    def _used_networks(self) -> list[DesiredNetwork]:
-        used = {
-            attachment["network"]
-            for service in self._services
-            for attachment in service.spec.get("networks", ())
-        }
-        return [network for network in self._desired.networks if network.name in used]
-
-    def _used_volumes(self) -> list[DesiredVolume]:
-        used = {
-            mount.get("source")
-            for service in self._services
-            for mount in service.spec.get("mounts", ())
-            if mount["type"] == "volume"
-        }
-        return [volume for volume in self._desired.volumes if volume.name in used]
 
     def _renewable(self, networks: tuple[DesiredNetwork, ...]) -> tuple[DesiredNetwork, ...]:
         """Those networks whose every user is made anew in this plan; the others stay, with a warning."""
@@ -199,12 +190,14 @@ class _UpPlanner:
             self._remove(existing[number], f"scaled to {scale}")
         free = (number for number in range(1, scale + len(kept) + 1) if number not in kept)
         numbers = sorted([*kept, *(next(free) for _ in range(scale - len(kept)))])
+        # What is stopped anyway is made anew at once.
+        rolls = service.update is not None and not self._options.no_start
         names = []
         for number in numbers:
             container = existing.get(number)
             names.append(container.name if container else self._name(service, number))
             cause = "new" if container is None else self._cause_to_recreate(service, container, renewed)
-            if cause and container is not None and self._rolls(service, container, stops):
+            if cause and container is not None and rolls and container.live and container.id not in stops:
                 names[-1] = self._note_change(service, container, cause, numbers)
             elif cause:
                 names[-1] = self._name(service, number)
@@ -218,10 +211,6 @@ class _UpPlanner:
                 )
         self._names[service.name] = tuple(names)
 
-    def _rolls(self, service: DesiredService, old: ObservedContainer, stops: dict[str, int]) -> bool:
-        """Whether it is made anew by a rolling update; not if all of them are down anyway."""
-        return service.update is not None and old.live and old.id not in stops and not self._options.no_start
-
     def _note_change(
         self, service: DesiredService, old: ObservedContainer, cause: str, numbers: list[int]
     ) -> str:
@@ -229,8 +218,8 @@ class _UpPlanner:
         number = old.number
         if service.update is not None and service.update.start_first:
             check_start_first(service)
-            number = max((*numbers, *(item.number for item in self._observed.of_service(service.name)))) + 1
-            number += len(changes)
+            known = (item.number for item in self._observed.of_service(service.name))
+            number = max((*numbers, *known)) + 1 + len(changes)
         changes.append(Change(number, self._name(service, number), old, cause))
         return changes[-1].name
 
