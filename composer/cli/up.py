@@ -106,7 +106,8 @@ def run(context: Context, arguments: Arguments) -> int:
             deadline=deadline,
         )
     except ExecutionError as error:
-        _roll_back(context, desired, error, before[0])
+        if before:
+            _roll_back(context, desired, error, before[0])
         raise
     if context.options.dry_run:
         return 0

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from composer.errors import ExecutionError
 from composer.plan.action import Action, Kind
 from composer.plan.desired import FILE, Content, Desired
 from runtime import Engine, NetworkRequest, Pool, from_json
@@ -39,8 +40,7 @@ class Effects:
                 replaces=action.replaces,
                 keep_volumes=not action.anonymous_volumes,
                 contents={
-                    grant["content"]: _read_content(self._contents[grant["content"]])
-                    for grant in action.spec.get("files", ())
+                    grant["content"]: self._read(grant["content"]) for grant in action.spec.get("files", ())
                 },
             )
         elif action.kind is Kind.REMOVE:
@@ -51,6 +51,15 @@ class Effects:
             containers.pause(containers.get(action.container_id), paused=action.kind is Kind.PAUSE)
         elif action.kind is Kind.KILL:
             containers.signal(containers.get(action.container_id), action.number)
+
+    def _read(self, name: str) -> bytes:
+        content = self._contents.get(name)
+        if content is None:
+            # A rollback wants what the file has no more.
+            raise ExecutionError(
+                f"{name} is not in the file any more", hint="bring it back, then run `up` again"
+            )
+        return _read_content(content)
 
     def _sharing(self, action: Action, ids: Mapping[str, str]) -> Mapping[str, Any]:
         """The spec of a CREATE, with the anonymous volumes of the container it shares."""

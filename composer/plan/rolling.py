@@ -127,7 +127,7 @@ def plan_rollback(
                 stopped = (add_stop(builder, now, _CAUSE),) if now.live else ()
                 builder.add(Kind.REMOVE, now.name, _CAUSE, needs=stopped, service=name, container_id=now.id)
             elif was is not None and (now is None or now.id != was.id):
-                _restore(builder, was, now)
+                _restore(builder, observed, was, now)
             elif was is not None and now is not None and was.live and not now.live:
                 add_start(builder, name, Starting(now.name, now.id, _CAUSE, now.post_start))
     return builder.plan()
@@ -136,8 +136,14 @@ def plan_rollback(
 _CAUSE = ROLLBACK
 
 
-def _restore(builder: PlanBuilder, was: ObservedContainer, now: ObservedContainer | None) -> None:
+def _restore(
+    builder: PlanBuilder, observed: ObservedState, was: ObservedContainer, now: ObservedContainer | None
+) -> None:
     """Make a container as it was, in the place of the one there is now."""
+    spec = json.loads(was.spec_text)
+    if observed.images.get(spec["image"], was.image_id) != was.image_id:
+        # The name means another image by now.
+        spec["image"] = was.image_id
     needs = (add_stop(builder, now, _CAUSE),) if now is not None and now.live else ()
     made = builder.add(
         Kind.CREATE,
@@ -145,7 +151,7 @@ def _restore(builder: PlanBuilder, was: ObservedContainer, now: ObservedContaine
         _CAUSE,
         needs=needs,
         service=was.service,
-        spec=json.loads(was.spec_text),
+        spec=spec,
         fields=was.fields,
         replaces=now.id if now is not None else "",
     )
