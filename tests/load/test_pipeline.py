@@ -143,7 +143,6 @@ def test_reset_and_override(load):
     ("attribute", "path"),
     [
         ("isolation: x", "isolation"),
-        ("logging: {driver: none}", "logging"),
         ("networks: {default: {driver_opts: {a: b}}}", "networks.default.driver_opts.a"),
         ("security_opt: ['apparmor=x']", "security_opt[0]"),
         ("deploy: {placement: {constraints: [a]}}", "deploy.placement"),
