@@ -173,9 +173,17 @@ def step_images(services: Iterable[DesiredService]) -> list[DesiredService]:
 def _remove_old(builder: PlanBuilder, service: DesiredService, observed: ObservedState) -> tuple[int, ...]:
     """Take away the containers of steps that have failed or were interrupted."""
     cause = "left by an earlier pre_start"
-    removals = []
+    removals: list[int] = []
     for container in observed.containers:
         if container.service == service.name and container.hook == PRE_START and not container.leftover:
+            planned = [
+                action.id
+                for action in builder.actions
+                if action.kind is Kind.REMOVE and action.container_id == container.id
+            ]
+            if planned:
+                removals += planned
+                continue
             stopped = (add_stop(builder, container, cause, grace_ns=0),) if container.live else ()
             removals.append(
                 builder.add(

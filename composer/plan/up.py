@@ -347,9 +347,18 @@ class _UpPlanner:
                 self._images,
                 lambda number, old, cause, after: self._create(service, number, old, cause, {}, after),
             )
+            before = (*before, *self._starts[service.name])  # further replicas come after the update
         waiting = [item._replace(needs=(*before, *item.needs)) for item in waiting]
         if not self._options.one_off or service.name != self._options.services[0]:
-            waiting = add_pre_start(self._builder, service, self._observed, waiting, before, self._images)
+            waiting = add_pre_start(
+                self._builder,
+                service,
+                self._observed,
+                waiting,
+                before,
+                self._images,
+                proven=True if changes else None,
+            )
         starts = tuple(add_start(self._builder, service.name, item) for item in waiting)
         self._starts[service.name] = (*self._starts.get(service.name, ()), *starts)
 

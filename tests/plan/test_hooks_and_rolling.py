@@ -108,3 +108,16 @@ def test_after_a_boot_finished_jobs_hold_nobody_up() -> None:
     assert lines(plan_resume(wanted, state, frozenset(("id-web-1",)))) == [
         "start container p-web-1  (resume)"
     ]
+
+
+def test_further_replicas_come_after_the_update_and_steps_run_once() -> None:
+    web = service("web", scale=2, config_hash="new", update=UpdatePolicy(), pre_start=(STEP,))
+    left = container("web", 9, status=EXITED, oneoff=True, hook="pre_start")
+    left = left._replace(id="left", name="p-web-pre_start-0")
+    plan = plan_up(desired(web), observed(container("web"), left), UpOptions())
+    kinds = [line.split("  ")[0] for line in lines(plan)]
+    assert kinds.count("create container p-web-pre_start-0") == 1
+    assert kinds.count("remove container p-web-pre_start-0") == 2, "the old one and, at the end, the new one"
+    assert kinds[-1] == "start container p-web-2"
+    updated = next(action.id for action in plan.actions if action.condition == "updated")
+    assert updated in plan.actions[-1].needs
