@@ -61,4 +61,8 @@ class SelectionError(ComposeError):
 
 
 class ExecutionError(ComposeError):
-    """A plan that could not be carried out to its end."""
+    """A plan that could not be carried out to its end. `services` are those it failed for."""
+
+    def __init__(self, message: str, *, hint: str = "", services: Sequence[str] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.services = tuple(services)

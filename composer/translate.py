@@ -4,17 +4,23 @@ One function per group of attributes. What the engine does not honour is announc
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 from composer import graph
 from composer.config_hash import config_hash, service_fields, value_hash
 from composer.load.origins import Marks
 from composer.load.result import LoadResult
 from composer.load.support import refusals, refused_volume
-from composer.model.parts import Hook, Mount
+from composer.model.parts import Mount
 from composer.model.project import Project, Volume
 from composer.model.service import Service
-from composer.plan.desired import PROBLEM, Content, Dependency, Desired, DesiredService, DesiredVolume
+from composer.plan.desired import (
+    PROBLEM,
+    Content,
+    Dependency,
+    Desired,
+    DesiredService,
+    DesiredVolume,
+)
 from composer.translate_build import image_name, translate_build
 from composer.translate_grants import content_fields, grant_problems, translate_grants
 from composer.translate_host import (
@@ -25,6 +31,15 @@ from composer.translate_host import (
     translate_namespace,
     translate_security,
     translate_volumes_from,
+)
+from composer.translate_life import (
+    ON_UNHEALTHY,
+    logging_problems,
+    translate_hook,
+    translate_pre_start,
+    translate_restart,
+    unhealthy_problems,
+    update_policy,
 )
 from composer.translate_networks import (
     desired_networks,
@@ -40,21 +55,14 @@ from composer.version import VERSION
 from runtime import (
     ContainerSpec,
     Healthcheck,
-    HookSpec,
-    InvalidError,
     LogRequest,
     MountRequest,
-    NetworkAttachment,
     ResourceLimits,
-    RestartPolicy,
     Ulimit,
     build_to_json,
-    plan_logging,
 )
 from runtime import to_json as spec_to_json
 
-_ON_UNHEALTHY = "x-on-unhealthy"
-_CONDITIONS = {"none": "no", "any": "always", "on-failure": "on-failure"}
 
 
 def translate_project(result: LoadResult, contents: Mapping[str, Content] | None = None) -> Desired:
@@ -95,7 +103,7 @@ def _desired_service(
         **content_fields([f"seccomp/{path}" for path in seccomp_files(service).values()], contents),
     }
     if spec.restart_unhealthy:
-        fields[_ON_UNHEALTHY] = value_hash("restart")
+        fields[ON_UNHEALTHY] = value_hash("restart")
     restart = translate_restart(service)
     build = translate_build(service, project)
     used = {
@@ -123,13 +131,14 @@ def _desired_service(
         job=restart.name == "no",
         origin=place_of(result.marks, ("services", service.name)),
         fields=fields,
+        update=update_policy(service),
         pre_start=translate_pre_start(service, spec),
         problems=(
             *refusals(service.name, result.canonical["services"][service.name], result.marks),
             *_volume_problems(result, service),
             *grant_problems(service),
-            *_unhealthy_problems(service, place_of(result.marks, ("services", service.name, _ON_UNHEALTHY))),
-            *_logging_problems(spec, place_of(result.marks, ("services", service.name, "logging"))),
+            *unhealthy_problems(service, place_of(result.marks, ("services", service.name, ON_UNHEALTHY))),
+            *logging_problems(spec, place_of(result.marks, ("services", service.name, "logging"))),
             *(content.value for content in _asked_for(service, spec, contents) if content.kind == PROBLEM),
         ),
         origins={p: place_of(result.marks, ("services", service.name, *p.split(".", 1))) for p in fields},
@@ -222,85 +231,17 @@ def translate_service(
         dns_opt=service.dns_opt,
         healthcheck=_healthcheck(service),
         restart=translate_restart(service),
-        restart_unhealthy=service.extensions.get(_ON_UNHEALTHY) == "restart",
+        restart_unhealthy=service.extensions.get(ON_UNHEALTHY) == "restart",
         stop_signal=service.stop_signal,
         logging=LogRequest(service.logging.driver, dict(service.logging.options))
         if service.logging
         else LogRequest(),
-        post_start=tuple(map(_hook, service.post_start)),
-        pre_stop=tuple(map(_hook, service.pre_stop)),
+        post_start=tuple(map(translate_hook, service.post_start)),
+        pre_stop=tuple(map(translate_hook, service.pre_stop)),
         runtime=service.runtime,
         stop_grace_period_ns=10_000_000_000
         if service.stop_grace_period is None
         else service.stop_grace_period,
-    )
-
-
-def _unhealthy_problems(service: Service, origin: str) -> tuple[str, ...]:
-    wanted = service.extensions.get(_ON_UNHEALTHY, "restart")
-    return () if wanted == "restart" else (f"{origin}: {_ON_UNHEALTHY} {wanted!r} is not `restart`",)
-
-
-def _logging_problems(spec: ContainerSpec, origin: str) -> tuple[str, ...]:
-    if spec.logging == LogRequest():
-        return ()
-    try:
-        plan_logging(spec.logging)
-    except InvalidError as error:
-        return (f"{origin}: {error}" + (f" ({error.hint})" if error.hint else ""),)
-    return ()
-
-
-def _hook(hook: Hook) -> HookSpec:
-    return HookSpec(
-        command=hook.command or (),
-        environment=_entries(hook.environment),
-        user=hook.user,
-        working_dir=hook.working_dir,
-        privileged=hook.privileged,
-    )
-
-
-def _entries(environment: Mapping[str, str | None]) -> tuple[str, ...]:
-    return tuple(f"{key}={value}" for key, value in environment.items() if value is not None)
-
-
-def translate_pre_start(service: Service, spec: ContainerSpec) -> tuple[dict[str, Any], ...]:
-    """The steps before a start, each with the ContainerSpec it runs by: the service's but for what a step is not.
-
-    A step publishes no ports, answers to no name of the service, is not restarted and has a program of its own, which
-    its image's entrypoint gets.
-    """
-    return tuple(
-        {"spec": spec_to_json(_step(hook, spec)), "per_replica": hook.per_replica}
-        for hook in service.pre_start
-    )
-
-
-def _step(hook: Hook, spec: ContainerSpec) -> ContainerSpec:
-    own = dict(spec.environment)
-    own.update((key, value) for key, value in hook.environment.items() if value is not None)
-    return spec._replace(
-        image=hook.image or spec.image,
-        command=hook.command,
-        entrypoint=None,
-        environment=tuple(own.items()),
-        working_dir=hook.working_dir or ("" if hook.image else spec.working_dir),
-        user=hook.user or spec.user,
-        privileged=hook.privileged or spec.privileged,
-        networks=tuple(
-            NetworkAttachment(item.network, priority=item.priority, gw_priority=item.gw_priority)
-            for item in spec.networks
-        ),
-        hostname="",
-        ports=(),
-        expose=(),
-        tty=False,
-        stdin_open=False,
-        healthcheck=Healthcheck(("NONE",)),
-        restart=RestartPolicy(),
-        post_start=(),
-        pre_stop=(),
     )
 
 
@@ -417,15 +358,3 @@ def _healthcheck(service: Service) -> Healthcheck | None:
         start_period_ns=check.start_period or 0,
         start_interval_ns=check.start_interval or 0,
     )
-
-
-def translate_restart(service: Service) -> RestartPolicy:
-    """`deploy.restart_policy` over `restart`."""
-    policy = service.deploy.restart_policy if service.deploy else None
-    if policy is not None:
-        condition = _CONDITIONS.get(policy.condition or "any", "always")
-        return RestartPolicy(condition, policy.max_attempts or 0, policy.delay or 0, policy.window or 0)
-    name, _, count = service.restart.partition(":")
-    if name not in ("always", "unless-stopped", "on-failure"):
-        return RestartPolicy()
-    return RestartPolicy(name, int(count) if count.isdigit() else 0)

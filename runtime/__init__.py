@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from runtime.engine.host_info import HostInfo, describe_host, folder_bytes
     from runtime.engine.job import Job
     from runtime.engine.networks import NetworkRow
+    from runtime.engine.resuming import containers_to_resume
     from runtime.engine.stopping import Stopping
     from runtime.engine.subscription import Subscription
     from runtime.engine.syncing import sync_files
@@ -92,6 +93,7 @@ _HOMES = {
     "LogEvent": "runtime.engine.following",
     "LogFollower": "runtime.engine.following",
     "NetworkRow": "runtime.engine.networks",
+    "containers_to_resume": "runtime.engine.resuming",
     "Stopping": "runtime.engine.stopping",
     "Subscription": "runtime.engine.subscription",
     "HostInfo": "runtime.engine.host_info",
@@ -240,6 +242,7 @@ __all__ = [
     "read_container_usage",
     "Pool",
     "check_free",
+    "containers_to_resume",
     "from_json",
     "parse_signal",
     "pin_image",

@@ -78,3 +78,7 @@ class Project:
     def exec(self, service: str, *words: str) -> str:
         """The output of a command in a service's container."""
         return self.run("exec", "-T", service, *words).stdout
+
+    def exec_in(self, service: str, number: str, *words: str) -> str:
+        """The output of a command in the service's container of that number."""
+        return self.run("exec", "-T", "--index", number, service, *words).stdout

@@ -12,6 +12,7 @@ from typer.completion import completion_init  # type: ignore[attr-defined]
 
 from composer.cli.app_networks import network_app
 from composer.cli.completion import complete_services, completion_script
+from composer.cli.app_systemd import systemd_app
 from composer.cli.context import Context, GlobalOptions
 from composer.version import VERSION
 
@@ -28,6 +29,7 @@ completion_init()  # the shells that `completion` has scripts for
 image_app = typer.Typer(help="Images in the local store.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(image_app, name="image")
 app.add_typer(network_app, name="network")
+app.add_typer(systemd_app, name="systemd")
 
 Services = Annotated[
     list[str] | None,

@@ -135,6 +135,11 @@ def _with_protocol(port: str) -> str:
     return port if "/" in port else f"{port}/tcp"
 
 
+def _restarts(container: Container) -> int:
+    state = container.live or container.exit
+    return state.restarts if state else 0
+
+
 def _as_json(container: Container, addresses: dict[str, str]) -> dict[str, Any]:
     spec = container.spec
     now = time.time_ns()
@@ -166,7 +171,7 @@ def _as_json(container: Container, addresses: dict[str, str]) -> dict[str, Any]:
             }
             for port in (container.live.ports if container.live else ())
         ],
-        "Restarts": container.live.restarts if container.live else 0,
+        "Restarts": _restarts(container),
         "RunningFor": f"{describe_duration(now - container.created_ns)} ago",
         "Service": container.service,
         "Size": "0B",  # as the reference has it, which does not ask for sizes

@@ -6,12 +6,15 @@ from typing import NamedTuple
 from composer.cli.carry_out import carry_out, grace_ns, obtain_images
 from composer.cli.context import Context
 from composer.cli.up_attached import AttachedUp
-from composer.errors import ComposeError
+from composer.errors import ComposeError, ExecutionError
 from composer.execute.observe import observe
+from composer.output.errors import print_warning
 from composer.plan.action import Kind, Plan
 from composer.plan.desired import Desired
 from composer.plan.images import ImageOptions
+from composer.plan.observed import ObservedState
 from composer.plan.render import render_plan
+from composer.plan.rolling import ROLLBACK, plan_rollback
 from composer.plan.selection import check_services, select_services
 from composer.plan.up import UpOptions, plan_up
 from runtime import check_free, from_json
@@ -98,19 +101,44 @@ def run_up(context: Context, arguments: Arguments) -> int:
     deadline = None
     if arguments.wait and arguments.wait_timeout:
         deadline = time.monotonic() + arguments.wait_timeout
-    plan = carry_out(
-        context,
-        desired,
-        lambda wanted, observed: plan_up(wanted, observed, options),
-        check=lambda plan: _check_and_explain(context, plan, explain=arguments.explain),
-        deadline=deadline,
-    )
+    before: list[ObservedState] = []
+
+    def plan_it(wanted: Desired, observed: ObservedState) -> Plan:
+        before.append(observed)
+        return plan_up(wanted, observed, options)
+
+    try:
+        plan = carry_out(
+            context,
+            desired,
+            plan_it,
+            check=lambda plan: _check_and_explain(context, plan, explain=arguments.explain),
+            deadline=deadline,
+        )
+    except ExecutionError as error:
+        if before:
+            _roll_back(context, desired, error, before[0])
+        raise
     if context.options.dry_run:
         return 0
     _report_unchanged(context, desired, plan, options)
     if arguments.detach or arguments.wait or arguments.no_start:
         return 0
     return AttachedUp(context, desired, arguments, plan, begun_ns).run()
+
+
+def _roll_back(context: Context, desired: Desired, error: ExecutionError, before: ObservedState) -> None:
+    """Undo failed updates whose failure_action says so."""
+    services = [
+        service.name
+        for service in desired.services
+        if service.name in error.services
+        and service.update is not None
+        and service.update.failure_action == ROLLBACK
+    ]
+    if services:
+        print_warning(context.err, f"the update of {', '.join(services)} failed and is rolled back")
+        carry_out(context, desired, lambda wanted, now: plan_rollback(wanted, now, before, services))
 
 
 _EXCLUSIVE = (

@@ -6,31 +6,30 @@ decides nothing: it walks the plan. The project's lock is given back while there
 
 import select
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.errors import ComposeError, ExecutionError
+from composer.execute.effects import Effects
+from composer.execute.hook import HookOutput, begin_hook
+from composer.execute.monitor import Monitor
 from composer.execute.wait import Waiter, describe_unready
 from composer.plan.action import READY, Action, Kind, Plan
-from composer.plan.desired import FILE, Content, Desired
+from composer.plan.desired import Desired
+from composer.plan.rolling import UPDATED
 from runtime import (
     Engine,
     EngineError,
     FileLock,
-    NetworkRequest,
-    Pool,
     StateError,
     build_from_json,
-    from_json,
 )
 
 if TYPE_CHECKING:
     from runtime import Attachment, Job, Launch, Stopping
 
 DEFAULT_PARALLEL = 16
-_LAST_LINES = 10
 _WITHOUT_LOCK = (Kind.WAIT, Kind.PULL, Kind.BUILD, Kind.PUSH, Kind.HOOK)
 
 
@@ -91,9 +90,7 @@ class Executor:
         self._parallel = parallel
         self._keep_going = keep_going
         self._deadline = deadline
-        self._networks = {network.name: network for network in desired.networks}
-        self._volumes = {volume.name: volume for volume in desired.volumes}
-        self._contents = desired.contents
+        self._effects = Effects(engine, desired)
         self._project = desired.project
         self._poll = select.poll()
         self._ids: dict[str, str] = {}
@@ -101,9 +98,11 @@ class Executor:
         self._done: set[int] = set()
         self._launches: dict[int, tuple[Action, Launch]] = {}
         self._stops: dict[int, tuple[Action, Stopping]] = {}
-        self._waits: dict[int, tuple[Action, Waiter]] = {}
+        self._waits: dict[int, tuple[Action, Waiter | Monitor]] = {}
         self._jobs: dict[int, tuple[Action, Job]] = {}
-        self._said: dict[int, deque[str]] = {}  # the last lines of hooks
+        self._monitors: dict[str, list[Monitor]] = {}  # service -> of its batches
+        self._timed: list[tuple[Action, Monitor]] = []
+        self._hooks: dict[int, HookOutput] = {}
         self.failures: list[Failure] = []
         self.warnings: list[str] = []
 
@@ -138,12 +137,15 @@ class Executor:
                 for action in plan.actions
                 if action.kind is Kind.WAIT and action.condition == READY and action.id not in self._done
             ]
+            services = tuple(dict.fromkeys(failure.action.service for failure in self.failures))
             table = describe_unready(self._engine, unready, self._ids)
-            raise ExecutionError(f"{first.message}{table}", hint=first.hint) from first.error
+            raise ExecutionError(
+                f"{first.message}{table}", hint=first.hint, services=services
+            ) from first.error
 
     @property
     def _busy(self) -> bool:
-        return bool(self._launches or self._stops or self._waits or self._jobs)
+        return bool(self._launches or self._stops or self._waits or self._jobs or self._timed)
 
     def _any_ready(self) -> bool:
         return any(self._is_ready(action) for action in self._pending.values())
@@ -203,7 +205,7 @@ class Executor:
         self._notify(Event(Phase.BEGUN, action))
         try:
             if not self._begin_in_background(action):
-                self._do(action)
+                self._effects.do(action, self._ids)
                 self._succeed(action)
         except (EngineError, ComposeError, OSError) as error:
             self._fail(action, error)
@@ -213,7 +215,9 @@ class Executor:
         if action.kind is Kind.STOP:
             grace_ns = None if action.grace_ns < 0 else action.grace_ns
             container = self._engine.containers.get(self._id(action))
-            stopping = self._engine.containers.begin_stop(container, grace_ns=grace_ns)
+            stopping = self._engine.containers.begin_stop(
+                container, grace_ns=grace_ns, resumable=action.resumable
+            )
             if stopping.fileno() < 0:
                 stopping.finish()
                 return False
@@ -221,13 +225,24 @@ class Executor:
             self._poll.register(stopping.fileno(), select.POLLIN)
         elif action.kind is Kind.WAIT:
             ids = [self._ids[name] for name in action.containers if name in self._ids]
-            self._watch(action, Waiter(self._engine, action, ids))
+            if action.condition == UPDATED:
+                self._watch(action, self._monitor(action, ids))
+            else:
+                self._watch(action, Waiter(self._engine, action, ids))
         elif action.kind is Kind.PULL:
             self._follow(action, self._engine.images.begin_pull(action.name, action.platform))
         elif action.kind is Kind.PUSH:
             self._follow(action, self._engine.images.begin_push(action.name))
         elif action.kind is Kind.HOOK:
-            self._begin_hook(action)
+            try:
+                job = begin_hook(self._engine, self._engine.containers.get(self._id(action)), action)
+            except StateError as error:
+                if not action.optional:
+                    raise
+                self._skip(action, error)
+            else:
+                self._hooks[action.id] = HookOutput(action)
+                self._follow(action, job)
         elif action.kind is Kind.BUILD:
             if action.if_missing and self._engine.images.find(action.name):
                 self._done.add(action.id)
@@ -238,100 +253,8 @@ class Executor:
             return False
         return True
 
-    def _begin_hook(self, action: Action) -> None:
-        from runtime import ExecRequest, begin_captured  # few plans have hooks
-
-        container = self._engine.containers.get(self._id(action))
-        hook = action.spec
-        request = ExecRequest(
-            args=tuple(hook["command"]),
-            env=tuple(hook.get("environment", ())),
-            user=hook.get("user", ""),
-            cwd=hook.get("working_dir", ""),
-            privileged=hook.get("privileged", False),
-        )
-        try:
-            job = begin_captured(self._engine, container, request)
-        except StateError as error:
-            if not action.optional:
-                raise
-            self._skip(action, error)
-        else:
-            self._said[action.id] = deque(maxlen=_LAST_LINES)
-            self._follow(action, job)
-
     def _id(self, action: Action) -> str:
         return action.container_id or self._ids[action.name]
-
-    def _do(self, action: Action) -> None:
-        containers = self._engine.containers
-        if action.kind is Kind.CREATE_NETWORK:
-            self._create_network(action.name)
-        elif action.kind is Kind.REMOVE_NETWORK:
-            self._engine.networks.remove(action.name, detach=action.detach)
-        elif action.kind is Kind.CREATE_VOLUME:
-            volume = self._volumes[action.name]
-            self._engine.volumes.create(
-                action.name,
-                project=self._project,
-                config_hash=volume.config_hash,
-                labels=volume.labels,
-                options=volume.driver_opts,
-            )
-        elif action.kind is Kind.REMOVE_VOLUME:
-            self._engine.volumes.remove(action.name)
-        elif action.kind is Kind.CREATE:
-            self._ids[action.name] = containers.create(
-                from_json(self._sharing(action)),
-                fields=action.fields,
-                replaces=action.replaces,
-                keep_volumes=not action.anonymous_volumes,
-                contents={
-                    grant["content"]: _read_content(self._contents[grant["content"]])
-                    for grant in action.spec.get("files", ())
-                },
-            )
-        elif action.kind is Kind.REMOVE:
-            containers.remove(self._id(action), volumes=action.anonymous_volumes)
-        elif action.kind is Kind.REMOVE_IMAGE:
-            self._engine.images.remove(action.name)
-        elif action.kind in (Kind.PAUSE, Kind.UNPAUSE):
-            containers.pause(containers.get(action.container_id), paused=action.kind is Kind.PAUSE)
-        elif action.kind is Kind.KILL:
-            containers.signal(containers.get(action.container_id), action.number)
-
-    def _sharing(self, action: Action) -> Mapping[str, Any]:
-        """The spec of a CREATE, with the anonymous volumes of the container it shares."""
-        if not action.shares:
-            return action.spec
-        anonymous = self._engine.containers.anonymous_volumes(self._ids[action.shares])
-        others = [mount for mount in action.spec.get("mounts", ()) if mount["target"] not in anonymous]
-        volumes = [{"type": "volume", "target": at, "source": name} for at, name in anonymous.items()]
-        return {**action.spec, "mounts": [*others, *volumes]}
-
-    def _create_network(self, name: str) -> None:
-        network = self._networks[name]
-        aux: dict[str, str] = {}
-        for pool in network.subnets:
-            aux.update(pool.get("aux_addresses", {}))
-        self._engine.networks.create(
-            NetworkRequest(
-                name,
-                project=self._project,
-                config_hash=network.config_hash,
-                driver=network.driver,
-                internal=network.internal,
-                ipv4=network.enable_ipv4,
-                ipv6=network.enable_ipv6,
-                pools=tuple(
-                    Pool(pool.get("subnet", ""), pool.get("gateway", ""), pool.get("ip_range", ""))
-                    for pool in network.subnets
-                ),
-                aux=aux,
-                options=network.driver_opts,
-                labels=network.labels,
-            )
-        )
 
     # ---- pulls and builds
 
@@ -342,8 +265,8 @@ class Executor:
     def _read_job(self, descriptor: int) -> None:
         action, job = self._jobs[descriptor]
         for news in job.read():
-            if action.id in self._said:
-                self._said[action.id].append(str(news["line"]))
+            if action.id in self._hooks:
+                self._hooks[action.id].take(news)
             self._notify(Event(Phase.NEWS, action, news=news))
         if not job.done:
             return
@@ -357,12 +280,8 @@ class Executor:
             else:
                 self._fail(action, error)
         else:
-            if action.kind is Kind.HOOK and outcome:
-                said = "".join(f"\n  | {line}" for line in self._said[action.id])
-                hook = action.cause.partition(":")[0]
-                self._fail(
-                    action, ExecutionError(f"{action.name}: {hook} hook exited with status {outcome}{said}")
-                )
+            if action.id in self._hooks and outcome:
+                self._fail(action, self._hooks[action.id].failure(outcome))
             else:
                 self._succeed(action)
 
@@ -372,7 +291,36 @@ class Executor:
 
     # ---- waiting
 
-    def _watch(self, action: Action, waiter: Waiter) -> None:
+    def _monitor(self, action: Action, container_ids: list[str]) -> Monitor:
+        before = sum(len(monitor.failed) for monitor in self._monitors.get(action.service, ()))
+        monitor = Monitor(self._engine, action, container_ids, before)
+        self._monitors.setdefault(action.service, []).append(monitor)
+        monitor.look()
+        if not monitor.done:
+            self._timed.append((action, monitor))
+        return monitor
+
+    def _look_at_monitors(self, now: float) -> None:
+        for action, monitor in list(self._timed):
+            error: ExecutionError | None = None
+            if monitor.deadline <= now and not monitor.done:
+                try:
+                    monitor.look()
+                except ExecutionError as caught:
+                    error = caught
+            if not monitor.done and error is None:
+                continue
+            self._timed.remove((action, monitor))
+            for descriptor in monitor.filenos():
+                self._waits.pop(descriptor, None)
+                self._poll.unregister(descriptor)
+            monitor.close()
+            if error is not None:
+                self._fail(action, error)
+            elif action.id not in self._done:
+                self._succeed(action)
+
+    def _watch(self, action: Action, waiter: Waiter | Monitor) -> None:
         if waiter.done:
             self._succeed(action)
             return
@@ -396,11 +344,15 @@ class Executor:
         for descriptor, (_, stopping) in list(self._stops.items()):
             if stopping.deadline <= now:
                 self._finish_stop(descriptor)
+        self._look_at_monitors(now)
         if self._deadline is not None and self._deadline <= now:
             self._time_out()
 
     def _timeout_ms(self) -> float | None:
         deadlines = [stopping.deadline for _, stopping in self._stops.values()]
+        # One that is over its time waits for its containers to get ready: they tell.
+        now = time.monotonic()
+        deadlines += [monitor.deadline for _, monitor in self._timed if monitor.deadline > now]
         if self._deadline is not None:
             deadlines.append(self._deadline)
         return max(0.0, (min(deadlines) - time.monotonic()) * 1000 + 1) if deadlines else None
@@ -446,8 +398,9 @@ class Executor:
             self._poll.register(new, select.POLLIN)
         if error is not None:
             waiter.close()
+            self._timed = [item for item in self._timed if item[1] is not waiter]
             self._fail(action, error)
-        elif waiter.done:
+        elif waiter.done and not isinstance(waiter, Monitor):
             self._succeed(action)
 
     def _time_out(self) -> None:
@@ -467,7 +420,7 @@ class Executor:
 
     def _fail(self, action: Action, error: Exception) -> None:
         message = str(error)
-        if action.kind is Kind.WAIT and action.condition != READY:
+        if action.kind is Kind.WAIT and action.condition not in (READY, UPDATED):
             cause = "pre_start failed" if action.name != action.service else "dependency failed to start"
             message = f"{cause}: {message}"
         if action.kind is Kind.WAIT and action.optional:
@@ -481,11 +434,3 @@ class Executor:
         """The user has no patience: kill what is being stopped."""
         for _, stopping in self._stops.values():
             stopping.kill()
-
-
-def _read_content(content: Content) -> bytes:
-    """The bytes of a secret or config. Raises OSError."""
-    if content.kind != FILE:
-        return content.value.encode(errors="surrogateescape")
-    with open(content.value, "rb") as file:
-        return file.read()

@@ -26,6 +26,7 @@ def observe_container(container: Container, networks: tuple[str, ...] = ()) -> O
         oneoff=container.oneoff,
         leftover=container.leftover,
         hook=container.label(LABEL_HOOK),
+        spec_text=container.spec_text,
         post_start=container.hooks("post_start"),
         pre_stop=container.hooks("pre_stop"),
     )

@@ -27,13 +27,14 @@ class Support(NamedTuple):
     better: str = ""
 
 
+_UPDATE = "parallelism delay failure_action monitor max_failure_ratio order"
 _HOOK = "command user privileged working_dir environment"
 _HONOURED = {
     "": "name include services networks volumes configs secrets models",
     "include[]": "path env_file project_directory",
     "services.*": """
         annotations attach blkio_config build cap_add cap_drop cgroup cgroup_parent command configs container_name
-        cpu_period cpu_quota cpu_rt_period cpu_rt_runtime cpu_shares cpus cpuset depends_on deploy
+        cpu_period cpu_quota cpu_rt_period cpu_rt_runtime cpu_shares cpus cpuset depends_on deploy develop
         device_cgroup_rules devices dns dns_opt dns_search domainname entrypoint env_file environment expose extends
         external_links extra_hosts gpus group_add healthcheck hostname image init ipc isolation label_file labels
         links logging mac_address mem_limit mem_reservation mem_swappiness memswap_limit models network_mode
@@ -58,12 +59,16 @@ _HONOURED = {
     "services.*.build.ulimits.*": "soft hard",
     "services.*.configs[]": "source target uid gid mode",
     "services.*.depends_on.*": "condition required restart",
-    "services.*.deploy": "mode replicas resources restart_policy",
+    "services.*.deploy": "mode replicas resources restart_policy update_config",
     "services.*.deploy.resources": "limits reservations",
     "services.*.deploy.resources.limits": "cpus memory pids",
     "services.*.deploy.resources.reservations": "memory devices",
     "services.*.deploy.resources.reservations.devices[]": "capabilities count device_ids driver",
     "services.*.deploy.restart_policy": "condition delay max_attempts window",
+    "services.*.develop": "watch",
+    "services.*.develop.watch[]": "path action target ignore include initial_sync exec",
+    "services.*.develop.watch[].exec": _HOOK,
+    "services.*.deploy.update_config": _UPDATE,
     "services.*.devices[]": "source target permissions",
     "services.*.env_file[]": "path required format",
     "services.*.extends": "service file",
@@ -102,17 +107,15 @@ _HONOURED = {
 _NOT_YET = "not honoured yet"
 _SWARM = "it is for a swarm of machines, and this is one"
 _WINDOWS = "it is for Windows containers"
-_UPDATE = "parallelism delay failure_action monitor max_failure_ratio order"
 
 _WARNED: tuple[tuple[str, str, str], ...] = (
     ("", "version", "it is obsolete"),
     ("services.*", "cpu_count cpu_percent", _WINDOWS),
-    ("services.*", "develop pull_refresh_after", _NOT_YET),
+    ("services.*", "pull_refresh_after", _NOT_YET),
     ("services.*.build", "isolation", _WINDOWS),
     ("services.*.build", "provenance sbom", _NOT_YET),
     ("services.*.deploy", "endpoint_mode labels placement", _SWARM),
-    ("services.*.deploy", "rollback_config update_config", _NOT_YET),
-    ("services.*.deploy.update_config", _UPDATE, _NOT_YET),
+    ("services.*.deploy", "rollback_config", _NOT_YET),
     ("services.*.deploy.rollback_config", _UPDATE, _NOT_YET),
     ("services.*.deploy.placement", "constraints preferences max_replicas_per_node", _SWARM),
     ("services.*.deploy.placement.preferences[]", "spread", _SWARM),
@@ -125,9 +128,6 @@ _WARNED: tuple[tuple[str, str, str], ...] = (
     ),
     ("services.*.deploy.resources.reservations.devices[]", "options", "no CDI device takes any"),
     ("services.*.gpus[]", "options", "no CDI device takes any"),
-    ("services.*.develop", "watch", _NOT_YET),
-    ("services.*.develop.watch[]", "path action target ignore include initial_sync exec", _NOT_YET),
-    ("services.*.develop.watch[].exec", _HOOK, _NOT_YET),
     ("services.*.volumes[]", "consistency", "host and container always see the same here"),
     ("models.*", "context_size runtime_flags", "it is the runner that sets it"),
     ("networks.*.ipam", "driver options", "there is one driver, `default`, without options"),

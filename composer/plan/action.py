@@ -47,6 +47,7 @@ class Action(NamedTuple):
     containers: tuple[str, ...] = ()  # WAIT: names of the containers waited for
     number: int = 0  # KILL: the signal
     grace_ns: int = -1  # STOP: -1 = the container's own
+    resumable: bool = False  # STOP: the container is to run again after a boot
     anonymous_volumes: bool = False  # REMOVE: take them along; CREATE: make them anew
     replaced: bool = False  # REMOVE: another container has taken its place
     detach: bool = False  # REMOVE_NETWORK: its containers are replaced in this plan

@@ -34,6 +34,17 @@ class Content(NamedTuple):
     digest: str
 
 
+class UpdatePolicy(NamedTuple):
+    """deploy.update_config. Times in ns; `parallelism` 0 = all at once."""
+
+    parallelism: int = 1
+    delay_ns: int = 0
+    failure_action: str = "pause"  # or "continue", "rollback"
+    monitor_ns: int = 0
+    max_failure_ratio: float = 0.0
+    start_first: bool = False
+
+
 class DesiredService(NamedTuple):
     """One active service. `spec` is a ContainerSpec in its JSON form without `name` and container number."""
 
@@ -57,6 +68,7 @@ class DesiredService(NamedTuple):
     pre_start: tuple[
         Mapping[str, Any], ...
     ] = ()  # steps: {"spec": a ContainerSpec in JSON form, "per_replica": bool}
+    update: UpdatePolicy | None = None  # None = changed containers are made anew at once
     problems: tuple[str, ...] = ()  # why no container can be made, though those that exist can be worked with
 
 
@@ -129,7 +141,12 @@ def to_json(desired: Desired) -> dict[str, Any]:
     """A JSON object; nested records become objects, defaults are left out."""
     out = _plain(desired)
     out["services"] = [
-        {**_plain(s), "depends_on": [_plain(d) for d in s.depends_on]} for s in desired.services
+        {
+            **_plain(s),
+            "depends_on": [_plain(d) for d in s.depends_on],
+            **({"update": s.update._asdict()} if s.update is not None else {}),
+        }
+        for s in desired.services
     ]
     out["networks"] = [_plain(n) for n in desired.networks]
     out["volumes"] = [_plain(v) for v in desired.volumes]
@@ -145,6 +162,7 @@ def from_json(data: Mapping[str, Any]) -> Desired:
             **{
                 **_tupled(service),
                 "depends_on": tuple(Dependency(**d) for d in service.get("depends_on", ())),
+                "update": UpdatePolicy(**service["update"]) if "update" in service else None,
             }
         )
         for service in data["services"]

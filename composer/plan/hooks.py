@@ -36,6 +36,7 @@ def add_stop(
     *,
     needs: tuple[int, ...] = (),
     grace_ns: int = -1,
+    resumable: bool = False,
 ) -> int:
     """Its pre_stop hooks in order, then the STOP, whose id is returned."""
     needs = _add_hooks(
@@ -49,6 +50,7 @@ def add_stop(
         service=container.service,
         container_id=container.id,
         grace_ns=grace_ns,
+        resumable=resumable,
     )
 
 
@@ -107,12 +109,14 @@ def add_pre_start(
     starts: Iterable[Starting],
     before: tuple[int, ...],
     images: Mapping[str, tuple[int, ...]],
+    *,
+    proven: bool | None = None,
 ) -> list[Starting]:
     """`starts` with what the service's pre_start steps add to their needs.
 
     A container that has run before proves that the steps have succeeded for its definition, so they are not run for
     it again, nor, unless `per_replica`, for those beside it. `before` are the service's own conditions, `images` the
-    actions after which an image is there, by the name of `step_name`.
+    actions after which an image is there, by the name of `step_name`. `proven`: what the caller knows of that itself.
     """
     starts = list(starts)
     if not service.pre_start or not starts:
@@ -121,7 +125,8 @@ def add_pre_start(
     created = {container.id for container in containers if container.status == CREATED}
     fresh = [item for item in starts if not item.id or item.id in created]
     replaced = {item.name for item in fresh if not item.id}
-    proven = any(item.status != CREATED and item.name not in replaced for item in containers)
+    if proven is None:
+        proven = any(item.status != CREATED and item.name not in replaced for item in containers)
     left = _remove_old(builder, service, observed)
     once: tuple[int, ...] = ()
     each = {item.name: item.needs for item in fresh}
@@ -169,9 +174,17 @@ def step_images(services: Iterable[DesiredService]) -> list[DesiredService]:
 def _remove_old(builder: PlanBuilder, service: DesiredService, observed: ObservedState) -> tuple[int, ...]:
     """Take away the containers of steps that have failed or were interrupted."""
     cause = "left by an earlier pre_start"
-    removals = []
+    removals: list[int] = []
     for container in observed.containers:
         if container.service == service.name and container.hook == PRE_START and not container.leftover:
+            planned = [
+                action.id
+                for action in builder.actions
+                if action.kind is Kind.REMOVE and action.container_id == container.id
+            ]
+            if planned:
+                removals += planned
+                continue
             stopped = (add_stop(builder, container, cause, grace_ns=0),) if container.live else ()
             removals.append(
                 builder.add(

@@ -37,6 +37,8 @@ def _stop_all(
     containers: Iterable[ObservedContainer],
     cause: str,
     grace_ns: int,
+    *,
+    resumable: bool = False,
 ) -> dict[str, int]:
     """STOP actions, dependents before what they depend on; container id -> action."""
     by_service: dict[str, list[ObservedContainer]] = {}
@@ -54,7 +56,9 @@ def _stop_all(
         own = []
         for container in by_service.get(name, ()):
             if container.live:
-                stops[container.id] = add_stop(builder, container, cause, needs=before, grace_ns=grace_ns)
+                stops[container.id] = add_stop(
+                    builder, container, cause, needs=before, grace_ns=grace_ns, resumable=resumable
+                )
                 own.append(stops[container.id])
         # A service with nothing to stop passes on what has to be stopped before it.
         of_service[name] = tuple(own) or before
@@ -143,15 +147,20 @@ def _remove_resources(
 
 
 def plan_stop(
-    desired: Desired, observed: ObservedState, services: tuple[str, ...] = (), *, grace_ns: int = -1
+    desired: Desired,
+    observed: ObservedState,
+    services: tuple[str, ...] = (),
+    *,
+    grace_ns: int = -1,
+    resumable: bool = False,
 ) -> Plan:
-    """Stop containers, dependents first."""
+    """Stop containers, dependents first; `resumable`: for as long as the machine is down."""
     check_services(desired, services)
     builder = PlanBuilder(desired.project)
     chosen = [
         item for item in observed.containers if not item.oneoff and (not services or item.service in services)
     ]
-    _stop_all(builder, desired, chosen, "stop", grace_ns)
+    _stop_all(builder, desired, chosen, "stop", grace_ns, resumable=resumable)
     return builder.plan()
 
 
@@ -234,6 +243,14 @@ def plan_start(desired: Desired, observed: ObservedState, services: tuple[str, .
             raise SelectionError(f"service {name} has no container to start", hint="use `pycompose up`")
     builder = PlanBuilder(desired.project)
     _start_all(builder, chosen, observed, "start", {})
+    return builder.plan()
+
+
+def plan_resume(desired: Desired, observed: ObservedState, wanted: frozenset[str]) -> Plan:
+    """Start the containers with these ids, in dependency order; what has ended for good holds nobody up."""
+    builder = PlanBuilder(desired.project)
+    kept = tuple(item for item in observed.containers if item.id in wanted or item.live)
+    _start_all(builder, desired.services, observed._replace(containers=kept), "resume", {})
     return builder.plan()
 
 

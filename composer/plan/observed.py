@@ -29,6 +29,7 @@ class ObservedContainer(NamedTuple):
     oneoff: bool = False
     leftover: bool = False  # an interrupted command was removing or replacing it
     hook: str = ""  # "pre_start" = it is the container of such a step
+    spec_text: str = ""  # its ContainerSpec as JSON
     post_start: tuple[Mapping[str, Any], ...] = ()  # its own hooks, in JSON form
     pre_stop: tuple[Mapping[str, Any], ...] = ()
 

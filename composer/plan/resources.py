@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from composer.errors import ComposeError
 from composer.plan.action import Kind, PlanBuilder
-from composer.plan.desired import Desired, DesiredNetwork, DesiredVolume
+from composer.plan.desired import Desired, DesiredNetwork, DesiredService, DesiredVolume
 from composer.plan.observed import ObservedState
 
 _DRIVERS = ("bridge", "macvlan", "ipvlan")
@@ -76,3 +76,20 @@ def plan_volumes(
                 " remove it with `down -v` to make it anew"
             )
     return made
+
+
+def used_networks(desired: Desired, services: Iterable[DesiredService]) -> list[DesiredNetwork]:
+    """The networks that containers of `services` join."""
+    used = {item["network"] for service in services for item in service.spec.get("networks", ())}
+    return [network for network in desired.networks if network.name in used]
+
+
+def used_volumes(desired: Desired, services: Iterable[DesiredService]) -> list[DesiredVolume]:
+    """The named volumes that containers of `services` mount."""
+    used = {
+        mount.get("source")
+        for service in services
+        for mount in service.spec.get("mounts", ())
+        if mount["type"] == "volume"
+    }
+    return [volume for volume in desired.volumes if volume.name in used]

@@ -17,13 +17,20 @@ from composer.plan.desired import (
     Desired,
     DesiredNetwork,
     DesiredService,
-    DesiredVolume,
 )
 from composer.plan.hooks import POST_START, Starting, add_pre_start, add_start, add_stop
 from composer.plan.images import ImageOptions, plan_images
 from composer.plan.observed import ObservedContainer, ObservedState
 from composer.plan.orphans import plan_orphans
-from composer.plan.resources import check_resources, diverged_networks, plan_networks, plan_volumes
+from composer.plan.resources import (
+    check_resources,
+    diverged_networks,
+    plan_networks,
+    plan_volumes,
+    used_networks,
+    used_volumes,
+)
+from composer.plan.rolling import Change, add_update, check_start_first
 from composer.plan.selection import select_services
 
 LABEL_NUMBER = "com.docker.compose.container-number"
@@ -67,6 +74,7 @@ class _UpPlanner:
         self._changed: set[str] = set()  # services with a container that is made anew
         self._to_start: dict[str, list[Starting]] = {}
         self._names: dict[str, tuple[str, ...]] = {}
+        self._changes: dict[str, list[Change]] = {}  # what a rolling update is to make anew
 
     def plan(self) -> Plan:
         self._check()
@@ -76,8 +84,10 @@ class _UpPlanner:
         diverged = self._renewable(diverged_networks(self._desired, self._observed))
         renewed = frozenset(network.name for network in diverged)
         stops = self._stop_users(renewed)
-        self._made |= plan_volumes(self._builder, self._used_volumes(), self._observed)
-        self._made |= plan_networks(self._builder, self._used_networks(), self._observed)
+        self._made |= plan_volumes(self._builder, used_volumes(self._desired, self._services), self._observed)
+        self._made |= plan_networks(
+            self._builder, used_networks(self._desired, self._services), self._observed
+        )
         for network in diverged:
             cause = f"its definition changed ({network.origin})"
             gone = self._builder.add(
@@ -115,23 +125,6 @@ class _UpPlanner:
 
     def _scale(self, service: DesiredService) -> int:
         return self._options.scale.get(service.name, service.scale)
-
-    def _used_networks(self) -> list[DesiredNetwork]:
-        used = {
-            attachment["network"]
-            for service in self._services
-            for attachment in service.spec.get("networks", ())
-        }
-        return [network for network in self._desired.networks if network.name in used]
-
-    def _used_volumes(self) -> list[DesiredVolume]:
-        used = {
-            mount.get("source")
-            for service in self._services
-            for mount in service.spec.get("mounts", ())
-            if mount["type"] == "volume"
-        }
-        return [volume for volume in self._desired.volumes if volume.name in used]
 
     def _renewable(self, networks: tuple[DesiredNetwork, ...]) -> tuple[DesiredNetwork, ...]:
         """Those networks whose every user is made anew in this plan; the others stay, with a warning."""
@@ -173,10 +166,10 @@ class _UpPlanner:
                     container_id=container.id,
                 )
 
-    def _stop(self, container: ObservedContainer, cause: str) -> tuple[int, ...]:
+    def _stop(self, container: ObservedContainer, cause: str, after: tuple[int, ...] = ()) -> tuple[int, ...]:
         if not container.live:
             return ()
-        return (add_stop(self._builder, container, cause, grace_ns=self._options.grace_ns),)
+        return (add_stop(self._builder, container, cause, needs=after, grace_ns=self._options.grace_ns),)
 
     def _stop_users(self, networks: frozenset[str]) -> dict[str, int]:
         """Stop every container in a network that is made anew; container id -> action."""
@@ -197,12 +190,16 @@ class _UpPlanner:
             self._remove(existing[number], f"scaled to {scale}")
         free = (number for number in range(1, scale + len(kept) + 1) if number not in kept)
         numbers = sorted([*kept, *(next(free) for _ in range(scale - len(kept)))])
+        # What is stopped anyway is made anew at once.
+        rolls = service.update is not None and not self._options.no_start
         names = []
         for number in numbers:
             container = existing.get(number)
             names.append(container.name if container else self._name(service, number))
             cause = "new" if container is None else self._cause_to_recreate(service, container, renewed)
-            if cause:
+            if cause and container is not None and rolls and container.live and container.id not in stops:
+                names[-1] = self._note_change(service, container, cause, numbers)
+            elif cause:
                 names[-1] = self._name(service, number)
                 action = self._create(service, number, container, cause, stops)
                 self._to_start.setdefault(service.name, []).append(
@@ -213,6 +210,18 @@ class _UpPlanner:
                     Starting(container.name, container.id, f"it is {container.status}", container.post_start)
                 )
         self._names[service.name] = tuple(names)
+
+    def _note_change(
+        self, service: DesiredService, old: ObservedContainer, cause: str, numbers: list[int]
+    ) -> str:
+        changes = self._changes.setdefault(service.name, [])
+        number = old.number
+        if service.update is not None and service.update.start_first:
+            check_start_first(service)
+            known = (item.number for item in self._observed.of_service(service.name))
+            number = max((*numbers, *known)) + 1 + len(changes)
+        changes.append(Change(number, self._name(service, number), old, cause))
+        return changes[-1].name
 
     def _plan_one_off(self, service: DesiredService) -> None:
         """One container beside those of the service, which stay as they are."""
@@ -277,12 +286,13 @@ class _UpPlanner:
         old: ObservedContainer | None,
         cause: str,
         stops: dict[str, int],
+        after: tuple[int, ...] = (),
     ) -> int:
-        needs = [*self._made_for(service)]
+        needs = [*self._made_for(service), *after]
         replaced = old.id if old else ""
         if old is not None:
             self._changed.add(service.name)
-            needs += [stops[old.id]] if old.id in stops else self._stop(old, cause)
+            needs += [stops[old.id]] if old.id in stops else self._stop(old, cause, after)
         name = self._name(service, number)
         action = self._builder.add(
             Kind.CREATE,
@@ -324,13 +334,35 @@ class _UpPlanner:
     def _plan_starts(self, service: DesiredService) -> None:
         self._restart_for_dependencies(service)
         waiting = self._to_start.get(service.name, [])
-        if not waiting:
+        changes = self._changes.get(service.name, [])
+        if not waiting and not changes:
             return
         before = self._conditions(service)
+        if changes:
+            self._changed.add(service.name)
+            self._starts[service.name] = add_update(
+                self._builder,
+                service,
+                self._observed,
+                changes,
+                before,
+                self._images,
+                lambda number, old, cause, after: self._create(service, number, old, cause, {}, after),
+            )
+            before = (*before, *self._starts[service.name])  # further replicas come after the update
         waiting = [item._replace(needs=(*before, *item.needs)) for item in waiting]
         if not self._options.one_off or service.name != self._options.services[0]:
-            waiting = add_pre_start(self._builder, service, self._observed, waiting, before, self._images)
-        self._starts[service.name] = tuple(add_start(self._builder, service.name, item) for item in waiting)
+            waiting = add_pre_start(
+                self._builder,
+                service,
+                self._observed,
+                waiting,
+                before,
+                self._images,
+                proven=True if changes else None,
+            )
+        starts = tuple(add_start(self._builder, service.name, item) for item in waiting)
+        self._starts[service.name] = (*self._starts.get(service.name, ()), *starts)
 
     def _restart_for_dependencies(self, service: DesiredService) -> None:
         """`depends_on: {x: {restart: true}}`: start again when x is made anew (Compose spec 05-services)."""

@@ -330,15 +330,19 @@ class Containers:
 
     # ---- stopping
 
-    def begin_stop(self, container: Container, *, grace_ns: int | None = None) -> "Stopping":
+    def begin_stop(
+        self, container: Container, *, grace_ns: int | None = None, resumable: bool = False
+    ) -> "Stopping":
         """Ask a container to stop; returns at once, `Stopping.finish` waits for the end of all it had.
 
-        `grace_ns` None means the container's own stop_grace_period. After it the program is killed.
+        `grace_ns` None means the container's own stop_grace_period. After it the program is killed. `resumable`: not
+        because somebody wants it stopped, but for as long as the machine is down.
         """
         spec = container.spec
         if grace_ns is None:
             grace_ns = spec.stop_grace_period_ns
-        self._database.execute("UPDATE containers SET desired = 'stopped' WHERE id = ?", container.id)
+        if not resumable:
+            self._database.execute("UPDATE containers SET desired = 'stopped' WHERE id = ?", container.id)
         from runtime.engine.stopping import Stopping
 
         return Stopping(self, container, grace_ns=grace_ns)

@@ -1,5 +1,6 @@
 """Runs further programs in running containers: attached to this process, or in the background under the shim."""
 
+import errno
 import os
 import select
 import signal
@@ -9,7 +10,7 @@ from runtime.cgroups.manager import open_cgroup
 from runtime.container.exec import exec_process, spawn_exec
 from runtime.engine.job import Job, Report
 from runtime.errors import StartError, StateError
-from runtime.linux.pidfd import open_checked
+from runtime.linux.pidfd import has_exited, open_checked
 from runtime.linux.seccomp import load_program
 from runtime.oci.spec import Process, Spec
 from runtime.shim import control
@@ -77,7 +78,8 @@ def run_attached(engine: "Engine", container: "Container", request: ExecRequest)
 def begin_captured(engine: "Engine", container: "Container", request: ExecRequest) -> Job:
     """Start a program whose output comes as the job's news, {"line": TEXT}; the job's outcome is its exit code.
 
-    Raises StateError if the container does not run; the job ends with StartError if the program can't be started.
+    Raises StateError if the container does not run; the job ends with StateError if it has ended meanwhile, with
+    StartError if the program can't be started.
     """
     live = _running(container)
     spec = cast(Spec, engine.containers.oci_spec(container.id))
@@ -88,20 +90,29 @@ def begin_captured(engine: "Engine", container: "Container", request: ExecReques
         # The interrupt key of the terminal is for the command, not for the program.
         os.setsid()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        pidfd = open_checked(live.pid, live.pid_start)
         null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         reader, writer = os.pipe2(os.O_CLOEXEC)
-        started = spawn_exec(
-            _process(spec, request, live.pid),
-            init_pid=live.pid,
-            init_pidfd=pidfd,
-            cgroup=open_cgroup(cgroup),
-            stdio=(null, writer, writer),
-            seccomp_program=None if request.privileged else load_program(spec["linux"].get("seccomp"), cache),
-        )
+        seccomp = None if request.privileged else load_program(spec["linux"].get("seccomp"), cache)
+        try:
+            pidfd = open_checked(live.pid, live.pid_start)
+            started = spawn_exec(
+                _process(spec, request, live.pid),
+                init_pid=live.pid,
+                init_pidfd=pidfd,
+                cgroup=open_cgroup(cgroup),
+                stdio=(null, writer, writer),
+                seccomp_program=seccomp,
+            )
+        except (ProcessLookupError, StartError) as error:
+            if isinstance(error, StartError) and error.errno != errno.ESRCH:
+                raise
+            raise StateError(f"container {container.name} has ended") from None
         os.close(writer)
         _report_lines(reader, started.pidfd, report)
-        return _exit_code(os.waitpid(started.pid, 0)[1])
+        code = _exit_code(os.waitpid(started.pid, 0)[1])
+        if code and has_exited(pidfd):
+            raise StateError(f"container {container.name} has ended meanwhile")
+        return code
 
     return Job(f"exec in {container.name}", work)
 

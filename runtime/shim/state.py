@@ -56,6 +56,7 @@ class ExitRecord(NamedTuple):
     oom_killed: bool = False
     error: str = ""
     boot_id: str = ""
+    restarts: int = 0
 
 
 def write_live_state(directory: str, state: LiveState) -> None:

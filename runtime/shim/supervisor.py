@@ -206,6 +206,7 @@ class Supervisor:
             finished_ns=time.time_ns(),
             oom_killed=self._oom_killed,
             error=error or self._error,
+            restarts=self._backoff.restarts,
         )
         write_exit_record(self._task.paths.container(self._task.container_id), record)
         if self._stopping:

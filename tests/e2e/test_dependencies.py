@@ -80,3 +80,17 @@ def test_an_unhealthy_program_is_restarted_on_request(project: Project) -> None:
     assert project.run("logs", "web").stdout.count("begun") >= 3
     assert project.ps()["project-web-1"]["Restarts"] >= 2
     project.run("down", "-t", "0")
+
+
+def test_retries_are_counted_and_shown_after_the_end(project: Project) -> None:
+    project.write(
+        """
+        services:
+          web: {image: IMAGE, command: sh -c 'exit 3', restart: "on-failure:2"}
+        """
+    )
+    project.run("up", "-d")
+    project.run("wait", "web", code=3)
+    ended = project.ps()["project-web-1"]
+    assert (ended["Restarts"], ended["ExitCode"], ended["State"]) == (2, 3, "exited")
+    project.run("down")
