@@ -186,7 +186,7 @@ def test_devices_and_security(project: Project, tmp_path: Path) -> None:
     (cdi / "pycompose-test.json").write_text(json.dumps(document))
     try:
         project.write(
-            f"""
+            """
             services:
               a:
                 image: IMAGE
@@ -199,14 +199,14 @@ def test_devices_and_security(project: Project, tmp_path: Path) -> None:
                 image: IMAGE
                 command: sleep 1000
                 init: true
-                gpus: [{{driver: pycompose-test.example, count: 2}}]
+                gpus: [{driver: pycompose-test.example, count: 2}]
                 cap_drop: [MKNOD]
               c:
                 image: IMAGE
                 command: sleep 1000
                 init: true
                 cap_add: [SYS_ADMIN]
-                deploy: {{resources: {{reservations: {{devices: [{{driver: cdi, device_ids: ['pycompose-test.example/gpu=2'], capabilities: [x]}}]}}}}}}
+                deploy: {resources: {reservations: {devices: [{driver: cdi, device_ids: ['pycompose-test.example/gpu=2'], capabilities: [x]}]}}}
                 security_opt: ['seccomp:profile.json', 'no-new-privileges:true']
             """
         )
