@@ -30,6 +30,8 @@ def test_models(project: Project) -> None:
     told = project.run("up", "-d").stderr
     assert "context_size has no effect" in told
     variables = project.exec("a", "env").splitlines()
-    assert {"SMALL_ONE_URL=http://127.0.0.1:9/v1", "WHERE=http://127.0.0.1:9/v1", "WHICH=ai/other"} <= {*variables}
+    assert {"SMALL_ONE_URL=http://127.0.0.1:9/v1", "WHERE=http://127.0.0.1:9/v1", "WHICH=ai/other"} <= {
+        *variables
+    }
     assert "SMALL_ONE_MODEL=mine" in variables, "what the file says wins"
     project.run("down", "-t", "0")
