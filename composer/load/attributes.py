@@ -36,7 +36,7 @@ _HONOURED = {
         device_cgroup_rules devices dns dns_opt dns_search domainname entrypoint env_file environment expose extends
         external_links extra_hosts gpus group_add healthcheck hostname image init ipc isolation label_file labels
         links mac_address mem_limit mem_reservation mem_swappiness memswap_limit models network_mode networks
-        oom_kill_disable oom_score_adj pid pids_limit platform ports privileged profiles provider pull_policy
+        oom_kill_disable oom_score_adj pid pids_limit platform ports privileged profiles pull_policy
         read_only restart runtime scale secrets security_opt shm_size stdin_open stop_grace_period stop_signal
         sysctls tmpfs tty ulimits user userns_mode uts volumes volumes_from working_dir
         """,
@@ -72,7 +72,6 @@ _HONOURED = {
         aliases driver_opts gw_priority interface_name ipv4_address ipv6_address link_local_ips mac_address priority
         """,
     "services.*.ports[]": "app_protocol host_ip mode name protocol published target",
-    "services.*.provider": "type options",
     "services.*.secrets[]": "source target uid gid mode",
     "services.*.ulimits.*": "soft hard",
     "services.*.volumes[]": "type source target read_only bind volume tmpfs image",
@@ -138,6 +137,8 @@ _REFUSED: tuple[tuple[str, str, str], ...] = (
     ("services.*", "credential_spec", f"{_WINDOWS}: remove it"),
     ("services.*.credential_spec", "config file registry", _WINDOWS),
     ("services.*", "use_api_socket", "there is no Docker API and so no socket of one; remove it"),
+    ("services.*", "provider", "providers are not run yet"),
+    ("services.*.provider", "type options", "providers are not run yet"),
     ("services.*", "storage_opt", "the writable layer has no quota of its own; remove it"),
 )
 # Bounds of what is honoured.

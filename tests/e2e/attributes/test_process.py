@@ -1,7 +1,7 @@
 """What service attributes do, read from inside the container."""
 
+import os
 import time
-from pathlib import Path
 
 import pytest
 
@@ -35,6 +35,10 @@ CASES = {
 }  # fmt: skip
 
 
+@pytest.mark.covers(
+    "services.*",
+    "environment working_dir user hostname extra_hosts dns sysctls init entrypoint command network_mode image",
+)
 @pytest.mark.parametrize("case", CASES)
 def test_attribute(project: Project, case: str) -> None:
     attributes, script, expected = CASES[case]
@@ -55,85 +59,6 @@ def test_attribute(project: Project, case: str) -> None:
     output = project.run("logs", "--no-log-prefix").stdout
     project.run("down")
     assert output.rstrip("\n") == expected.rstrip("\n")
-
-
-def test_limits_are_in_the_cgroup(project: Project) -> None:
-    project.write(
-        """
-        services:
-          a:
-            image: IMAGE
-            command: sleep 1000
-            init: true
-            mem_limit: 32m
-            memswap_limit: 32m
-            cpus: 0.5
-            cpu_shares: 512
-            cpuset: "0"
-            pids_limit: 33
-          b:
-            image: IMAGE
-            command: sleep 1000
-            init: true
-            deploy:
-              resources:
-                limits: {memory: 48m, cpus: "0.25", pids: 44}
-        """
-    )
-    project.run("up", "-d")
-    values = {name: _limits(project, name) for name in ("a", "b")}
-    project.run("down", "-t", "0")
-    assert values["a"] == {"memory": 32 << 20, "cpu": 0.5, "pids": 33, "cpus": "0"}
-    assert values["b"]["memory"] == 48 << 20
-    assert (values["b"]["cpu"], values["b"]["pids"]) == (0.25, 44)
-
-
-def _limits(project: Project, service: str) -> dict[str, object]:
-    identifier = next(c for n, c in _ids(project).items() if n == f"project-{service}-1")
-    path = f"{project.paths.cgroup_parent}/{identifier}"
-    base = Path("/sys/fs/cgroup")
-    if (base / "cgroup.controllers").exists():
-        folder = base / path
-        quota, period = (folder / "cpu.max").read_text().split()
-        return {
-            "memory": int((folder / "memory.max").read_text()),
-            "cpu": int(quota) / int(period),
-            "pids": int((folder / "pids.max").read_text()),
-            "cpus": (folder / "cpuset.cpus").read_text().strip(),
-        }
-    quota = (base / "cpu" / path / "cpu.cfs_quota_us").read_text()
-    period = (base / "cpu" / path / "cpu.cfs_period_us").read_text()
-    return {
-        "memory": int((base / "memory" / path / "memory.limit_in_bytes").read_text()),
-        "cpu": int(quota) / int(period),
-        "pids": int((base / "pids" / path / "pids.max").read_text()),
-        "cpus": (base / "cpuset" / path / "cpuset.cpus").read_text().strip(),
-    }
-
-
-def _ids(project: Project) -> dict[str, str]:
-    ids = project.run("ps", "-a", "-q").stdout.split()
-    names = [line.split()[0] for line in project.run("ps", "-a").stdout.splitlines()[1:]]
-    return dict(zip(names, ids, strict=True))
-
-
-def test_out_of_memory_is_seen(project: Project) -> None:
-    project.write(
-        """
-        services:
-          hungry:
-            image: IMAGE
-            command: sh -c 'tail /dev/zero'
-            mem_limit: 16m
-            memswap_limit: 16m
-        """
-    )
-    project.run("up", "-d")
-    deadline = time.monotonic() + 20
-    while (state := project.ps()["project-hungry-1"])["State"] != "exited" and time.monotonic() < deadline:
-        time.sleep(0.1)
-    project.run("down")
-    assert (state["ExitCode"], state["OOMKilled"]) == (137, True)
 
 
 def test_volumes(project: Project) -> None:
@@ -167,3 +92,94 @@ def test_volumes(project: Project) -> None:
     copied = project.folder.parent / "data/volumes/project_copied/_data/passwd"
     assert copied.read_text().startswith("root:"), "an empty volume gets what the image has there"
     project.run("down", "-v")
+
+
+@pytest.mark.covers(
+    "services.*",
+    "container_name domainname dns_opt dns_search group_add label_file labels env_file extends scale tty stdin_open"
+    " stop_signal stop_grace_period platform healthcheck",
+)
+@pytest.mark.covers("", "name services include")
+@pytest.mark.covers("include[]", "path env_file project_directory")
+@pytest.mark.covers("services.*.env_file[]", "path required format")
+@pytest.mark.covers("services.*.extends", "service file")
+@pytest.mark.covers(
+    "services.*.healthcheck", "disable test interval timeout retries start_period start_interval"
+)
+def test_what_a_program_sees(project: Project) -> None:
+    (project.folder / "plain.env").write_text("FROM_FILE='quoted'\nBOTH=file\n")
+    (project.folder / "raw.env").write_text("RAW='quoted'\n")
+    (project.folder / "labels").write_text("from.file=yes\n")
+    (project.folder / "part").mkdir()
+    (project.folder / "part/values").write_text("VALUE=of the part\n")
+    project.write(
+        "services: {c: {image: IMAGE, command: sleep 1000, init: true, environment: {GOT: '${VALUE}'}, volumes: ['./x:/x']}}",
+        "part/part.yaml",
+    )
+    project.write(
+        "services: {base: {image: IMAGE, command: sleep 1000, domainname: base.test, environment: {INHERITED: '1'}}}",
+        "base.yaml",
+    )
+    project.write(
+        """
+        name: project
+        include: [{path: part/part.yaml, env_file: part/values, project_directory: part/elsewhere}]
+        services:
+          a:
+            extends: {service: base, file: base.yaml}
+            container_name: named
+            init: true
+            env_file: [plain.env, {path: raw.env, format: raw}, {path: missing.env, required: false}]
+            environment: {BOTH: environment}
+            label_file: labels
+            labels: {own: label}
+            dns_search: [one.test]
+            dns_opt: ['ndots:3']
+            group_add: [extra, "777"]
+            user: worker
+            platform: linux/PLATFORM
+            healthcheck: {test: 'test -e /tmp/ok', interval: 50ms, timeout: 1s, retries: 2, start_period: 10s, start_interval: 50ms}
+          b:
+            image: IMAGE
+            command: sh -c 'trap "echo got usr1; exit 5" USR1; while :; do sleep 0.05; done'
+            tty: true
+            stdin_open: true
+            scale: 2
+            stop_signal: SIGUSR1
+            stop_grace_period: 20s
+            healthcheck: {disable: true}
+        """.replace("PLATFORM", {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, "amd64"))
+    )
+    project.run("up", "-d")
+    variables = project.exec("a", "env").splitlines()
+    assert {"FROM_FILE=quoted", "BOTH=environment", "RAW='quoted'", "INHERITED=1"} <= {*variables}
+    assert sorted(project.exec("a", "id", "-G").split()) == ["1001", "2000", "777"]
+    assert project.exec("a", "cat", "/proc/sys/kernel/domainname") == "base.test\n"
+    resolver = project.exec("a", "cat", "/etc/resolv.conf")
+    assert "search one.test" in resolver and "ndots:3" in resolver
+    assert (
+        "from.file=yes" in project.ps()["named"]["Labels"] and "own=label" in project.ps()["named"]["Labels"]
+    )
+    assert project.ps()["named"]["Health"] == "starting"
+    project.exec("a", "touch", "/tmp/ok")
+    project.run("up", "-d", "--wait", "a")
+    project.exec("a", "rm", "/tmp/ok")
+    deadline = time.monotonic() + 10
+    while project.ps()["named"]["Health"] != "unhealthy" and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert project.ps()["named"]["Health"] == "unhealthy"
+    assert "GOT=of the part" in project.exec("c", "env")
+    assert (project.folder / "part/elsewhere/x").is_dir()
+    assert project.exec("b", "readlink", "/proc/1/fd/0").startswith("/dev/")
+    assert sorted(name for name in project.ps() if "-b-" in name) == ["project-b-1", "project-b-2"]
+    assert project.ps()["project-b-1"]["Health"] == ""
+    project.run("stop", "b")
+    assert project.ps()["project-b-1"]["ExitCode"] == 5
+    assert "got usr1" in project.run("logs", "b").stdout
+    project.run("down", "-t", "0")
+
+
+def test_what_cannot_be_named(project: Project) -> None:
+    project.write("services: {a: {image: IMAGE, command: sleep 1000, group_add: [nobody-knows]}}\n")
+    assert "nobody-knows" in project.run("up", "-d", code=1).stderr
+    project.run("down")
