@@ -52,7 +52,7 @@ _HONOURED = {
         additional_contexts args cache_from cache_to context dockerfile dockerfile_inline entitlements extra_hosts
         labels network no_cache no_cache_filter platforms privileged pull secrets shm_size ssh tags target ulimits
         """,
-    "services.*.build.secrets[]": "source target uid gid mode",
+    "services.*.build.secrets[]": "source target",
     "services.*.build.ulimits.*": "soft hard",
     "services.*.configs[]": "source target uid gid mode",
     "services.*.depends_on.*": "condition required restart",
@@ -104,6 +104,7 @@ _WARNED: tuple[tuple[str, str, str], ...] = (
     ("services.*", "develop logging post_start pre_start pre_stop pull_refresh_after", _NOT_YET),
     ("services.*.build", "isolation", _WINDOWS),
     ("services.*.build", "provenance sbom", _NOT_YET),
+    ("services.*.build.secrets[]", "uid gid mode", "it is RUN --mount=type=secret that sets them"),
     ("services.*.deploy", "endpoint_mode labels placement", _SWARM),
     ("services.*.deploy", "rollback_config update_config", _NOT_YET),
     ("services.*.deploy.update_config", _UPDATE, _NOT_YET),
