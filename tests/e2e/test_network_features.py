@@ -51,6 +51,7 @@ def resolve(project: Project, service: str, name: str, kind: str = "a") -> set[s
 
 
 @needs_ipv6
+@pytest.mark.covers("services.*.networks.*", "ipv4_address ipv6_address")
 def test_both_families(project: Project) -> None:
     project.write(
         f"""

@@ -22,10 +22,10 @@ RUN --mount=type=secret,id=token cat /run/secrets/token > /copied
 RUN --mount=type=secret,id=other,uid=7,mode=0444 stat -c '%u %a' /run/secrets/other > /owner
 RUN --mount=type=ssh test -S "$SSH_AUTH_SOCK" && echo agent > /agent
 RUN --security=insecure grep CapEff /proc/self/status > /capabilities
-RUN date +%s%N > /random
+RUN cat /proc/sys/kernel/random/uuid > /random
 COPY --from=more note /note
 FROM first AS second
-RUN date +%s%N > /random-too
+RUN cat /proc/sys/kernel/random/uuid > /random-too
 FROM second AS third
 RUN touch /not-this
 """

@@ -2,6 +2,7 @@
 
 import os
 import time
+from itertools import pairwise
 
 import pytest
 
@@ -183,3 +184,37 @@ def test_what_cannot_be_named(project: Project) -> None:
     project.write("services: {a: {image: IMAGE, command: sleep 1000, group_add: [nobody-knows]}}\n")
     assert "nobody-knows" in project.run("up", "-d", code=1).stderr
     project.run("down")
+
+
+@pytest.mark.covers("services.*.deploy", "mode replicas restart_policy")
+@pytest.mark.covers("services.*.deploy.restart_policy", "condition delay max_attempts")
+@pytest.mark.covers("services.*.depends_on.*", "required restart")
+def test_deploy(project: Project) -> None:
+    project.write(
+        """
+        services:
+          a: {image: IMAGE, command: sleep 1000, init: true, deploy: {mode: replicated, replicas: 2}}
+          b:
+            image: IMAGE
+            command: sh -c 'cut -d" " -f1 /proc/uptime; exit 3'
+            deploy: {restart_policy: {condition: on-failure, delay: 300ms, max_attempts: 2}}
+            depends_on:
+              a: {condition: service_started, restart: true}
+              absent: {condition: service_started, required: false}
+          absent: {image: IMAGE, profiles: [never]}
+        """
+    )
+    project.run("up", "-d")
+    assert {name for name in project.ps() if "-a-" in name} == {"project-a-1", "project-a-2"}
+    deadline = time.monotonic() + 10
+    while project.ps()["project-b-1"]["State"] != "exited" and time.monotonic() < deadline:
+        time.sleep(0.1)
+    times = [float(line) for line in project.run("logs", "--no-log-prefix", "b").stdout.split()]
+    assert len(times) == 3, "max_attempts"
+    assert all(later - sooner >= 0.28 for sooner, later in pairwise(times)), "delay"
+    project.run("restart", "-t", "0", "a")
+    deadline = time.monotonic() + 10
+    while len(project.run("logs", "b").stdout.splitlines()) < 4 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert len(project.run("logs", "b").stdout.splitlines()) > 3, "its dependency was restarted"
+    project.run("down", "-t", "0")
