@@ -41,6 +41,7 @@ from composer.translate_life import (
     unhealthy_problems,
     update_policy,
 )
+from composer.translate_models import translate_models
 from composer.translate_networks import (
     desired_networks,
     place_of,
@@ -62,7 +63,6 @@ from runtime import (
     build_to_json,
 )
 from runtime import to_json as spec_to_json
-
 
 
 def translate_project(result: LoadResult, contents: Mapping[str, Content] | None = None) -> Desired:
@@ -101,6 +101,7 @@ def _desired_service(
         **service_fields(result.canonical["services"][service.name]),
         **content_fields([grant.content for grant in spec.files], contents),
         **content_fields([f"seccomp/{path}" for path in seccomp_files(service).values()], contents),
+        **content_fields(["models/url"] if service.models else [], contents),
     }
     if spec.restart_unhealthy:
         fields[ON_UNHEALTHY] = value_hash("restart")
@@ -149,6 +150,7 @@ def _asked_for(service: Service, spec: ContainerSpec, contents: Mapping[str, Con
     names = [
         *(grant.content for grant in spec.files),
         *(f"seccomp/{path}" for path in seccomp_files(service).values()),
+        *(["models/url"] if service.models else []),
     ]
     return [contents[name] for name in names if name in contents]
 
@@ -188,7 +190,10 @@ def translate_service(
         labels={**service.labels, **_labels(service, project)},
         command=service.command,
         entrypoint=service.entrypoint,
-        environment=tuple((key, value) for key, value in service.environment.items() if value is not None),
+        environment=(
+            *translate_models(service, project, contents or {}),
+            *((key, value) for key, value in service.environment.items() if value is not None),
+        ),
         working_dir=service.working_dir,
         user=service.user,
         group_add=service.group_add,

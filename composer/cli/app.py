@@ -11,8 +11,8 @@ import typer
 from typer.completion import completion_init  # type: ignore[attr-defined]
 
 from composer.cli.app_networks import network_app
-from composer.cli.completion import complete_services, completion_script
 from composer.cli.app_systemd import systemd_app
+from composer.cli.completion import complete_services, completion_script
 from composer.cli.context import Context, GlobalOptions
 from composer.version import VERSION
 

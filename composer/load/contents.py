@@ -9,17 +9,19 @@ from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from typing import NamedTuple
 
+from composer.errors import Origin
 from composer.load.origins import Path
 from composer.load.result import LoadResult
 from composer.model.project import Config, Secret
 from composer.plan.desired import FILE, PROBLEM, TEXT, Content
 from composer.translate_host import seccomp_files
+from composer.translate_models import MODEL_RUNNER
 
 _CHUNK = 1 << 20
 
 
 class Contents(NamedTuple):
-    """By "secrets/NAME", "configs/NAME" and "seccomp/PATH"; and what they were made from, for the cache."""
+    """By "secrets/NAME", "configs/NAME", "seccomp/PATH", "models/url"; and what they were made from, for the cache."""
 
     items: Mapping[str, Content]
     inputs: tuple[str, ...]
@@ -55,7 +57,19 @@ def load_contents(result: LoadResult) -> Contents:
             inputs.append(file)
             origin = result.marks.at(("services", service.name, "security_opt"))
             items[f"seccomp/{name}"] = _profile(f"{origin}: " if origin else "", option, file)
+        if service.models:
+            variables.append(MODEL_RUNNER)
+            origin = result.marks.at(("services", service.name, "models"))
+            items["models/url"] = _runner(origin, result.sources.environment.get(MODEL_RUNNER))
     return Contents(items, tuple(inputs), tuple(variables))
+
+
+def _runner(origin: Origin | None, address: str | None) -> Content:
+    if address:
+        return _of_text(address)
+    place = f"{origin}: " if origin else ""
+    what = f"models need a model runner: set {MODEL_RUNNER} to the address of its OpenAI-compatible API"
+    return Content(PROBLEM, f"{place}{what}", "")
 
 
 def _profile(place: str, option: str, path: str) -> Content:

@@ -137,7 +137,8 @@ class VolumeStore:
         """
         if self.options(name):
             raise InvalidError(
-                f"volume {name} is mounted from somewhere else: {self.options(name)}", hint="write to that place"
+                f"volume {name} is mounted from somewhere else: {self.options(name)}",
+                hint="write to that place",
             )
         with self._locked(name):
             _Filling(self._paths.volume(name)).finish()

@@ -38,7 +38,7 @@ TABLE: list[tuple[LinuxResources, dict[str, str], dict[str, str]]] = [
     (
         {"cpu": {"shares": 1024, "quota": 50000, "period": 100000}},
         {"cpu/cpu.shares": "1024", "cpu/cpu.cfs_quota_us": "50000", "cpu/cpu.cfs_period_us": "100000"},
-        {"cpu.weight": "39", "cpu.max": "50000 100000"},
+        {"cpu.weight": "100", "cpu.max": "50000 100000"},
     ),
     ({"cpu": {"quota": -1}}, {"cpu/cpu.cfs_quota_us": "-1"}, {"cpu.max": "max 100000"}),
     (

@@ -5,6 +5,8 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.project import Project
 
 SLEEP = "command: sleep 1000, init: true"
@@ -40,6 +42,12 @@ def write(project: Project, more: str = "") -> None:
     project.environ |= {"TOKEN": "s3cr3t-t0ken", "PLAIN": "plain text", "NAME": "shop"}
 
 
+@pytest.mark.covers("", "secrets configs")
+@pytest.mark.covers("services.*", "secrets configs")
+@pytest.mark.covers("services.*.secrets[]", "source target uid gid mode")
+@pytest.mark.covers("services.*.configs[]", "source target uid gid mode")
+@pytest.mark.covers("secrets.*", "environment file")
+@pytest.mark.covers("configs.*", "environment file content")
 def test_contents_owners_and_modes(project: Project) -> None:
     write(project)
     assert "warning" not in project.run("up", "-d").stderr

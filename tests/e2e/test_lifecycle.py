@@ -5,6 +5,8 @@ import os
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.project import Project
 
 STACK = """
@@ -86,6 +88,8 @@ def test_dry_run_prints_the_plan_and_touches_nothing(project: Project) -> None:
     assert project.ps() == {}
 
 
+@pytest.mark.covers("services.*", "depends_on")
+@pytest.mark.covers("services.*.depends_on.*", "condition")
 def test_a_job_that_must_complete(project: Project) -> None:
     project.write(
         """
@@ -149,6 +153,7 @@ def test_scale_and_orphans(project: Project) -> None:
     project.run("down", "--remove-orphans")
 
 
+@pytest.mark.covers("services.*", "restart")
 def test_restart_policy_brings_a_program_back(project: Project) -> None:
     project.write(
         """
@@ -221,6 +226,7 @@ def test_logs_options(project: Project) -> None:
     project.run("down")
 
 
+@pytest.mark.covers("services.*", "profiles")
 def test_profiles(project: Project) -> None:
     project.write(
         "services:\n  a: {image: IMAGE, command: sleep 100, init: true}\n"

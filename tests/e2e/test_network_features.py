@@ -52,6 +52,7 @@ def resolve(project: Project, service: str, name: str, kind: str = "a") -> set[s
 
 
 @needs_ipv6
+@pytest.mark.covers("services.*.networks.*", "ipv4_address ipv6_address")
 def test_both_families(project: Project) -> None:
     project.write(
         f"""
@@ -89,6 +90,7 @@ def test_both_families(project: Project) -> None:
 
 
 @needs_ipv6
+@pytest.mark.covers("networks.*", "enable_ipv4 enable_ipv6")
 def test_only_ipv6_and_a_subnet_of_its_own(project: Project) -> None:
     project.write(
         f"""
@@ -187,6 +189,7 @@ def test_joining_what_does_not_run(project: Project) -> None:
     project.run("down")
 
 
+@pytest.mark.covers("services.*", "links external_links")
 def test_links_are_names_for_one_container_only(project: Project) -> None:
     project.write(
         f"""
@@ -203,6 +206,13 @@ def test_links_are_names_for_one_container_only(project: Project) -> None:
     project.run("down", "-t", "0")
 
 
+@pytest.mark.covers("services.*", "mac_address")
+@pytest.mark.covers(
+    "services.*.networks.*", "driver_opts gw_priority interface_name link_local_ips mac_address priority"
+)
+@pytest.mark.covers("networks.*", "driver_opts ipam")
+@pytest.mark.covers("networks.*.ipam", "config")
+@pytest.mark.covers("networks.*.ipam.config[]", "subnet ip_range gateway aux_addresses")
 def test_details_of_an_endpoint(project: Project) -> None:
     project.write(
         f"""

@@ -4,6 +4,8 @@ import socket
 import threading
 import time
 
+import pytest
+
 from tests.project import Project
 
 SERVER = "httpd -f -p 80 -h /etc"
@@ -26,6 +28,7 @@ def fetch(address: str, port: int, timeout_s: float = 5) -> str:
             time.sleep(0.05)
 
 
+@pytest.mark.covers("services.*.networks.*", "aliases")
 def test_services_find_each_other_by_name_and_alias(project: Project) -> None:
     project.write(
         f"""
@@ -67,6 +70,7 @@ def test_all_replicas_answer_and_stopped_ones_do_not(project: Project) -> None:
     project.run("down", "-t", "0")
 
 
+@pytest.mark.covers("networks.*", "internal")
 def test_networks_are_isolated(project: Project) -> None:
     project.write(
         f"""

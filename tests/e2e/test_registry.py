@@ -20,6 +20,7 @@ def remote(project: Project, registry: Registry, busybox_tar: Path) -> str:
     return name
 
 
+@pytest.mark.covers("services.*", "pull_policy")
 def test_up_pulls_what_is_missing(project: Project, remote: str) -> None:
     project.write(f"services: {{a: {{image: '{remote}', command: sleep 1000, init: true}}}}\n")
     assert f"pull image {remote}  (it is missing)" in project.run("up", "--dry-run").stdout

@@ -53,6 +53,7 @@ def runtime(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return runtime_program(tmp_path)
 
 
+@pytest.mark.covers("services.*", "runtime")
 def test_a_stack_on_another_runtime(project: Project, runtime: str) -> None:
     project.write(STACK.replace("RUNTIME", runtime))
     project.run("up", "-d")

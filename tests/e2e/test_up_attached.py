@@ -1,5 +1,7 @@
 """`up` in the foreground: whose logs are shown, and what ends it."""
 
+import pytest
+
 from tests.project import Project
 
 JOBS = """
@@ -33,6 +35,7 @@ def test_one_end_ends_all(project: Project) -> None:
     project.run("down", "-t", "0")
 
 
+@pytest.mark.covers("services.*", "attach")
 def test_whose_logs_are_shown(project: Project) -> None:
     project.write(
         """

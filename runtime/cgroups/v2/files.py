@@ -6,6 +6,7 @@ writing it then fails as missing, and the caller is told.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from runtime.cgroups.plans import Files, plan_cpuset, plan_net_cls, plan_net_prio, plan_pids, plan_rdma
@@ -66,9 +67,12 @@ def plan_cpu(resources: LinuxResources) -> Files:
 
 
 def weight_of(shares: int) -> int:
-    """v1's 2 to 262144 as v2's 1 to 10000, linear as the other runtimes do it."""
-    bounded = min(max(shares, 2), 262144)
-    return 1 + (bounded - 2) * 9999 // 262142
+    """v1's 2 to 262144 as v2's 1 to 10000, so that the default of one (1024) is that of the other (100).
+
+    The curve through these three points is that of newer releases of runc and crun; before, it was a line.
+    """
+    level = math.log2(min(max(shares, 2), 262144))
+    return math.ceil(round(10 ** ((level * level + 125 * level) / 612 - 7 / 34), 6))
 
 
 def plan_io(resources: LinuxResources) -> Files:

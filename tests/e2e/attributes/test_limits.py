@@ -119,7 +119,7 @@ def test_limits(project: Project) -> None:
     assert other.text("pids/pids.max", "pids.max") == "44"
     if UNIFIED:
         assert other.text("", "cpu.max") == "20000 50000"
-        assert Limits(project, "project-c-1").text("", "cpu.weight") == "157"
+        assert Limits(project, "project-c-1").text("", "cpu.weight") == "174"
     else:
         assert other.text("cpu/cpu.cfs_quota_us", "") == "20000"
         assert other.text("cpu/cpu.cfs_period_us", "") == "50000"
