@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.errors import ComposeError, ExecutionError
 from composer.execute.effects import Effects
-from composer.execute.hook import HookOutput, begin_hook
 from composer.execute.monitor import Monitor
 from composer.execute.wait import Waiter, describe_unready
 from composer.plan.action import READY, Action, Kind, Plan
@@ -27,6 +26,7 @@ from runtime import (
 )
 
 if TYPE_CHECKING:
+    from composer.execute.hook import HookOutput
     from runtime import Attachment, Job, Launch, Stopping
 
 DEFAULT_PARALLEL = 16
@@ -234,6 +234,8 @@ class Executor:
         elif action.kind is Kind.PUSH:
             self._follow(action, self._engine.images.begin_push(action.name))
         elif action.kind is Kind.HOOK:
+            from composer.execute.hook import HookOutput, begin_hook  # few plans have hooks
+
             try:
                 job = begin_hook(self._engine, self._engine.containers.get(self._id(action)), action)
             except StateError as error:

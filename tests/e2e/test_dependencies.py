@@ -2,6 +2,8 @@
 
 import time
 
+import pytest
+
 from tests.project import Project
 
 STACK = """
@@ -82,6 +84,7 @@ def test_an_unhealthy_program_is_restarted_on_request(project: Project) -> None:
     project.run("down", "-t", "0")
 
 
+@pytest.mark.covers("services.*.deploy.restart_policy", "window")
 def test_retries_are_counted_and_shown_after_the_end(project: Project) -> None:
     project.write(
         """

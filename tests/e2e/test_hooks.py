@@ -1,5 +1,7 @@
 """Hooks: post_start and pre_stop in the container, pre_start in containers of its own."""
 
+import pytest
+
 from tests.project import Project
 
 HOOKS = """
@@ -36,6 +38,9 @@ def _said(project: Project) -> str:
     return " ".join(text.split())
 
 
+@pytest.mark.covers("services.*", "post_start pre_stop")
+@pytest.mark.covers("services.*.post_start[]", "command environment privileged user working_dir")
+@pytest.mark.covers("services.*.pre_stop[]", "command environment privileged user working_dir")
 def test_hooks_run_in_order_around_every_start_and_stop(project: Project) -> None:
     _write(project)
     planned = project.run("--dry-run", "up", "-d").stdout
@@ -94,6 +99,10 @@ STEPS = """
 """
 
 
+@pytest.mark.covers("services.*", "pre_start")
+@pytest.mark.covers(
+    "services.*.pre_start[]", "command environment privileged user working_dir image per_replica"
+)
 def test_steps_before_the_start(project: Project) -> None:
     project.write(STEPS.replace("CODE", "3"))
     up = project.run("up", "-d", code=1).stderr

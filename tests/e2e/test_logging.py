@@ -36,6 +36,8 @@ DRIVERS = """
 """
 
 
+@pytest.mark.covers("services.*", "logging")
+@pytest.mark.covers("services.*.logging", "driver options")
 def test_json_file_is_dockers_and_none_says_why(project: Project) -> None:
     project.write(DRIVERS)
     project.run("up", "-d")

@@ -1,5 +1,7 @@
 """deploy.update_config: changed replicas one batch after the other, watched, and what happens when one fails."""
 
+import pytest
+
 from tests.project import Project
 
 STACK = """
@@ -30,6 +32,8 @@ def _versions(project: Project) -> dict[str, str]:
     return found
 
 
+@pytest.mark.covers("services.*.deploy", "update_config")
+@pytest.mark.covers("services.*.deploy.update_config", "parallelism delay order")
 def test_one_after_the_other_and_with_the_new_one_first(project: Project) -> None:
     _write(project, "1", "parallelism: 2, delay: 100ms, monitor: 300ms")
     project.run("up", "-d")
@@ -52,6 +56,7 @@ def test_one_after_the_other_and_with_the_new_one_first(project: Project) -> Non
     project.run("down", "-t", "0")
 
 
+@pytest.mark.covers("services.*.deploy.update_config", "failure_action monitor max_failure_ratio")
 def test_a_failure_pauses_continues_or_is_rolled_back(project: Project) -> None:
     _write(project, "1", "monitor: 1s")
     project.run("up", "-d")

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.project import Project
 
 
@@ -45,6 +47,10 @@ def _there(project: Project, path: str, content: str | None) -> Callable[[], boo
     return check
 
 
+@pytest.mark.covers("services.*", "develop")
+@pytest.mark.covers("services.*.develop", "watch")
+@pytest.mark.covers("services.*.develop.watch[]", "path action target ignore include initial_sync exec")
+@pytest.mark.covers("services.*.develop.watch[].exec", "command environment privileged user working_dir")
 def test_watch(project: Project, tmp_path: Path) -> None:
     source, log = project.folder / "src", tmp_path / "log"
     (source / "old").mkdir(parents=True)
