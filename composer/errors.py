@@ -56,13 +56,21 @@ class NoFileError(LoadError):
     """No Compose file was named, and none is in the working directory or above it."""
 
 
+class ProjectGoneError(ComposeError):
+    """Nothing is left of a project that was asked for by its name."""
+
+
 class SelectionError(ComposeError):
     """A service, profile or option that the project does not have."""
 
 
 class ExecutionError(ComposeError):
-    """A plan that could not be carried out to its end. `services` are those it failed for."""
+    """A plan that could not be carried out to its end. `services` are those whose rolling update has failed."""
 
     def __init__(self, message: str, *, hint: str = "", services: Sequence[str] = ()) -> None:
         super().__init__(message, hint=hint)
         self.services = tuple(services)
+
+
+class DeadlineError(ExecutionError):
+    """What was waited for was not there in the time the user has given."""

@@ -138,7 +138,8 @@ def discard(context: Context, desired: Desired, name: str) -> None:
     def plan(wanted: Desired, observed: ObservedState) -> Plan:
         builder = PlanBuilder(wanted.project)
         for container in observed.containers:
-            if container.name == name and not container.live:
+            # A container of that name which is there for longer is another one.
+            if container.name == name and container.leftover and not container.live:
                 builder.add(
                     Kind.REMOVE,
                     container.name,

@@ -7,7 +7,7 @@ import sys
 
 from composer.cli.carry_out import carry_out
 from composer.cli.context import Context
-from composer.errors import ComposeError
+from composer.errors import ComposeError, ProjectGoneError
 from composer.plan.lifecycle import plan_resume, plan_stop
 from runtime import containers_to_resume
 
@@ -39,7 +39,7 @@ def install(context: Context, *, directory: str, show: bool) -> int:
 
 def remove(context: Context, *, directory: str) -> int:
     """Disable and remove the unit; containers go on."""
-    name = unit_name(context.existing().project)
+    name = unit_name(context.options.project_name or context.existing().project)
     path = f"{directory or UNITS}/{name}"
     if not os.path.exists(path):
         raise ComposeError(f"there is no {path}", hint="nothing was installed for this project")
@@ -57,8 +57,11 @@ def remove(context: Context, *, directory: str) -> int:
 
 
 def resume(context: Context) -> int:
-    """What the unit does after a boot."""
-    desired = context.existing()
+    """What the unit does after a boot; nothing for a project of which nothing is left."""
+    try:
+        desired = context.existing()
+    except ProjectGoneError:
+        return 0
     wanted = containers_to_resume(context.engine, desired.project)
     carry_out(context, desired, lambda project, now: plan_resume(project, now, wanted), keep_going=True)
     return 0
@@ -66,9 +69,13 @@ def resume(context: Context) -> int:
 
 def suspend(context: Context) -> int:
     """What the unit does before a shutdown: stop in order, to come back after it."""
+    try:
+        desired = context.existing()
+    except ProjectGoneError:
+        return 0
     carry_out(
         context,
-        context.existing(),
+        desired,
         lambda project, now: plan_stop(project, now, resumable=True),
         keep_going=True,
     )
@@ -108,7 +115,11 @@ def _command(context: Context, project: str) -> str:
 
 
 def _quoted(word: str) -> str:
-    """A word of a command line as systemd.service(5) reads it."""
+    """A word of a command line as systemd.service(5) reads it. Raises ComposeError for one that no unit can hold."""
+    if not word.isprintable():
+        raise ComposeError(
+            f"{word!r} can't be written into a unit", hint="use a path without control characters"
+        )
     text = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
     return f'"{text}"' if any(char in text for char in " \t'\"") else text
 

@@ -8,16 +8,15 @@ from composer.cli.context import Context
 from composer.cli.up_attached import AttachedUp
 from composer.errors import ComposeError, ExecutionError
 from composer.execute.observe import observe
-from composer.output.errors import print_warning
+from composer.output.errors import print_error, print_warning
 from composer.plan.action import Kind, Plan
-from composer.plan.desired import Desired
+from composer.plan.desired import ROLLBACK, Desired
 from composer.plan.images import ImageOptions
 from composer.plan.observed import ObservedState
 from composer.plan.render import render_plan
-from composer.plan.rolling import ROLLBACK, plan_rollback
 from composer.plan.selection import check_services, select_services
 from composer.plan.up import UpOptions, plan_up
-from runtime import check_free, from_json
+from runtime import EngineError, check_free, from_json
 
 PULL_POLICIES = ("always", "missing", "never", "build")
 
@@ -137,8 +136,13 @@ def _roll_back(context: Context, desired: Desired, error: ExecutionError, before
         and service.update.failure_action == ROLLBACK
     ]
     if services:
+        from composer.plan.rolling import plan_rollback
+
         print_warning(context.err, f"the update of {', '.join(services)} failed and is rolled back")
-        carry_out(context, desired, lambda wanted, now: plan_rollback(wanted, now, before, services))
+        try:
+            carry_out(context, desired, lambda wanted, now: plan_rollback(wanted, now, before, services))
+        except (ComposeError, EngineError) as failure:
+            print_error(context.err, failure)  # what comes after it is why the update failed
 
 
 _EXCLUSIVE = (

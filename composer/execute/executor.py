@@ -10,13 +10,11 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from composer.errors import ComposeError, ExecutionError
+from composer.errors import ComposeError, DeadlineError, ExecutionError
 from composer.execute.effects import Effects
-from composer.execute.monitor import Monitor
 from composer.execute.wait import Waiter, describe_unready
-from composer.plan.action import READY, Action, Kind, Plan
+from composer.plan.action import READY, UPDATED, Action, Kind, Plan
 from composer.plan.desired import Desired
-from composer.plan.rolling import UPDATED
 from runtime import (
     Engine,
     EngineError,
@@ -27,6 +25,7 @@ from runtime import (
 
 if TYPE_CHECKING:
     from composer.execute.hook import HookOutput
+    from composer.execute.monitor import Monitor
     from runtime import Attachment, Job, Launch, Stopping
 
 DEFAULT_PARALLEL = 16
@@ -137,10 +136,14 @@ class Executor:
                 for action in plan.actions
                 if action.kind is Kind.WAIT and action.condition == READY and action.id not in self._done
             ]
-            services = tuple(dict.fromkeys(failure.action.service for failure in self.failures))
+            updates = (
+                failure.action.service
+                for failure in self.failures
+                if failure.action.condition == UPDATED and not isinstance(failure.error, DeadlineError)
+            )
             table = describe_unready(self._engine, unready, self._ids)
             raise ExecutionError(
-                f"{first.message}{table}", hint=first.hint, services=services
+                f"{first.message}{table}", hint=first.hint, services=tuple(dict.fromkeys(updates))
             ) from first.error
 
     @property
@@ -293,7 +296,9 @@ class Executor:
 
     # ---- waiting
 
-    def _monitor(self, action: Action, container_ids: list[str]) -> Monitor:
+    def _monitor(self, action: Action, container_ids: list[str]) -> "Monitor":
+        from composer.execute.monitor import Monitor  # few plans have rolling updates
+
         before = sum(len(monitor.failed) for monitor in self._monitors.get(action.service, ()))
         monitor = Monitor(self._engine, action, container_ids, before)
         self._monitors.setdefault(action.service, []).append(monitor)
@@ -322,7 +327,7 @@ class Executor:
             elif action.id not in self._done:
                 self._succeed(action)
 
-    def _watch(self, action: Action, waiter: Waiter | Monitor) -> None:
+    def _watch(self, action: Action, waiter: "Waiter | Monitor") -> None:
         if waiter.done:
             self._succeed(action)
             return
@@ -402,17 +407,19 @@ class Executor:
             waiter.close()
             self._timed = [item for item in self._timed if item[1] is not waiter]
             self._fail(action, error)
-        elif waiter.done and not isinstance(waiter, Monitor):
+        elif waiter.done and action.condition != UPDATED:
             self._succeed(action)
 
     def _time_out(self) -> None:
         self._deadline = None
-        for action, waiter in dict.fromkeys(self._waits.values()):
+        late = {action.id: (action, waiter) for action, waiter in (*self._waits.values(), *self._timed)}
+        self._timed.clear()
+        for action, waiter in late.values():
             for descriptor in waiter.filenos():
-                self._waits.pop(descriptor, None)
-                self._poll.unregister(descriptor)
+                if self._waits.pop(descriptor, None) is not None:
+                    self._poll.unregister(descriptor)
             waiter.close()
-            self._fail(action, ExecutionError(f"service {action.service} was not ready in time"))
+            self._fail(action, DeadlineError(f"service {action.service} was not ready in time"))
 
     # ---- outcomes
 

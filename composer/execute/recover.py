@@ -6,7 +6,7 @@ Enough for the commands that act on containers that exist; `up` needs the file.
 import json
 from collections.abc import Mapping
 
-from composer.errors import ComposeError
+from composer.errors import ProjectGoneError
 from composer.plan.desired import Dependency, Desired, DesiredNetwork, DesiredService, DesiredVolume
 from runtime import Container, Engine
 
@@ -14,14 +14,14 @@ _LABEL = "com.docker.compose."
 
 
 def recover_desired(engine: Engine, project: str) -> Desired:
-    """The project as its containers, networks and volumes show it. Raises ComposeError if nothing is left of it."""
+    """The project as its containers, networks and volumes show it. Raises ProjectGoneError if nothing is left of it."""
     containers = [item for item in engine.containers.list(project) if not item.leftover]
     networks = engine.networks.list(project)
     volumes = [
         volume for volume in engine.volumes.list() if volume.project == project and not volume.anonymous
     ]
     if not (containers or networks or volumes):
-        raise ComposeError(
+        raise ProjectGoneError(
             f"there is no project {project}: no file was found, and nothing of that name exists",
             hint="name the file with -f, or look with `pycompose ls -a`",
         )

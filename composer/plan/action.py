@@ -59,6 +59,7 @@ class Action(NamedTuple):
 
 
 READY = "ready"
+UPDATED = "updated"  # WAIT: a batch of a rolling update is ready, and stays so for a while
 
 
 class Plan(NamedTuple):

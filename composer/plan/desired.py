@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 STARTED = "service_started"
 HEALTHY = "service_healthy"
 COMPLETED = "service_completed_successfully"
+ROLLBACK = "rollback"  # a failure_action
 
 
 class Dependency(NamedTuple):

@@ -9,13 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from composer.errors import ComposeError
-from composer.plan.action import Kind, Plan, PlanBuilder
-from composer.plan.desired import Desired, DesiredService, UpdatePolicy
+from composer.plan.action import UPDATED, Kind, Plan, PlanBuilder
+from composer.plan.desired import ROLLBACK, Desired, DesiredService, UpdatePolicy
 from composer.plan.hooks import POST_START, Starting, add_pre_start, add_start, add_stop
 from composer.plan.observed import ObservedContainer, ObservedState
-
-UPDATED = "updated"
-ROLLBACK = "rollback"
 
 
 class Change(NamedTuple):

@@ -5,7 +5,7 @@ is stopped, replaced and removed), then starts in dependency order with waits fo
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.errors import ComposeError
 from composer.plan.action import READY, Kind, Plan, PlanBuilder
@@ -30,8 +30,10 @@ from composer.plan.resources import (
     used_networks,
     used_volumes,
 )
-from composer.plan.rolling import Change, add_update, check_start_first
 from composer.plan.selection import select_services
+
+if TYPE_CHECKING:
+    from composer.plan.rolling import Change
 
 LABEL_NUMBER = "com.docker.compose.container-number"
 LABEL_HASH = "com.docker.compose.config-hash"
@@ -217,9 +219,13 @@ class _UpPlanner:
         changes = self._changes.setdefault(service.name, [])
         number = old.number
         if service.update is not None and service.update.start_first:
+            from composer.plan.rolling import check_start_first
+
             check_start_first(service)
             known = (item.number for item in self._observed.of_service(service.name))
             number = max((*numbers, *known)) + 1 + len(changes)
+        from composer.plan.rolling import Change  # few projects have rolling updates
+
         changes.append(Change(number, self._name(service, number), old, cause))
         return changes[-1].name
 
@@ -339,6 +345,8 @@ class _UpPlanner:
             return
         before = self._conditions(service)
         if changes:
+            from composer.plan.rolling import add_update
+
             self._changed.add(service.name)
             self._starts[service.name] = add_update(
                 self._builder,

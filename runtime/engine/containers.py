@@ -30,6 +30,8 @@ _LOST_WITH_MACHINE = 255
 _LOST_WITH_SHIM = 137
 # The intent of a container that is not to outlive its end.
 ONCE = "once"
+# What the user wants of a container that ran when its project was suspended: see `systemd`.
+SUSPENDED = "suspended"
 
 
 class Container(NamedTuple):
@@ -341,8 +343,8 @@ class Containers:
         spec = container.spec
         if grace_ns is None:
             grace_ns = spec.stop_grace_period_ns
-        if not resumable:
-            self._database.execute("UPDATE containers SET desired = 'stopped' WHERE id = ?", container.id)
+        wanted = SUSPENDED if resumable else "stopped"
+        self._database.execute("UPDATE containers SET desired = ? WHERE id = ?", wanted, container.id)
         from runtime.engine.stopping import Stopping
 
         return Stopping(self, container, grace_ns=grace_ns)

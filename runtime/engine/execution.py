@@ -83,7 +83,7 @@ def begin_captured(engine: "Engine", container: "Container", request: ExecReques
     """
     live = _running(container)
     spec = cast(Spec, engine.containers.oci_spec(container.id))
-    cgroup = f"{engine.paths.cgroup_parent}/{container.id}"
+    cgroup = engine.containers.cgroup_path(container)
     cache = engine.paths.cache
 
     def work(report: Report) -> int:

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from runtime.engine.containers import SUSPENDED
 from runtime.linux.procfs import boot_id
 
 if TYPE_CHECKING:
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def containers_to_resume(engine: "Engine", project: str) -> frozenset[str]:
-    """Ids of the project's containers that ended with an earlier boot of the machine, or before, and are to run."""
+    """Ids of the project's containers that are to run and do not: those of an earlier boot, and suspended ones."""
     return frozenset(
         container.id for container in engine.containers.list(project) if _comes_back(container, boot_id())
     )
@@ -20,12 +21,13 @@ def _comes_back(container: "Container", boot: str) -> bool:
     if container.is_live or container.leftover or container.status == "created":
         return False
     ended = container.exit
-    if ended is not None and ended.boot_id == boot:
+    suspended = container.desired == SUSPENDED
+    if ended is not None and ended.boot_id == boot and not suspended:
         return False
     policy = container.spec.restart.name
     if policy == "always":
         return True
-    if container.desired != "running":
+    if container.desired != "running" and not suspended:
         return False
     # With `on-failure` what has done its work stays done.
     return policy == "unless-stopped" or (policy == "on-failure" and ended is not None and ended.code != 0)

@@ -68,14 +68,18 @@ def plan_logging(request: LogRequest) -> LogPlan:
         return LogPlan()
     if driver not in DRIVERS:
         raise InvalidError(f"there is no logging driver {driver!r}", hint=f"use one of {', '.join(DRIVERS)}")
-    if driver == NONE:
-        return LogPlan(driver=NONE)
-    for name in options:
+    for name in options if driver != NONE else ():
         if name not in _OPTIONS[driver]:
             raise InvalidError(
                 f"the logging driver {driver} has no option {name!r}",
                 hint=f"it has {', '.join(sorted(_OPTIONS[driver]))}",
             )
+    if driver == NONE:
+        if options:
+            raise InvalidError(
+                f"the logging driver none has no options, but {', '.join(sorted(options))} is given"
+            )
+        return LogPlan(driver=NONE)
     if options.get("mode", "blocking") not in ("blocking", "non-blocking"):
         raise InvalidError(f"the logging mode {options['mode']!r} is neither blocking nor non-blocking")
     for name in ("labels-regex", "env-regex"):

@@ -97,3 +97,17 @@ def test_retries_are_counted_and_shown_after_the_end(project: Project) -> None:
     ended = project.ps()["project-web-1"]
     assert (ended["Restarts"], ended["ExitCode"], ended["State"]) == (2, 3, "exited")
     project.run("down")
+
+
+def test_a_time_limit_for_waiting(project: Project) -> None:
+    project.write(
+        """
+        services:
+          slow: {image: IMAGE, command: sleep 1000, init: true, healthcheck: {test: ["CMD", "false"], interval: 60s}}
+          quick: {image: IMAGE, command: sleep 1000, init: true}
+        """
+    )
+    answer = project.run("up", "--wait", "--wait-timeout", "1", code=1)
+    assert "service slow was not ready in time" in answer.stderr and "Traceback" not in answer.stderr
+    assert project.ps()["project-quick-1"]["State"] == "running"
+    project.run("down", "-t", "0")

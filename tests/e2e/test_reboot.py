@@ -59,6 +59,10 @@ def test_what_ran_comes_back_and_what_was_finished_stays_finished(project: Proje
         "db": "running", "web": "running", "failing": "running", "stopped": "exited", "plain": "exited", "job": "exited"
     }  # fmt: skip
     project.run("systemd", "suspend")
+    assert project.ps()["project-web-1"]["State"] == "exited"
+    project.run("systemd", "resume")  # as `systemctl restart` does it
+    assert project.ps()["project-web-1"]["State"] == "running"
+    project.run("systemd", "suspend")
     _lose_power(project)
     project.run("systemd", "resume")
     assert project.ps()["project-web-1"]["State"] == "running"
@@ -89,3 +93,15 @@ def test_the_unit_is_written_and_removed(project: Project) -> None:
         "nothing was installed" in project.run("systemd", "remove", "--directory", str(units), code=1).stderr
     )
     project.run("down", "-t", "0")
+
+
+def test_a_unit_outlives_its_project(project: Project) -> None:
+    project.write(STACK)
+    project.run("up", "-d", "db")
+    project.run("systemd", "install", "--directory", str(project.folder))
+    project.run("down", "-v", "-t", "0")
+    (project.folder / "compose.yaml").unlink()
+    for verb in ("resume", "suspend"):
+        project.run("-p", "project", "systemd", verb)  # there is nothing to do
+    project.run("-p", "project", "systemd", "remove", "--directory", str(project.folder))
+    assert not list(project.folder.glob("*.service"))

@@ -215,3 +215,10 @@ def test_attach(project: Project) -> None:
     assert "is not running" in project.run("attach", "cat", code=1).stderr
     assert "nonsense" in project.run("attach", "--detach-keys", "nonsense", "cat", code=1).stderr
     project.run("down")
+
+
+def test_a_taken_name_stays_with_its_container(app: Project) -> None:
+    app.run("run", "--no-deps", "--name", "mine", "web", "true")
+    assert "is in use" in app.run("run", "--rm", "--no-deps", "--name", "mine", "web", "true", code=1).stderr
+    assert app.ps("-a")["mine"]["State"] == "exited"
+    app.run("down", "-v")

@@ -132,16 +132,19 @@ class Outgoing:
         return False
 
     def _reconnect(self) -> None:
-        connection = self._open()
-        connection.setblocking(False)
+        connection: socket.socket | None = None
         try:
+            connection = self._open()
+            connection.setblocking(False)
             self._connect(connection)
         except BlockingIOError:
             pass  # a message tells whether it came about
         except OSError:
-            connection.close()
+            if connection is not None:
+                connection.close()
             self._lost(b"")
             return
+        assert connection is not None
         self._socket = connection
         self._loop.watch(connection.fileno(), self._on_connected, WRITE)
 

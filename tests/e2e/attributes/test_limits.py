@@ -70,6 +70,7 @@ def test_limits(project: Project) -> None:
             command: sleep 1000
             init: true
             cgroup_parent: /{project.paths.cgroup_parent}-other/below
+            post_start: [{{command: 'true'}}]
             cpu_quota: 20000
             cpu_period: 50000
             cpu_rt_runtime: 1000

@@ -33,8 +33,8 @@ def image_root(tmp_path: Path, busybox_root: Path) -> Path:
 
 @pytest.mark.covers("services.*", "volumes volumes_from tmpfs shm_size read_only")
 @pytest.mark.covers("services.*.volumes[]", "type source target read_only bind volume tmpfs image")
-@pytest.mark.covers("services.*.volumes[].bind", "propagation create_host_path recursive selinux")
-@pytest.mark.covers("services.*.volumes[].volume", "labels nocopy subpath")
+@pytest.mark.covers("services.*.volumes[].bind", "propagation create_host_path recursive")
+@pytest.mark.covers("services.*.volumes[].volume", "nocopy subpath")
 @pytest.mark.covers("services.*.volumes[].tmpfs", "size mode")
 @pytest.mark.covers("services.*.volumes[].image", "subpath")
 @pytest.mark.covers("", "volumes")
