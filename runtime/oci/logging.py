@@ -206,7 +206,7 @@ def expand_tag(text: str, values: Mapping[str, str]) -> str:
         return values.get(found[1], "")
 
     filled = _TAG.sub(fill, text)
-    if "{{" in text and not _TAG.search(text):
+    if "{{" in _TAG.sub("", text):
         raise InvalidError(
             f"the logging option tag: {text!r} is not understood", hint="write it like {{.Name}}"
         )

@@ -32,7 +32,6 @@ class Outgoing:
         "_queued",
         "_retry_ns",
         "_socket",
-        "dropped",
     )
 
     def __init__(self, loop: Loop, address: Address, buffer_bytes: int) -> None:
@@ -44,7 +43,6 @@ class Outgoing:
         self._retry_ns = _FIRST_RETRY_NS
         self._namespace = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         self._socket: socket.socket | None = None
-        self.dropped = 0
         try:
             self._address = _resolve(address)
             self._socket = self._open()
@@ -78,7 +76,6 @@ class Outgoing:
         """Send, queue or drop one message."""
         if self._queue or self._socket is None or not self._try(message):
             if self._queued + len(message) > self._buffer_bytes:
-                self.dropped += 1
                 return
             self._queue.append(message)
             self._queued += len(message)
