@@ -88,7 +88,8 @@ class VolumeStore:
         """Makes a volume ready for a container that mounts it at `path` of its mounted root file system.
 
         Mounts its driver_opts in the caller's mount namespace, ends a filling that was cut off, and with `copy`
-        fills it if it is empty. Raises StartError for driver_opts that cannot be mounted, OSError.
+        fills it if it is empty; owners, modes, attributes and times come along. Raises StartError for driver_opts
+        that cannot be mounted, OSError.
         """
         options = self.options(name)
         if not options and not copy and not os.path.isdir(f"{self._paths.volume(name)}/.filled"):
@@ -118,16 +119,6 @@ class VolumeStore:
             os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
             merge_from_root(rootfs, path, self.data(name))
             os.unlink(mark)
-
-    def fill(self, name: str, rootfs: str, path: str) -> bool:
-        """Copies `path` of a mounted root file system into a volume that is empty; whether there was anything.
-
-        Owners, modes, attributes and times come along; links are resolved as inside the root. Raises OSError.
-        """
-        with self._locked(name):
-            filling = _Filling(self._paths.volume(name))
-            filling.finish()
-            return filling.fill(rootfs, path)
 
     def replace_empty(self, name: str, make: Callable[[str], None]) -> None:
         """Has `make` fill a folder, which then takes the place of an empty volume's content in one step.
@@ -180,17 +171,15 @@ class _Filling:
         self._fresh = f"{folder}/.fill"
         self._whole = f"{folder}/.filled"
 
-    def fill(self, rootfs: str, path: str) -> bool:
+    def fill(self, rootfs: str, path: str) -> None:
         """Copy, if the volume is empty and there is anything to copy."""
         if not is_empty(self._data):
-            return False
+            return
         from runtime.volume.copy import copy_from_root  # only the first use of a volume pays for it
 
-        if not copy_from_root(rootfs, path, self._fresh):
-            return False
-        os.rename(self._fresh, self._whole)
-        self.finish()
-        return True
+        if copy_from_root(rootfs, path, self._fresh):
+            os.rename(self._fresh, self._whole)
+            self.finish()
 
     def finish(self) -> None:
         """Move what is whole into the volume; what is there already stays as it is."""
