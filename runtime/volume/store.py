@@ -126,11 +126,7 @@ class VolumeStore:
         Raises ConflictError if the volume is not empty, InvalidError if its content is somewhere else (driver_opts),
         and what `make` raises.
         """
-        if self.options(name):
-            raise InvalidError(
-                f"volume {name} is mounted from somewhere else: {self.options(name)}",
-                hint="write to that place",
-            )
+        self._refuse_elsewhere(name, hint="write to that place")
         with self._locked(name):
             _Filling(self._paths.volume(name)).finish()
             if not is_empty(self.data(name)):
@@ -146,6 +142,22 @@ class VolumeStore:
                 remove_tree(fresh)
                 raise
             os.rename(fresh, self.data(name))
+
+    def settled(self, name: str) -> str:
+        """The folder with all of a volume's content, a filling that was cut off included.
+
+        Raises InvalidError if its content is somewhere else (driver_opts), OSError.
+        """
+        self._refuse_elsewhere(name, hint="read that place")
+        with self._locked(name):
+            _Filling(self._paths.volume(name)).finish()
+        return self.data(name)
+
+    def _refuse_elsewhere(self, name: str, *, hint: str) -> None:
+        options = self.options(name)
+        if options:
+            words = " ".join(f"{key}={value}" for key, value in options.items())
+            raise InvalidError(f"volume {name} is mounted from somewhere else: {words}", hint=hint)
 
     @contextmanager
     def _locked(self, name: str) -> Iterator[None]:

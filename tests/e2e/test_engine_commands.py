@@ -166,11 +166,29 @@ def test_volumes(project: Project) -> None:
     assert b"is not empty" in pipe("volume", "import", "v", data=out).stderr
     assert pipe("volume", "import", "w", data=b"no tar").returncode == 1
     assert project.run("volume", "create", "--label", "a=b", "named").stdout == "named\n"
-    anonymous = project.run("volume", "create").stdout.strip()
+    anonymous = project.run("volume", "create", "--label", "c=d").stdout.strip()
+    assert project.run("volume", "ls", "-q", "-f", "label=c=d").stdout.strip() == anonymous
     assert project.run("volume", "ls", "-q", "-f", "label=a=b").stdout == "named\n"
     assert json.loads(project.run("volume", "inspect", "named").stdout)[0]["Labels"] == {"a": "b"}
     assert anonymous in project.run("volume", "prune", "-f").stdout
     assert set(project.run("volume", "ls", "-q").stdout.split()) == {"named", "v"}
+
+    # What is mounted over a volume's folder is not in it: no backup that has nothing in it.
+    (project.folder / "bound").mkdir()
+    options = {"type": "none", "o": "bind", "device": str(project.folder / "bound")}
+    project.write(f"""
+        name: p
+        services: {{a: {{image: IMAGE, command: sleep 9, network_mode: none, volumes: ["bound:/b"]}}}}
+        volumes: {{bound: {{driver_opts: {json.dumps(options)}}}}}
+    """)
+    project.run("create")
+    assert "is mounted from somewhere else: type=none" in (
+        project.run("volume", "export", "-o", "backup.tar", "p_bound", code=1).stderr
+    )
+    assert not (project.folder / "backup.tar").exists()
+    assert json.loads(project.run("volume", "inspect", "p_bound").stdout)[0]["Options"] == options
+    assert _inspect(project, "p_bound")["Options"] == options
+    project.run("down", "-v")
 
     # Killed in the middle: nothing of it is in the volume, and the next import goes on as if it had not been.
     importing = subprocess.Popen(
