@@ -119,16 +119,24 @@ class Volumes:
 
         made = not self.exists(name)
         self.create(name)
+        self._refuse_live_users(name)
+
+        def make(folder: str) -> None:
+            unpack_archive(archive, folder)
+            self._refuse_live_users(name)  # those that were started meanwhile
+
+        try:
+            self._store.replace_empty(name, make)
+        except BaseException:
+            if made and not self.users(name):
+                self.remove(name)
+            raise
+
+    def _refuse_live_users(self, name: str) -> None:
         live = [item.name for item in self._engine.containers.list() if item.is_live]
         users = [user for user in self.users(name) if user in live]
         if users:
             raise ConflictError(f"volume {name} is in use by {', '.join(users[:5])}", hint="stop these first")
-        try:
-            self._store.replace_empty(name, lambda folder: unpack_archive(archive, folder))
-        except BaseException:
-            if made:
-                self.remove(name)
-            raise
 
     def remove(self, name: str) -> None:
         """Remove a volume with all its content. Raises NotFoundError, ConflictError while a container uses it."""

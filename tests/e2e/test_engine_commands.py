@@ -205,6 +205,26 @@ def test_volumes(project: Project) -> None:
     importing.wait()
     importing.stdin.close()
     assert pipe("volume", "export", "w").stdout == pipe("volume", "export", "named").stdout
+
+    # A container that is started meanwhile keeps what it writes.
+    importing = subprocess.Popen(
+        [*project.command, "volume", "import", "x"],
+        env=project.environ,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert importing.stdin is not None
+    importing.stdin.write(_tar(first=b"x" * 100_000)[:70_000])
+    importing.stdin.flush()
+    time.sleep(0.7)
+    mount = ("--init", "--network", "none", "--mount", "type=volume,src=x,dst=/x,volume-nocopy")
+    project.run("container", "run", "-d", "--name", "user", *mount, project.image, "sleep", "1000")
+    project.run("container", "exec", "user", "touch", "/x/mine")
+    _, complaint = importing.communicate(_tar(first=b"x" * 100_000)[70_000:], timeout=20)
+    assert importing.returncode == 1 and b"volume x is in use by user" in complaint
+    assert project.run("container", "exec", "user", "ls", "/x").stdout == "mine\n"
+    project.run("container", "rm", "-f", "user")
+
     assert pipe("volume", "import", "w", data=_tar(f=b"content")).returncode == 0
     project.run("volume", "prune", "-af")
     assert project.run("volume", "ls", "-q").stdout == ""

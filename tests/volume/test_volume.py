@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.errors import InvalidError, NotFoundError
+from runtime.errors import ConflictError, InvalidError, NotFoundError
 from runtime.store.paths import Paths
 from runtime.volume.store import VolumeStore
 
@@ -130,3 +130,32 @@ def test_two_containers_at_once(store: VolumeStore, rootfs: Path) -> None:
     assert not failures
     assert os.listdir(Path(store.data("v")).parent) == ["_data"]
     assert sorted(os.listdir(store.data("v"))) == ["deep", "file", "link", "pipe"]
+
+
+def test_an_import_keeps_the_directory_and_what_others_wrote(store: VolumeStore) -> None:
+    """A container that was started meanwhile has the directory mounted."""
+    store.create("v")
+    data = Path(store.data("v"))
+    number = data.stat().st_ino
+
+    def make(folder: str) -> None:
+        Path(folder, "imported").touch()
+
+    def make_while_another_writes(folder: str) -> None:
+        make(folder)
+        (data / "mine").touch()
+
+    with pytest.raises(ConflictError, match="is not empty"):
+        store.replace_empty("v", make_while_another_writes)
+    assert os.listdir(data) == ["mine"] and os.listdir(data.parent) == ["_data"]
+    (data / "mine").unlink()
+    store.replace_empty("v", make)
+    assert os.listdir(data) == ["imported"] and os.listdir(data.parent) == ["_data"]
+    assert data.stat().st_ino == number
+
+
+def test_a_cut_off_move_is_finished_for_a_reader(store: VolumeStore) -> None:
+    store.create("v")
+    (Path(store.data("v")).parent / ".filled").mkdir()
+    (Path(store.data("v")).parent / ".filled/late").touch()
+    assert os.listdir(store.settled("v")) == ["late"]
