@@ -14,13 +14,13 @@ from composer.cli.exec import execute
 from composer.cli.inspect import container_document
 from composer.cli.logs import print_logs
 from composer.cli.ps import command_words, describe_ports, describe_status
-from composer.errors import ComposeError, ExecutionError
+from composer.errors import ComposeError
 from composer.output.errors import print_error
 from composer.output.tables import describe_duration, quote_command, render_table
 from composer.plan.action import Kind, Plan, PlanBuilder
 from composer.plan.desired import Desired
 from composer.plan.observed import ObservedState
-from runtime import Container, ExecRequest, parse_signal
+from runtime import Container, EngineError, ExecRequest, parse_signal
 
 
 def find(context: Context, name: str) -> Container:
@@ -187,7 +187,7 @@ def _change(context: Context, names: Sequence[str], plan: Callable[[PlanBuilder,
                 return builder.plan()
 
             carry_out(context, Desired(container.project, "", (), ()), planner, quiet=True)
-        except (ComposeError, ExecutionError) as error:
+        except (ComposeError, EngineError) as error:
             print_error(context.err, error)
             code = 1
         else:

@@ -165,6 +165,10 @@ def _network_mode(arguments: Arguments) -> str:
     modes = [item for item in arguments.network if item in ("host", "none") or item.startswith("container:")]
     if modes and len(arguments.network) > 1:
         raise ComposeError(f"--network {modes[0]} excludes other networks")
+    if modes and arguments.network_alias:
+        raise ComposeError(
+            f"--network-alias is for networks, not for --network {modes[0]}", hint="leave out one of them"
+        )
     return modes[0] if modes else ""
 
 
@@ -188,31 +192,51 @@ def _restart(text: str) -> dict[str, Any]:
 
 
 _MOUNT_KEYS = {"src": "source", "dst": "target", "destination": "target", "ro": "readonly"}
+_MOUNT_FLAGS = ("readonly", "volume-nocopy")
+# What Go's strconv.ParseBool takes, and nothing else: the reference's words.
+_TRUTHS = {
+    **dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True),
+    **dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False),
+}
 
 
 def parse_mount_option(text: str) -> dict[str, Any]:
     """--mount type=bind,source=PATH,target=PATH[,readonly], as a MountRequest. Raises ComposeError."""
     values: dict[str, str] = {"type": "volume"}
     for word in text.split(","):
-        key, separator, value = word.partition("=")
-        values[_MOUNT_KEYS.get(key, key)] = value if separator else "true"
-    taken = {key: values.pop(key, "") for key in ("type", "source", "target", "readonly")}
+        name, separator, value = word.partition("=")
+        key = _MOUNT_KEYS.get(name, name)
+        if not separator and key not in _MOUNT_FLAGS:
+            raise ComposeError(f"--mount {text!r}: {name!r} has no value", hint=f"write {name}=VALUE")
+        values[key] = value if separator else "true"
+    taken = {key: values.pop(key, "") for key in ("type", "source", "target")}
     kind, target = taken["type"], taken["target"]
     if kind not in ("bind", "volume", "tmpfs") or not target:
         raise ComposeError(f"--mount {text!r}: needs type=bind, volume or tmpfs, and a target")
-    request: dict[str, Any] = {"type": kind, "target": target, "read_only": taken["readonly"] == "true"}
+    request: dict[str, Any] = {"type": kind, "target": target, "read_only": _flag(values, "readonly")}
+    if kind == "bind" and not taken["source"]:
+        raise ComposeError(f"--mount {text!r}: a bind needs a source", hint="add source=PATH")
+    if kind == "tmpfs" and taken["source"]:
+        raise ComposeError(f"--mount {text!r}: a tmpfs has no source", hint="leave it out")
     if kind == "bind":
         request["source"] = os.path.abspath(os.path.expanduser(taken["source"]))
         request["propagation"] = values.pop("bind-propagation", "")
     elif kind == "volume":
         request["source"] = taken["source"]
-        request["nocopy"] = values.pop("volume-nocopy", "") == "true"
+        request["nocopy"] = _flag(values, "volume-nocopy")
         request["subpath"] = values.pop("volume-subpath", "")
     else:
         request.update(_tmpfs(values))
     if values:
         raise ComposeError(f"--mount {text!r}: {next(iter(values))!r} is not known for {kind}")
     return request
+
+
+def _flag(values: dict[str, str], key: str) -> bool:
+    word = values.pop(key, "false")
+    if word not in _TRUTHS:
+        raise ComposeError(f"--mount: {key}={word} is neither true nor false", hint="write true or false")
+    return _TRUTHS[word]
 
 
 def _tmpfs(values: dict[str, str]) -> Mapping[str, Any]:

@@ -73,7 +73,7 @@ def _network(context: Context, name: str) -> dict[str, Any] | None:
 
 def _volume(context: Context, name: str) -> dict[str, Any] | None:
     found = [volume for volume in context.engine.volumes.list() if volume.name == name]
-    return describe_volume(found[0]) if found else None
+    return describe_volume(found[0], context.engine.volumes.options(name)) if found else None
 
 
 _KINDS: dict[str, Callable[[Context, str], dict[str, Any] | None]] = {

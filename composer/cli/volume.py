@@ -72,7 +72,9 @@ def volume_line(volume: VolumeRow) -> dict[str, str]:
 
 def inspect(context: Context, *, names: Sequence[str]) -> int:
     """`volume inspect`: a JSON list."""
-    context.out.line(json.dumps([describe_volume(find(context, name)) for name in names], indent=4))
+    options = context.engine.volumes.options
+    found = [describe_volume(find(context, name), options(name)) for name in names]
+    context.out.line(json.dumps(found, indent=4))
     return 0
 
 
@@ -82,7 +84,7 @@ def create(context: Context, *, name: str, labels: Sequence[str]) -> int:
     if name:
         volumes.create(name, labels=dict(parse_label(word) for word in labels))
     else:
-        name = volumes.create_anonymous()
+        name = volumes.create_anonymous(labels=dict(parse_label(word) for word in labels))
     context.out.line(name)
     return 0
 
@@ -128,7 +130,7 @@ def export(context: Context, *, name: str, output: str) -> int:
     volume = find(context, name)
     if not output and sys.stdout.isatty():
         raise ComposeError("an archive is not for a terminal", hint="name a file with --output")
-    root = os.open(volume.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    root = os.open(context.engine.volumes.settled(volume.name), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         if output:
             with open(output, "wb") as file:

@@ -55,15 +55,15 @@ def describe_container(container: Container, around: Surroundings) -> dict[str, 
     }
 
 
-def describe_volume(volume: VolumeRow) -> dict[str, Any]:
-    """One object of `volume inspect`."""
+def describe_volume(volume: VolumeRow, options: Mapping[str, str]) -> dict[str, Any]:
+    """One object of `volume inspect`; `options` are its driver_opts."""
     return {
         "CreatedAt": moment(volume.created_ns),
         "Driver": "local",
         "Labels": volume.labels,
         "Mountpoint": volume.folder,
         "Name": volume.name,
-        "Options": {},
+        "Options": dict(options),
         "Scope": "local",
     }
 

@@ -18,11 +18,11 @@ from runtime.linux import syscalls
 from runtime.linux.paths import O_PATH, ensure_directory, ensure_file, mount_path, open_in_root, open_root
 from runtime.linux.pidfd import open_checked
 from runtime.oci.container_spec import MountRequest
-from runtime.store.paths import Paths
 
 if TYPE_CHECKING:
     from runtime.engine.containers import Container
     from runtime.engine.engine import Engine
+    from runtime.shim.sources import Sources
 
 
 @contextmanager
@@ -55,7 +55,8 @@ def container_root(engine: "Engine", container: "Container", *, mounts: bool) ->
 
 @contextmanager
 def _mounted(engine: "Engine", container: "Container", *, mounts: bool) -> Iterator[int]:
-    from runtime.engine.starting import stored_image, stored_mounts
+    from runtime.engine.starting import mounted_images, stored_image, stored_mounts
+    from runtime.shim.sources import Sources
 
     row = engine.database.row("SELECT * FROM containers WHERE id = ?", container.id)
     if row is None:
@@ -63,13 +64,15 @@ def _mounted(engine: "Engine", container: "Container", *, mounts: bool) -> Itera
     engine.containers.repair(container.id)
     snapshot = plan_snapshot(stored_image(engine, row), f"{engine.paths.container(container.id)}/layer")
     wanted = stored_mounts(engine, container.id, container.spec) if mounts else ()
+    images = mounted_images(engine, container.spec) if mounts else {}
+    sources = Sources(engine.paths, container.id, wanted, images)
     rootfs = f"{engine.paths.container(container.id)}/rootfs"
     ready_reader, ready_writer = os.pipe2(os.O_CLOEXEC)
     hold_reader, hold_writer = os.pipe2(os.O_CLOEXEC)
     pid = os.fork()
     if pid == 0:
         os.close(hold_writer)
-        _hold(engine.paths, snapshot, rootfs, wanted, ready_writer, hold_reader)
+        _hold(snapshot, rootfs, sources, ready_writer, hold_reader)
     try:
         os.close(ready_writer)
         os.close(hold_reader)
@@ -91,10 +94,9 @@ def _mounted(engine: "Engine", container: "Container", *, mounts: bool) -> Itera
 
 
 def _hold(
-    paths: Paths,
     snapshot: tuple[SnapshotMount, ...],
     rootfs: str,
-    mounts: tuple[MountRequest, ...],
+    sources: "Sources",
     ready: int,
     hold: int,
 ) -> None:
@@ -104,7 +106,7 @@ def _hold(
         syscalls.mount(None, "/", None, k.MS_REC | k.MS_SLAVE, None)
         prepare_layer_dir(snapshot)
         mount_snapshot(snapshot, rootfs)
-        _mount_all(paths, mounts, rootfs)
+        _mount_all(sources, rootfs)
         os.write(ready, b"ready")
         os.close(ready)
         os.read(hold, 1)
@@ -114,16 +116,12 @@ def _hold(
         os._exit(0)
 
 
-def _mount_all(paths: Paths, mounts: tuple[MountRequest, ...], rootfs: str) -> None:
-    """Volumes and binds; what is on a tmpfs ended with the program."""
-    from runtime.volume.store import VolumeStore
-
+def _mount_all(sources: "Sources", rootfs: str) -> None:
+    """Volumes, images and binds, as a start mounts them; what is on a tmpfs ended with the program."""
+    mounts = sources.prepare()
     root = open_root(rootfs)
-    volumes = VolumeStore(paths)
     try:
         for mount in sorted(mounts, key=lambda mount: mount.target.count("/")):
-            if mount.type == "volume" and not mount.nocopy:
-                volumes.fill(os.path.basename(os.path.dirname(mount.source)), rootfs, mount.target)
             if mount.type in ("volume", "bind") and os.path.exists(mount.source):
                 _bind(root, mount)
     finally:

@@ -60,7 +60,7 @@ def _task(engine: "Engine", row: sqlite3.Row) -> ShimTask:
         mounts=stored_mounts(engine, row["id"], spec),
         endpoints=endpoints,
         host_gateway=_host_gateway(endpoints),
-        images={m.source: engine.images.resolve(m.source) for m in spec.mounts if m.type == "image"},
+        images=mounted_images(engine, spec),
         joined={
             kind: owner
             for kind, mode in (("ipc", spec.ipc), ("pid", spec.pid))
@@ -106,6 +106,13 @@ def stored_image(engine: "Engine", row: sqlite3.Row) -> ResolvedImage:
         return image
     # What `host:/` is made of changed since, or somebody cleaned up.
     return engine.images.resolve(image.reference)
+
+
+def mounted_images(engine: "Engine", spec: ContainerSpec) -> dict[str, ResolvedImage]:
+    """The images that a container mounts, by reference."""
+    return {
+        mount.source: engine.images.resolve(mount.source) for mount in spec.mounts if mount.type == "image"
+    }
 
 
 def stored_mounts(engine: "Engine", container_id: str, spec: ContainerSpec) -> tuple[MountRequest, ...]:

@@ -15,6 +15,7 @@ from typing import IO, NamedTuple
 from runtime.errors import EngineError, InvalidError, NotFoundError, StateError
 from runtime.image.differ import write_entry, write_tree
 from runtime.image.unpack import unpack_layer
+from runtime.image.workers import die_with
 from runtime.linux.paths import O_PATH, mount_path, open_in_root
 from runtime.linux.syscalls import syncfs
 
@@ -156,12 +157,19 @@ def _writing(file: IO[bytes]) -> tarfile.TarFile:
 
 @contextmanager
 def archived(source: Source) -> Iterator[IO[bytes]]:
-    """What `source` writes, which a process of its own does. Raises StateError with its reason if it fails."""
+    """What `source` writes, which a process of its own does. Raises StateError with its reason if it fails.
+
+    That process ends when the reader stops reading, for whatever reason, and with the caller.
+    """
     reader, writer = os.pipe2(os.O_CLOEXEC)
     told, tell = os.pipe2(os.O_CLOEXEC)
+    parent = os.getpid()
     pid = os.fork()
     if pid == 0:
-        _be_writer(source, writer, tell)
+        # With a reader of its own it would wait for ever for the other to go on.
+        os.close(reader)
+        os.close(told)
+        _be_writer(source, writer, tell, parent)
     os.close(writer)
     os.close(tell)
     with open(told) as failure:
@@ -184,8 +192,9 @@ def archived(source: Source) -> Iterator[IO[bytes]]:
             raise StateError(reason)
 
 
-def _be_writer(source: Source, writer: int, tell: int) -> None:
+def _be_writer(source: Source, writer: int, tell: int, parent: int) -> None:
     try:
+        die_with(parent)
         with open(writer, "wb", buffering=1 << 20) as file:
             source(file)
     except BrokenPipeError:

@@ -60,6 +60,17 @@ class Volumes:
         """Where a volume's content lies."""
         return self._store.data(name)
 
+    def options(self, name: str) -> dict[str, str]:
+        """A volume's driver_opts."""
+        return self._store.options(name)
+
+    def settled(self, name: str) -> str:
+        """A volume's folder, to read all its content from.
+
+        Raises InvalidError if its content is somewhere else (driver_opts), OSError.
+        """
+        return self._store.settled(name)
+
     def users(self, name: str) -> tuple[str, ...]:
         """Names of the containers that mount a volume."""
         rows = self._database.rows(
@@ -93,10 +104,10 @@ class Volumes:
             json.dumps(dict(labels or {})),
         )
 
-    def create_anonymous(self, *, project: str = "") -> str:
+    def create_anonymous(self, *, project: str = "", labels: Mapping[str, str] | None = None) -> str:
         """Make a volume with a name of its own, which is returned."""
         name = os.urandom(32).hex()
-        self.create(name, project=project, anonymous=True)
+        self.create(name, project=project, labels=labels, anonymous=True)
         return name
 
     def fill_from(self, name: str, archive: IO[bytes]) -> None:
@@ -108,16 +119,24 @@ class Volumes:
 
         made = not self.exists(name)
         self.create(name)
+        self._refuse_live_users(name)
+
+        def make(folder: str) -> None:
+            unpack_archive(archive, folder)
+            self._refuse_live_users(name)  # those that were started meanwhile
+
+        try:
+            self._store.replace_empty(name, make)
+        except BaseException:
+            if made and not self.users(name):
+                self.remove(name)
+            raise
+
+    def _refuse_live_users(self, name: str) -> None:
         live = [item.name for item in self._engine.containers.list() if item.is_live]
         users = [user for user in self.users(name) if user in live]
         if users:
             raise ConflictError(f"volume {name} is in use by {', '.join(users[:5])}", hint="stop these first")
-        try:
-            self._store.replace_empty(name, lambda folder: unpack_archive(archive, folder))
-        except BaseException:
-            if made:
-                self.remove(name)
-            raise
 
     def remove(self, name: str) -> None:
         """Remove a volume with all its content. Raises NotFoundError, ConflictError while a container uses it."""

@@ -99,7 +99,7 @@ class Builder:
         self._published: list[PublishedPort] = []
         self._addresses: list[PublishedAddress] = []
         self._warnings: list[str] = []
-        self._sources = Sources(task, self._rootfs)
+        self._sources = Sources(task.paths, task.container_id, task.mounts, task.images)
         self._mounts: tuple[MountRequest, ...] = ()
 
     # ---- the world

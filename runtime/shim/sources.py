@@ -1,4 +1,4 @@
-"""Makes what a container mounts ready, in the shim's mount namespace: volumes, subpaths, images, shared trees.
+"""Makes what a container mounts ready, in a mount namespace of its own: volumes, subpaths, images, shared trees.
 
 A path below a volume or an image is not trusted. It is opened once, inside its root, and what was opened is mounted in
 a folder of the container's own; from there it is bound, whatever becomes of the path.
@@ -7,40 +7,53 @@ a folder of the container's own; from there it is bound, whatever becomes of the
 import errno
 import os
 import stat
+from collections.abc import Mapping
 
 from runtime.errors import InvalidError, StartError
 from runtime.image.snapshot import mount_read_only
+from runtime.image.store import ResolvedImage
 from runtime.linux import constants as k
 from runtime.linux import paths, syscalls
 from runtime.oci.container_spec import MountRequest
-from runtime.shim.task import ShimTask
+from runtime.store.paths import Paths
 from runtime.volume.store import VolumeStore
 
 _SHARED = ("shared", "rshared")
 
 
 class Sources:
-    """The sources of one container's mounts. `hold_shared` before the namespace is cut off, `prepare` after."""
+    """The sources of one container's mounts. `hold_shared` before the namespace is cut off, `prepare` after.
 
-    def __init__(self, task: ShimTask, rootfs: str) -> None:
-        self._task = task
-        self._rootfs = rootfs
-        self._volumes = VolumeStore(task.paths)
-        self._folder = f"{task.paths.container(task.container_id)}/sources"
+    `images` are those that are mounted, by reference.
+    """
+
+    def __init__(
+        self,
+        roots: Paths,
+        container_id: str,
+        mounts: tuple[MountRequest, ...],
+        images: Mapping[str, ResolvedImage],
+    ) -> None:
+        self._container_id = container_id
+        self._mounts = mounts
+        self._images = images
+        self._rootfs = f"{roots.container(container_id)}/rootfs"
+        self._volumes = VolumeStore(roots)
+        self._folder = f"{roots.container(container_id)}/sources"
         self._held: dict[int, int] = {}
 
     def hold_shared(self) -> None:
         """Take the trees that are to stay peers of the host's (propagation shared): what the container mounts there
         appears on the host as well.
         """
-        for number, request in enumerate(self._task.mounts):
+        for number, request in enumerate(self._mounts):
             if request.type == "bind" and request.propagation in _SHARED:
                 _ensure_source(request)
                 self._held[number] = _clone(k.AT_FDCWD, request.source, recursive=True)
 
     def prepare(self) -> tuple[MountRequest, ...]:
         """The requests with sources that are there. Raises StartError, InvalidError, OSError."""
-        return tuple(self._prepare(number, request) for number, request in enumerate(self._task.mounts))
+        return tuple(self._prepare(number, request) for number, request in enumerate(self._mounts))
 
     def _prepare(self, number: int, request: MountRequest) -> MountRequest:
         if number in self._held:
@@ -60,14 +73,14 @@ class Sources:
             self._rootfs,
             request.target,
             copy=not (request.nocopy or request.subpath),
-            container_id=self._task.container_id,
+            container_id=self._container_id,
         )
         return self._below(number, request, request.source, f"volume {name}")
 
     def _prepare_image(self, number: int, request: MountRequest) -> MountRequest:
         folder = f"{self._folder}/image-{number}"
         os.makedirs(folder, mode=0o700, exist_ok=True)
-        mount_read_only(self._task.images[request.source], folder)
+        mount_read_only(self._images[request.source], folder)
         request = request._replace(read_only=True, recursive="")
         return self._below(number, request, folder, f"image {request.source}")._replace(type="bind")
 

@@ -3,7 +3,7 @@
 _data/          the content, or where driver_opts are mounted
 options.json    driver_opts, if it has any
 .filling        there while a volume with driver_opts is being filled
-.fill, .filled  being copied from an image; copied, and on its way into _data (see `_Filling`)
+.fill, .filled  being copied from an image or an archive; copied, and on its way into _data (see `_Filling`)
 """
 
 import fcntl
@@ -88,7 +88,8 @@ class VolumeStore:
         """Makes a volume ready for a container that mounts it at `path` of its mounted root file system.
 
         Mounts its driver_opts in the caller's mount namespace, ends a filling that was cut off, and with `copy`
-        fills it if it is empty. Raises StartError for driver_opts that cannot be mounted, OSError.
+        fills it if it is empty; owners, modes, attributes and times come along. Raises StartError for driver_opts
+        that cannot be mounted, OSError.
         """
         options = self.options(name)
         if not options and not copy and not os.path.isdir(f"{self._paths.volume(name)}/.filled"):
@@ -119,42 +120,48 @@ class VolumeStore:
             merge_from_root(rootfs, path, self.data(name))
             os.unlink(mark)
 
-    def fill(self, name: str, rootfs: str, path: str) -> bool:
-        """Copies `path` of a mounted root file system into a volume that is empty; whether there was anything.
-
-        Owners, modes, attributes and times come along; links are resolved as inside the root. Raises OSError.
-        """
-        with self._locked(name):
-            filling = _Filling(self._paths.volume(name))
-            filling.finish()
-            return filling.fill(rootfs, path)
-
     def replace_empty(self, name: str, make: Callable[[str], None]) -> None:
-        """Has `make` fill a folder, which then takes the place of an empty volume's content in one step.
+        """Has `make` fill a folder, whose content then moves into an empty volume: all of it or nothing.
 
         Raises ConflictError if the volume is not empty, InvalidError if its content is somewhere else (driver_opts),
         and what `make` raises.
         """
-        if self.options(name):
-            raise InvalidError(
-                f"volume {name} is mounted from somewhere else: {self.options(name)}",
-                hint="write to that place",
+        self._refuse_elsewhere(name, hint="write to that place")
+        with self._locked(name):
+            filling = _Filling(self._paths.volume(name))
+            filling.finish()
+            self._refuse_content(name)
+            remove_tree(filling.fresh)  # a killed one's
+            os.mkdir(filling.fresh, 0o755)
+            try:
+                make(filling.fresh)
+                self._refuse_content(name)  # of a container that was started meanwhile
+            except BaseException:
+                remove_tree(filling.fresh)
+                raise
+            filling.commit()
+
+    def _refuse_content(self, name: str) -> None:
+        if not is_empty(self.data(name)):
+            raise ConflictError(
+                f"volume {name} is not empty", hint="import into a new one, or remove it before"
             )
+
+    def settled(self, name: str) -> str:
+        """The folder with all of a volume's content, a filling that was cut off included.
+
+        Raises InvalidError if its content is somewhere else (driver_opts), OSError.
+        """
+        self._refuse_elsewhere(name, hint="read that place")
         with self._locked(name):
             _Filling(self._paths.volume(name)).finish()
-            if not is_empty(self.data(name)):
-                raise ConflictError(
-                    f"volume {name} is not empty", hint="import into a new one, or remove it before"
-                )
-            fresh = f"{self._paths.volume(name)}/.import"
-            remove_tree(fresh)  # a killed import's
-            os.mkdir(fresh, 0o755)
-            try:
-                make(fresh)
-            except BaseException:
-                remove_tree(fresh)
-                raise
-            os.rename(fresh, self.data(name))
+        return self.data(name)
+
+    def _refuse_elsewhere(self, name: str, *, hint: str) -> None:
+        options = self.options(name)
+        if options:
+            words = " ".join(f"{key}={value}" for key, value in options.items())
+            raise InvalidError(f"volume {name} is mounted from somewhere else: {words}", hint=hint)
 
     @contextmanager
     def _locked(self, name: str) -> Iterator[None]:
@@ -168,29 +175,31 @@ class VolumeStore:
 
 
 class _Filling:
-    """The copy of an image's content into a volume, which may be killed at any moment.
+    """The copy of an image's or an archive's content into a volume, which may be killed at any moment.
 
-    `.fill` is what has been copied so far, and worth nothing; renamed to `.filled` it is whole, and moves into the
-    volume entry by entry. Until the last one has, `.filled` is there, and whoever comes next goes on. The volume's
-    directory stays the same one, so that containers which have it mounted see what comes.
+    `.fill` (`fresh`) is what has been copied so far, and worth nothing; renamed to `.filled` it is whole, and moves
+    into the volume entry by entry. Until the last one has, `.filled` is there, and whoever comes next goes on. The
+    volume's directory stays the same one, so that containers which have it mounted see what comes.
     """
 
     def __init__(self, folder: str) -> None:
         self._data = f"{folder}/_data"
-        self._fresh = f"{folder}/.fill"
+        self.fresh = f"{folder}/.fill"
         self._whole = f"{folder}/.filled"
 
-    def fill(self, rootfs: str, path: str) -> bool:
+    def fill(self, rootfs: str, path: str) -> None:
         """Copy, if the volume is empty and there is anything to copy."""
         if not is_empty(self._data):
-            return False
+            return
         from runtime.volume.copy import copy_from_root  # only the first use of a volume pays for it
 
-        if not copy_from_root(rootfs, path, self._fresh):
-            return False
-        os.rename(self._fresh, self._whole)
+        if copy_from_root(rootfs, path, self.fresh):
+            self.commit()
+
+    def commit(self) -> None:
+        """What is in `fresh` is whole: move it into the volume."""
+        os.rename(self.fresh, self._whole)
         self.finish()
-        return True
 
     def finish(self) -> None:
         """Move what is whole into the volume; what is there already stays as it is."""

@@ -114,6 +114,40 @@ def test_cp(project: Project) -> None:
     project.run("down", "-v", "-t", "0")
 
 
+def test_cp_with_a_stopped_container_means_its_mounts(project: Project) -> None:
+    """Options of a volume, a part of one and another image lie where the program has them."""
+    bound, part = project.folder / "bound", project.folder / "part/deep"
+    for folder in (bound, part):
+        folder.mkdir(parents=True)
+        (folder / "there").write_text("there\n")
+    (project.folder / "file").write_text("x\n")
+    project.write(f"""
+        services:
+          a:
+            image: IMAGE
+            command: sleep 1000
+            init: true
+            network_mode: none
+            volumes:
+              - bound:/bound
+              - {{type: volume, source: part, target: /part, volume: {{subpath: deep}}}}
+              - {{type: image, source: IMAGE, target: /other, image: {{subpath: etc}}}}
+        volumes:
+          bound: {{driver_opts: {{type: none, o: bind, device: {bound}}}}}
+          part: {{driver_opts: {{type: none, o: bind, device: {part.parent}}}}}
+    """)
+    project.run("create")
+    for folder, lower in ((bound, "/bound"), (part, "/part")):
+        project.run("cp", "file", f"a:{lower}/late")
+        assert (folder / "late").read_text() == "x\n"
+        project.run("cp", f"a:{lower}/there", "out")
+        assert (project.folder / "out").read_text() == "there\n"
+    project.run("cp", "a:/other/passwd", "out")
+    assert "root" in (project.folder / "out").read_text()
+    assert "ead-only" in project.run("cp", "file", "a:/other/x", code=1).stderr
+    project.run("down", "-v", "-t", "0")
+
+
 def test_cp_is_safe_against_the_container(project: Project) -> None:
     """Links in the container mean files of the container, in both directions, also through its /proc."""
     project.write(

@@ -166,11 +166,29 @@ def test_volumes(project: Project) -> None:
     assert b"is not empty" in pipe("volume", "import", "v", data=out).stderr
     assert pipe("volume", "import", "w", data=b"no tar").returncode == 1
     assert project.run("volume", "create", "--label", "a=b", "named").stdout == "named\n"
-    anonymous = project.run("volume", "create").stdout.strip()
+    anonymous = project.run("volume", "create", "--label", "c=d").stdout.strip()
+    assert project.run("volume", "ls", "-q", "-f", "label=c=d").stdout.strip() == anonymous
     assert project.run("volume", "ls", "-q", "-f", "label=a=b").stdout == "named\n"
     assert json.loads(project.run("volume", "inspect", "named").stdout)[0]["Labels"] == {"a": "b"}
     assert anonymous in project.run("volume", "prune", "-f").stdout
     assert set(project.run("volume", "ls", "-q").stdout.split()) == {"named", "v"}
+
+    # What is mounted over a volume's folder is not in it: no backup that has nothing in it.
+    (project.folder / "bound").mkdir()
+    options = {"type": "none", "o": "bind", "device": str(project.folder / "bound")}
+    project.write(f"""
+        name: p
+        services: {{a: {{image: IMAGE, command: sleep 9, network_mode: none, volumes: ["bound:/b"]}}}}
+        volumes: {{bound: {{driver_opts: {json.dumps(options)}}}}}
+    """)
+    project.run("create")
+    assert "is mounted from somewhere else: type=none" in (
+        project.run("volume", "export", "-o", "backup.tar", "p_bound", code=1).stderr
+    )
+    assert not (project.folder / "backup.tar").exists()
+    assert json.loads(project.run("volume", "inspect", "p_bound").stdout)[0]["Options"] == options
+    assert _inspect(project, "p_bound")["Options"] == options
+    project.run("down", "-v")
 
     # Killed in the middle: nothing of it is in the volume, and the next import goes on as if it had not been.
     importing = subprocess.Popen(
@@ -187,6 +205,26 @@ def test_volumes(project: Project) -> None:
     importing.wait()
     importing.stdin.close()
     assert pipe("volume", "export", "w").stdout == pipe("volume", "export", "named").stdout
+
+    # A container that is started meanwhile keeps what it writes.
+    importing = subprocess.Popen(
+        [*project.command, "volume", "import", "x"],
+        env=project.environ,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert importing.stdin is not None
+    importing.stdin.write(_tar(first=b"x" * 100_000)[:70_000])
+    importing.stdin.flush()
+    time.sleep(0.7)
+    mount = ("--init", "--network", "none", "--mount", "type=volume,src=x,dst=/x,volume-nocopy")
+    project.run("container", "run", "-d", "--name", "user", *mount, project.image, "sleep", "1000")
+    project.run("container", "exec", "user", "touch", "/x/mine")
+    _, complaint = importing.communicate(_tar(first=b"x" * 100_000)[70_000:], timeout=20)
+    assert importing.returncode == 1 and b"volume x is in use by user" in complaint
+    assert project.run("container", "exec", "user", "ls", "/x").stdout == "mine\n"
+    project.run("container", "rm", "-f", "user")
+
     assert pipe("volume", "import", "w", data=_tar(f=b"content")).returncode == 0
     project.run("volume", "prune", "-af")
     assert project.run("volume", "ls", "-q").stdout == ""

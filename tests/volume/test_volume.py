@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.errors import InvalidError, NotFoundError
+from runtime.errors import ConflictError, InvalidError, NotFoundError
 from runtime.store.paths import Paths
 from runtime.volume.store import VolumeStore
 
@@ -38,6 +38,10 @@ def rootfs(tmp_path: Path) -> Path:
     return root
 
 
+def _fill(store: VolumeStore, rootfs: Path, path: str) -> None:
+    store.prepare("v", str(rootfs), path, copy=True)
+
+
 def test_create_list_remove(store: VolumeStore, tmp_path: Path) -> None:
     assert store.list_volumes() == []
     assert store.create("p_data") == store.create("p_data") == "p_data"
@@ -61,7 +65,7 @@ def test_bad_names(store: VolumeStore, name: str) -> None:
 
 def test_first_use_takes_the_images_content(store: VolumeStore, rootfs: Path) -> None:
     store.create("v")
-    assert store.fill("v", str(rootfs), "/alias") is True
+    _fill(store, rootfs, "/alias")
     data = Path(store.data("v"))
     status = (data / "file").stat()
     assert (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (5, 6, 0o4640)
@@ -77,14 +81,14 @@ def test_first_use_takes_the_images_content(store: VolumeStore, rootfs: Path) ->
 def test_only_an_empty_volume_is_filled(store: VolumeStore, rootfs: Path) -> None:
     store.create("v")
     Path(store.data("v"), "mine").touch()
-    assert store.fill("v", str(rootfs), "/var/data") is False
+    _fill(store, rootfs, "/var/data")
     assert os.listdir(store.data("v")) == ["mine"]
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/var/data/file", "/var/data/link/x"])
 def test_nothing_to_copy(store: VolumeStore, rootfs: Path, path: str) -> None:
     store.create("v")
-    assert store.fill("v", str(rootfs), path) is False
+    _fill(store, rootfs, path)
     assert os.listdir(store.data("v")) == []
 
 
@@ -94,8 +98,9 @@ def test_links_stay_inside_the_root(store: VolumeStore, rootfs: Path, tmp_path: 
     os.symlink(str(tmp_path / "secret"), rootfs / "out")
     os.symlink("../../../" + str(tmp_path / "secret"), rootfs / "up")
     store.create("v")
-    assert store.fill("v", str(rootfs), "/out") is False
-    assert store.fill("v", str(rootfs), "/up") is False
+    _fill(store, rootfs, "/out")
+    _fill(store, rootfs, "/up")
+    assert os.listdir(store.data("v")) == []
 
 
 def test_an_interrupted_copy_is_made_again(store: VolumeStore, rootfs: Path) -> None:
@@ -103,19 +108,54 @@ def test_an_interrupted_copy_is_made_again(store: VolumeStore, rootfs: Path) -> 
     left = Path(store.data("v")).parent / ".fill"
     left.mkdir()
     (left / "half").touch()
-    assert store.fill("v", str(rootfs), "/var/data") is True
-    assert not Path(store.data("v"), "half").exists()
+    _fill(store, rootfs, "/var/data")
+    assert Path(store.data("v"), "file").exists() and not Path(store.data("v"), "half").exists()
 
 
 def test_two_containers_at_once(store: VolumeStore, rootfs: Path) -> None:
     store.create("v")
-    results: list[bool] = []
-    threads = [
-        threading.Thread(target=lambda: results.append(store.fill("v", str(rootfs), "/var/data")))
-        for _ in range(4)
-    ]
+    failures: list[Exception] = []
+
+    def fill() -> None:
+        try:
+            _fill(store, rootfs, "/var/data")
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=fill) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(10)
-    assert sorted(results) == [False, False, False, True]
+    assert not failures
+    assert os.listdir(Path(store.data("v")).parent) == ["_data"]
+    assert sorted(os.listdir(store.data("v"))) == ["deep", "file", "link", "pipe"]
+
+
+def test_an_import_keeps_the_directory_and_what_others_wrote(store: VolumeStore) -> None:
+    """A container that was started meanwhile has the directory mounted."""
+    store.create("v")
+    data = Path(store.data("v"))
+    number = data.stat().st_ino
+
+    def make(folder: str) -> None:
+        Path(folder, "imported").touch()
+
+    def make_while_another_writes(folder: str) -> None:
+        make(folder)
+        (data / "mine").touch()
+
+    with pytest.raises(ConflictError, match="is not empty"):
+        store.replace_empty("v", make_while_another_writes)
+    assert os.listdir(data) == ["mine"] and os.listdir(data.parent) == ["_data"]
+    (data / "mine").unlink()
+    store.replace_empty("v", make)
+    assert os.listdir(data) == ["imported"] and os.listdir(data.parent) == ["_data"]
+    assert data.stat().st_ino == number
+
+
+def test_a_cut_off_move_is_finished_for_a_reader(store: VolumeStore) -> None:
+    store.create("v")
+    (Path(store.data("v")).parent / ".filled").mkdir()
+    (Path(store.data("v")).parent / ".filled/late").touch()
+    assert os.listdir(store.settled("v")) == ["late"]
