@@ -75,6 +75,33 @@ def test_publish(project: Project, registry: Registry, busybox_tar: Path) -> Non
     project.run("image", "rm", "-f", image)
 
 
+def test_no_secrets(project: Project) -> None:
+    (project.folder / "sub").mkdir()
+    for name in (".env", "prod.env", "prod.yaml", "sub/.env", "sub/more.env"):
+        (project.folder / name).write_text("SECRET=1\n")
+    (project.folder / "sub/compose.yaml").write_text("services: {a: {image: 'a:${SECRET}'}}\n")
+    (project.folder / "more.compose").write_text("services: {b: {image: b}}\n")
+    (project.folder / "labels").write_text("KEY=value\n")
+    web = "{image: w, label_file: labels}"
+    text = "include: [sub/compose.yaml, {path: more.compose, env_file: sub/more.env}]\nservices: {web: WEB}\n"
+    project.write(text.replace("WEB", web))
+    told = project.run(
+        "--env-file", "prod.env", "--env-file", "prod.yaml", "publish", "--with-env", "--dry-run", "r/a"
+    )
+    names = ("compose.yaml", "sub/compose.yaml", "more.compose", "labels")
+    assert told.stdout.splitlines() == [f"publish {name} to r/a" for name in names]
+    assert (
+        project.run("publish", "--dry-run", "r/a").stdout
+        == project.run("publish", "-y", "--dry-run", "r/a").stdout
+    )
+    # An env file is refused whatever is in it, and whether its service is active or not.
+    (project.folder / "quiet.env").write_text("# a secret in a comment\n")
+    project.write(text.replace("WEB", "{image: w, profiles: [p], env_file: quiet.env}"))
+    assert "quiet.env, which would be published" in project.run("publish", "--dry-run", "r/a", code=1).stderr
+    assert "Anybody who can read" in project.run("publish", "--with-env", "r/a", code=1).stderr
+    assert "publish quiet.env" in project.run("publish", "--with-env", "--dry-run", "r/a").stdout
+
+
 def test_git(project: Project) -> None:
     work = project.folder / "work"
     (work / "sub").mkdir(parents=True)
