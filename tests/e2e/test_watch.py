@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from composer.cli import up_watch
+from composer.cli.context import Context, GlobalOptions
+from composer.plan.desired import Desired
 from tests.project import Project
 
 
@@ -107,6 +110,23 @@ def test_watch(project: Project, tmp_path: Path) -> None:
     project.write("services: {web: {image: IMAGE, command: sleep 1000}}")
     assert "none of the selected services" in project.run("watch", code=1).stderr
     project.run("down", "-t", "0")
+
+
+def test_child_tells_every_failure(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    class Broken:
+        def __init__(self, *_: object) -> None:
+            raise RuntimeError(f"connection of the parent: {context.engine.database._open}")
+
+    monkeypatch.setattr(up_watch, "Watcher", Broken)
+    options = GlobalOptions(root=project.paths.data, state=project.paths.state)
+    with Context(options) as context:
+        context.engine.containers.list("project")
+        with up_watch.watching(context, Desired("project", str(project.folder), (), ()), []):
+            os.waitpid(-1, 0)  # a child that has ended is not signalled, nor is whoever has its pid now
+        assert not context.engine.containers.list("project")
+    assert "RuntimeError: connection of the parent: None" in capfd.readouterr().err
 
 
 def test_rebuild(project: Project, tmp_path: Path, busybox_tar: Path) -> None:
