@@ -17,7 +17,7 @@ RFC3164, RFC5424, RFC5424_MICRO = "rfc3164", "rfc5424", "rfc5424micro"
 _NAMING = frozenset(("labels", "labels-regex", "env", "env-regex", "tag"))
 _FILES = frozenset(("max-size", "max-file", "compress"))
 _DELIVERY = frozenset(("mode", "max-buffer-size"))
-_OPTIONS: Mapping[str, frozenset[str]] = {
+OPTIONS: Mapping[str, frozenset[str]] = {
     JSON_FILE: _FILES | _NAMING | _DELIVERY,
     LOCAL: _FILES | _DELIVERY,
     SYSLOG: _NAMING | _DELIVERY | {"syslog-address", "syslog-facility", "syslog-format"},
@@ -71,10 +71,10 @@ def plan_logging(request: LogRequest) -> LogPlan:
     if driver == NONE:
         return LogPlan(driver=NONE)
     for name in options:
-        if name not in _OPTIONS[driver]:
+        if name not in OPTIONS[driver]:
             raise InvalidError(
                 f"the logging driver {driver} has no option {name!r}",
-                hint=f"it has {', '.join(sorted(_OPTIONS[driver]))}",
+                hint=f"it has {', '.join(sorted(OPTIONS[driver]))}",
             )
     if options.get("mode", "blocking") not in ("blocking", "non-blocking"):
         raise InvalidError(f"the logging mode {options['mode']!r} is neither blocking nor non-blocking")
