@@ -39,9 +39,7 @@ class Source:
         self.inputs: dict[str, bool] = {}
         self.consulted: set[str] = set()
         self.texts: dict[str, str] = {}
-        self.compose_files: list[
-            str
-        ] = []  # those of `texts` that are YAML of Compose, and no env or label files
+        self.compose_files: list[str] = []  # those of the paths in `texts` that were read as Compose files
         self.service_files: list[ServiceFile] = []
         self._lines: dict[str, list[str]] = {}
 
