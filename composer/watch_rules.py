@@ -1,6 +1,7 @@
 """Which rules of `develop.watch` a changed file concerns, and what follows of it. Pure."""
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from runtime import Matcher, parse_ignore_file
@@ -93,15 +94,18 @@ class Reaction(NamedTuple):
         return bool(self.rebuild or self.files or self.restart or self.exec)
 
 
-def react(rules: Iterable[Rule], changed: Iterable[str]) -> Reaction:
-    """The reaction to changed paths. A service that is built anew needs nothing else."""
+def react(
+    rules: Iterable[Rule], changed: Iterable[str], again: Mapping[str, Iterable[str]] = MappingProxyType({})
+) -> Reaction:
+    """The reaction to changed paths, and to those of `again` by service. A service built anew needs nothing else."""
     paths = sorted(changed)
     rebuild: dict[str, None] = {}
     restart: dict[str, None] = {}
     files: dict[str, dict[str, str]] = {}
     commands: list[tuple[str, Mapping[str, Any]]] = []
     for rule in rules:
-        concerned = [path for path in paths if rule.concerns(path)]
+        own = again.get(rule.service)
+        concerned = [path for path in (sorted({*paths, *own}) if own else paths) if rule.concerns(path)]
         if not concerned:
             continue
         if rule.action == REBUILD:

@@ -2,20 +2,21 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from composer.cli.context import Context
 from composer.cli.remote import CONFIG_TYPE, ENV_FILE, ENV_TYPE, EXTENDS, FILE, FILE_TYPE, KIND, VERSION_KEY
 from composer.errors import ComposeError
 from composer.load.result import LoadResult
-from composer.load.source import STDIN
+from composer.load.select import ALL
+from composer.load.source import ServiceFile
 from composer.output.transfer import LiveLines, TransferProgress
 from composer.version import VERSION
 from runtime import Artifact, Document, pin_image
 
 _DIGESTS_FILE = "image-digests.yaml"
-_YAML = (".yaml", ".yml")
+_WITH_ENV = "--with-env publishes variables and env files; or take what is secret out of the file"
 
 
 class Arguments(NamedTuple):
@@ -36,10 +37,12 @@ def run(context: Context, arguments: Arguments) -> int:
         raise ComposeError(f"--oci-version {arguments.oci_version!r} is not one of 1.0, 1.1")
     if arguments.app and arguments.oci_version == "1.0":
         raise ComposeError("--app needs --oci-version 1.1")
-    result = load_project(context.load_options())
+    # Services of all profiles, as whoever runs it may activate any of them.
+    result = load_project(context.load_options()._replace(profiles=(ALL,)))
     services: Mapping[str, Any] = result.canonical.get("services") or {}
-    _check(services, with_env=arguments.with_env)
-    if not context.options.dry_run and not arguments.yes and not _agreed(context, services):
+    env_files = [file for file in result.sources.service_files if file.attribute == "env_file"]
+    _check(services, env_files, with_env=arguments.with_env)
+    if not context.options.dry_run and not arguments.yes and not _agreed(context, services, env_files):
         return 1
     documents = _documents(result)
     images = list(dict.fromkeys(str(service["image"]) for service in services.values()))
@@ -70,7 +73,7 @@ def run(context: Context, arguments: Arguments) -> int:
     return 0
 
 
-def _check(services: Mapping[str, Any], *, with_env: bool) -> None:
+def _check(services: Mapping[str, Any], env_files: Sequence[ServiceFile], *, with_env: bool) -> None:
     built = sorted(name for name, service in services.items() if not service.get("image"))
     if built:
         raise ComposeError(
@@ -83,12 +86,17 @@ def _check(services: Mapping[str, Any], *, with_env: bool) -> None:
         if service.get("environment"):
             raise ComposeError(
                 f"service {name!r} has environment variable(s) declared",
-                hint="--with-env publishes them and env files too; or take what is secret out of the file",
+                hint=_WITH_ENV,
             )
+    if env_files:
+        raise ComposeError(
+            f"service {env_files[0].service!r} has the env file {env_files[0].path}, which would be published",
+            hint=_WITH_ENV,
+        )
 
 
-def _agreed(context: Context, services: Mapping[str, Any]) -> bool:
-    declared = any(item.get("environment") for item in services.values())
+def _agreed(context: Context, services: Mapping[str, Any], env_files: Sequence[ServiceFile]) -> bool:
+    declared = env_files or any(item.get("environment") for item in services.values())
     if declared and not context.confirm(
         "You are about to publish environment variables. Anybody who can read the repository sees them.\n"
         "Go on? [y/N] "
@@ -108,35 +116,21 @@ def _agreed(context: Context, services: Mapping[str, Any]) -> bool:
 
 
 def _documents(result: LoadResult) -> list[Document]:
-    """The Compose files in their order, the files that they name, and the services' env files."""
-    texts, files = result.sources.texts, result.selected.config_files
+    """The Compose files in their order, the files that they name, and the services' env and label files.
+
+    Never what only fills in `${…}`, of the project or of an include: what was read is published by what it is, not by
+    its name.
+    """
+    sources, files = result.sources, result.selected.config_files
     base = result.selected.working_dir
-    env_files = _env_files(result)
-    found = [_compose_file(os.path.basename(path), texts[path]) for path in files if path in texts]
-    for path, text in texts.items():
-        if path not in files and path not in env_files and path.endswith(_YAML):
-            found.append(_compose_file(_inside(path, base), text, extends=True))
-    for path in sorted(env_files):
-        try:
-            with open(path, "rb") as file:
-                data = file.read()
-        except OSError as error:
-            raise ComposeError(f"the env file {path}: {error.strerror}") from error
-        name = _inside(path, base)
-        found.append(Document(ENV_TYPE, data, {ENV_FILE: name, VERSION_KEY: VERSION}))
+    found = [_compose_file(os.path.basename(path), sources.texts[path]) for path in files]
+    for path in sources.compose_files:
+        if path not in files:
+            found.append(_compose_file(_inside(path, base), sources.texts[path], extends=True))
+    for path in sorted({file.path for file in sources.service_files}):
+        annotations = {ENV_FILE: _inside(path, base), VERSION_KEY: VERSION}
+        found.append(Document(ENV_TYPE, sources.texts[path].encode(), annotations))
     return found
-
-
-def _env_files(result: LoadResult) -> set[str]:
-    """The services' env files. The project's own .env is none, unless a service has variables from it."""
-    own = f"{result.selected.working_dir}/.env"
-    found = {path for path in result.sources.texts if not path.endswith(_YAML) and path not in (own, STDIN)}
-    for name, service in (result.canonical.get("services") or {}).items():
-        for key in service.get("environment") or ():
-            origin = result.marks.at(("services", name, "environment", key))
-            if origin is not None and origin.file in result.sources.texts and not origin.file.endswith(_YAML):
-                found.add(origin.file)
-    return found - set(result.selected.config_files)
 
 
 def _compose_file(name: str, text: str, *, extends: bool = False) -> Document:

@@ -3,13 +3,16 @@
 The artifact is that of the reference: one layer for each file, named by annotations.
 """
 
+import errno
+import json
 import os
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from composer.errors import ComposeError
+from composer.load.discovery import normalize_name
 from composer.load.source import DEFAULT_NAMES
-from runtime import is_git_url
+from runtime import FileLock, is_git_url
 
 if TYPE_CHECKING:
     from runtime import Engine
@@ -31,29 +34,54 @@ def is_remote(file: str) -> bool:
 
 
 def fetch_files(engine: "Engine", file: str) -> list[str]:
-    """The local paths of the Compose files that a remote name means now. Raises EngineError, ComposeError."""
-    name = file.removeprefix(OCI_PREFIX)
-    last = name.rstrip("/").rpartition("/")[2].partition("@")[0].partition("#")[0].partition(":")[0]
-    key = sha256(file.encode()).hexdigest()[:16]
-    # The folder gives the project its name, if its file does not.
-    folder = f"{engine.paths.cache}/remote/{key}/{last.removesuffix('.git') or 'project'}"
-    fresh = f"{folder}.{os.getpid()}"
-    os.makedirs(fresh, mode=0o700)
-    try:
-        found = (
-            _fetch_artifact(engine, name, fresh)
-            if file.startswith(OCI_PREFIX)
-            else _clone(engine, file, fresh)
-        )
-        _replace(fresh, folder)
-    finally:
-        _remove(fresh)
+    """The local paths of the Compose files that a remote name means now. Raises EngineError, ComposeError.
+
+    Each version lies in a folder of its own, CACHE/remote/VERSION/PROJECT, which is made once and from then on left
+    alone: containers have bind mounts in it, and users data.
+    """
+    remote = f"{engine.paths.cache}/remote"
+    os.makedirs(remote, mode=0o700, exist_ok=True)
+    work = f"{remote}/{sha256(file.encode()).hexdigest()[:16]}.new"
+    with FileLock(f"{work}.lock"):
+        _remove(work)  # what a killed command left
+        try:
+            fresh = f"{work}/files"
+            os.makedirs(fresh, mode=0o700)
+            if file.startswith(OCI_PREFIX):
+                version, found = _fetch_artifact(engine, file.removeprefix(OCI_PREFIX), fresh)
+            else:
+                version, found = _clone(engine, file, fresh)
+            folder = f"{remote}/{version}/{_project_name(file)}"
+            if not os.path.isdir(folder):
+                _put_in_place(fresh, folder)
+        finally:
+            _remove(work)
     return [f"{folder}/{path}" for path in found]
 
 
-def _replace(fresh: str, folder: str) -> None:
-    _remove(folder)
-    os.rename(fresh, folder)
+def _project_name(file: str) -> str:
+    """The folder's name, which is the project's if its file gives it none: the same for every version."""
+    address, _, fragment = file.removeprefix(OCI_PREFIX).partition("#")
+    below = fragment.partition(":")[2]
+    if below.strip("/"):
+        last = below.rstrip("/").rpartition("/")[2]
+    elif file.startswith(OCI_PREFIX):
+        last = address.partition("@")[0].rpartition("/")[2].partition(":")[0]
+    else:  # also user@host:repository.git
+        last = address.partition("?")[0].rstrip("/").replace(":", "/").rpartition("/")[2].removesuffix(".git")
+    return normalize_name(last) or "project"
+
+
+def _put_in_place(fresh: str, folder: str) -> None:
+    """Durably: nobody fetches a version again that is there."""
+    os.makedirs(os.path.dirname(folder), mode=0o700, exist_ok=True)
+    os.sync()
+    try:
+        os.rename(fresh, folder)
+    except OSError as error:
+        # Another name of the same version was faster.
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
 
 
 def _remove(folder: str) -> None:
@@ -62,37 +90,53 @@ def _remove(folder: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _clone(engine: "Engine", url: str, folder: str) -> list[str]:
-    engine.images.clone(url, folder)
+def _clone(engine: "Engine", url: str, folder: str) -> tuple[str, list[str]]:
+    """The version, which is one of this folder of the repository, and the Compose file."""
+    commit = engine.images.clone(url, folder)
     for name in DEFAULT_NAMES:
         if os.path.isfile(f"{folder}/{name}"):
-            return [name]
+            address, _, fragment = url.partition("#")
+            return _version(address, fragment.partition(":")[2], commit), [name]
     raise ComposeError(f"{url} has no {DEFAULT_NAMES[0]}", hint="name its folder: URL#BRANCH:FOLDER")
 
 
-def _fetch_artifact(engine: "Engine", name: str, folder: str) -> list[str]:
+def _fetch_artifact(engine: "Engine", name: str, folder: str) -> tuple[str, list[str]]:
+    """The version, which is that of all that is in the artifact, and the Compose files."""
     files: list[str] = []
+    written: list[str] = []
     for media_type, annotations, text in engine.images.fetch_artifact(name, KIND, CONFIG_TYPE):
         if media_type == ENV_TYPE:
-            _write(folder, annotations.get(ENV_FILE, ""), text, name)
-        elif media_type == FILE_TYPE and annotations.get(EXTENDS) == "true":
-            _write(folder, annotations.get(FILE, ""), text, name)
-        elif media_type == FILE_TYPE:
+            path = annotations.get(ENV_FILE, "")
+        elif media_type != FILE_TYPE:
+            continue
+        elif annotations.get(EXTENDS) == "true":
+            path = annotations.get(FILE, "")
+        else:
             # Names of several may be the same.
-            files.append(f"compose.{len(files)}.yaml" if files else "compose.yaml")
-            _write(folder, files[-1], text, name)
+            path = f"compose.{len(files)}.yaml" if files else "compose.yaml"
+            files.append(path)
+        _write(folder, path, text, name)
+        written += (path, text)
     if not files:
         raise ComposeError(f"{name} has no Compose file")
-    return files
+    return _version(*written), files
+
+
+def _version(*parts: str) -> str:
+    return sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def _write(folder: str, path: str, text: str, name: str) -> None:
-    """One file of an artifact, which nobody trusts to name only files of its own."""
-    parts = path.split("/")
-    if not path or path.startswith("/") or ".." in parts or "\0" in path:
-        raise ComposeError(f"{name} has a file of the name {path!r}, which leads out of it")
+    """One file of an artifact, which nobody trusts to name only files of its own. Raises ComposeError."""
+    if not {"", ".", ".."}.isdisjoint(path.split("/")) or not path.isprintable():
+        raise ComposeError(f"{name} has a file of the name {path!r}, which cannot be")
     target = f"{folder}/{path}"
-    os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
-    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
+    try:
+        os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
+        descriptor = os.open(
+            target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+        )
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:  # also a file that is the folder of another
+        raise ComposeError(f"{name} has a file {path!r} that cannot be written: {error.strerror}") from error

@@ -1,9 +1,12 @@
 """`up --watch`: the logs in the foreground, and changes brought in by a child."""
 
+import contextlib
 import os
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from typing import NoReturn
 
 from composer.cli.context import Context
 from composer.cli.up import Arguments, run_up
@@ -26,40 +29,56 @@ def run_and_watch(context: Context, arguments: Arguments) -> int:
     if context.options.dry_run:
         return run_up(context, arguments)
     run_up(context, arguments._replace(detach=True))
-    child = watch_in_background(context, desired, rules)
     again = arguments._replace(build=False, no_build=True, no_recreate=True, force_recreate=False, pull="")
     try:
-        while True:
-            # Ends when all containers have: some of them come back after a build or a restart.
-            code = run_up(context, again)
-            if code == _INTERRUPTED or arguments.aborts:
-                return code
-            wait_for_start(context, desired)
+        with watching(context, desired, rules):
+            while True:
+                # Ends when all containers have: some of them come back after a build or a restart.
+                code = run_up(context, again)
+                if code == _INTERRUPTED or arguments.aborts:
+                    return code
+                wait_for_start(context, desired)
     except KeyboardInterrupt:
         return _INTERRUPTED
-    finally:
-        os.kill(child, signal.SIGTERM)
 
 
-def watch_in_background(context: Context, desired: Desired, rules: list[Rule]) -> int:
-    """Watch in a child of its own, which ends with this process; its pid."""
+@contextlib.contextmanager
+def watching(context: Context, desired: Desired, rules: list[Rule]) -> Iterator[None]:
+    """Watch meanwhile, in a child that ends with this process if not before."""
+    context.engine.database.release()
     parent = os.getpid()
     child = os.fork()
     if child == 0:
-        code = 1
-        try:
-            os.setpgid(0, 0)  # Ctrl-C is for the parent, which ends this one
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            die_with(parent)
-            # The parent's database connection must not be used on this side of a fork.
-            with Context(context.options) as own:
-                Watcher(own, desired, rules).run()
-        except (ComposeError, EngineError) as error:
-            print_error(context.err, error)
-        finally:
-            sys.stderr.flush()
-            os._exit(code)
-    return child
+        _watch_and_exit(context, desired, rules, parent)
+    try:
+        pidfd = os.pidfd_open(child)
+    except ProcessLookupError:  # it failed at once, and where SIGCHLD is ignored the kernel has reaped it
+        yield
+        return
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(pidfd, signal.SIGTERM)
+        os.close(pidfd)
+
+
+def _watch_and_exit(context: Context, desired: Desired, rules: list[Rule], parent: int) -> NoReturn:
+    try:
+        os.setpgid(0, 0)  # Ctrl-C is for the parent, which ends this one
+        die_with(parent)
+        # The parent's engine must not be used on this side of a fork.
+        with Context(context.options) as own:
+            Watcher(own, desired, rules).run()
+    except (ComposeError, EngineError, OSError) as error:
+        print_error(context.err, error)
+    except Exception:
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(1)
 
 
 def wait_for_start(context: Context, desired: Desired) -> None:

@@ -3,6 +3,7 @@
 import os
 import select
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from composer.cli.carry_out import carry_out, obtain_images
@@ -123,6 +124,7 @@ class Watcher:
         self._rules = rules
         self._quiet = quiet
         self._prune = prune
+        self._failed: set[str] = set()  # services with which something went wrong in this batch
 
     def run(self) -> None:
         """Never returns but by an exception. Raises KeyboardInterrupt, ComposeError."""
@@ -130,12 +132,11 @@ class Watcher:
         try:
             for rule in self._rules:
                 self._add(watch, rule.path)
-            self._sync_at_first()
+            again = self._sync_at_first()
             self._say("Watch enabled")
             while True:
-                reaction = react(self._rules, self._batch(watch))
-                if reaction:
-                    self._carry_out(reaction)
+                changed = self._batch(watch)
+                again = self._carry_out(react(self._rules, changed, again), changed, again)
         finally:
             watch.close()
 
@@ -157,51 +158,77 @@ class Watcher:
             changed |= watch.read()
         return changed
 
-    def _sync_at_first(self) -> None:
+    def _sync_at_first(self) -> dict[str, set[str]]:
         wanted = [rule for rule in self._rules if rule.initial_sync and rule.action.startswith(SYNC)]
-        reaction = react(wanted, (path for rule in wanted for path in _all_below(rule)))
-        if reaction.files:
-            self._carry_out(Reaction(files=reaction.files))
+        paths = {path for rule in wanted for path in _all_below(rule)}
+        return self._carry_out(Reaction(files=react(wanted, paths).files), paths, {})
 
-    def _carry_out(self, reaction: Reaction) -> None:
-        """A failure is told, and the watch goes on."""
-        try:
-            if reaction.rebuild:
-                self._rebuild(reaction.rebuild)
-            for service, files in reaction.files.items():
+    def _carry_out(
+        self, reaction: Reaction, changed: set[str], before: Mapping[str, set[str]]
+    ) -> dict[str, set[str]]:
+        """A failure is told, and all else goes on; by service, the paths that the next batch tries again."""
+        self._failed = set()
+        for service in reaction.rebuild:
+            with self._attempt(service):
+                self._rebuild(service)
+        for service, files in reaction.files.items():
+            with self._attempt(service):
                 self._sync(service, files)
-            if reaction.restart:
-                self._restart(reaction.restart)
-            for service, command in reaction.exec:
+        for service in reaction.restart:
+            with self._attempt(service):
+                self._restart(service)
+        for service, command in reaction.exec:
+            with self._attempt(service):
                 self._exec(service, command)
+        return {service: changed.union(before.get(service, ())) for service in self._failed}
+
+    @contextmanager
+    def _attempt(self, service: str) -> Iterator[None]:
+        try:
+            yield
         except (ComposeError, EngineError) as error:
             print_error(self._context.err, error)
         except OSError as error:
             print_error(self._context.err, ComposeError(f"{error.filename or ''} {error.strerror or error}"))
+        else:
+            return
+        self._failed.add(service)
 
-    def _rebuild(self, services: tuple[str, ...]) -> None:
-        self._say(f"Rebuilding service(s) {_listed(services)} after changes were detected...")
-        wanted = select_services(self._desired, services, no_deps=True)
+    def _rebuild(self, service: str) -> None:
+        self._say(f'Rebuilding service(s) ["{service}"] after changes were detected...')
+        wanted = select_services(self._desired, (service,), no_deps=True)
         images = image_options("", build=True, no_build=False)
         obtain_images(self._context, self._desired, wanted, images, quiet=self._quiet)
-        options = UpOptions(services=services, no_deps=True, images=images._replace(ready=True))
+        options = UpOptions(services=(service,), no_deps=True, images=images._replace(ready=True))
         carry_out(self._context, self._desired, lambda desired, observed: plan_up(desired, observed, options))
         if self._prune:
             self._context.engine.images.prune()
-        self._say(f"service(s) {_listed(services)} successfully built")
+        self._say(f'service(s) ["{service}"] successfully built')
 
     def _sync(self, service: str, files: Mapping[str, str]) -> None:
         self._say(f"Syncing service {service!r} after {len(files)} changes were detected")
         for container in self._running(service):
-            with container_root(self._context.engine, container, mounts=True) as root:
-                sync_files(root, files)
+            with (
+                self._attempt(service),
+                container_root(self._context.engine, container, mounts=True) as root,
+            ):
+                self._sync_root(service, root, files)
 
-    def _restart(self, services: tuple[str, ...]) -> None:
-        self._say(f"Restarting service(s) {_listed(services)} after changes were detected...")
+    def _sync_root(self, service: str, root: int, files: Mapping[str, str]) -> None:
+        try:
+            sync_files(root, files)
+        except (EngineError, OSError):
+            # One by one, so that a file that cannot be there keeps no other away.
+            for target, source in files.items():
+                with self._attempt(service):
+                    sync_files(root, {target: source})
+
+    def _restart(self, service: str) -> None:
+        self._say(f'Restarting service(s) ["{service}"] after changes were detected...')
         carry_out(
             self._context,
             self._desired,
-            lambda desired, observed: plan_restart(desired, observed, services, no_deps=True),
+            lambda desired, observed: plan_restart(desired, observed, (service,), no_deps=True),
         )
 
     def _exec(self, service: str, command: Mapping[str, Any]) -> None:
@@ -213,9 +240,10 @@ class Watcher:
             privileged=command["privileged"],
         )
         for container in self._running(service):
-            code = run_attached(self._context.engine, container, request)
-            if code:
-                self._say(f"{' '.join(request.args)} in {container.name} ended with {code}")
+            with self._attempt(service):
+                code = run_attached(self._context.engine, container, request)
+                if code:
+                    self._say(f"{' '.join(request.args)} in {container.name} ended with {code}")
 
     def _running(self, service: str) -> list[Container]:
         found = self._context.engine.containers.list(self._desired.project)
@@ -230,7 +258,3 @@ def _all_below(rule: Rule) -> Iterator[str]:
     for path, folders, names in os.walk(rule.path):
         folders[:] = [name for name in folders if not rule.skips(f"{path}/{name}")]
         yield from (f"{path}/{name}" for name in (*folders, *names))
-
-
-def _listed(services: tuple[str, ...]) -> str:
-    return "[" + " ".join(f'"{service}"' for service in services) + "]"

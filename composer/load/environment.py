@@ -5,7 +5,7 @@ from typing import Any
 from composer.errors import LoadError, Origin, Problem
 from composer.load.mistakes import Mistakes
 from composer.load.origins import Marks
-from composer.load.source import EnvFile, Source, Variables, load_env_file
+from composer.load.source import EnvFile, ServiceFile, Source, Variables, load_env_file
 
 
 def apply_files(
@@ -25,6 +25,8 @@ def apply_files(
             with mistakes.collecting(path=("services", name, "env_file", index), origin=origin):
                 files.append(_env_file(entry, merged, origin, source, variables))
                 merged.update(files[-1].values)
+                if source.exists(entry["path"]):
+                    source.service_files.append(ServiceFile(name, "env_file", entry["path"]))
         _note_places(files, marks, "environment")
         if merged or "environment" in service:
             service["environment"] = {**merged, **(service.get("environment") or {})}
@@ -36,6 +38,7 @@ def apply_files(
             with mistakes.collecting(path=("services", name, "label_file", index), origin=origin):
                 files.append(_label_file(path, origin, source, variables))
                 labels.update(files[-1].values)
+                source.service_files.append(ServiceFile(name, "label_file", path))
         _note_places(files, marks, "labels")
         service["labels"] = {**labels, **(service.get("labels") or {})}
 

@@ -147,6 +147,8 @@ def _sources(inputs: Inputs, source: Source) -> Sources:
         tuple(sorted(source.consulted)),
         inputs.variables.all(),
         source.texts,
+        tuple(dict.fromkeys(source.compose_files)),
+        tuple(source.service_files),
     )
 
 

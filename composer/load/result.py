@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.load.origins import Marks
+from composer.load.source import ServiceFile
 
 if TYPE_CHECKING:
     from composer.model.project import Project
@@ -25,6 +26,8 @@ class Sources(NamedTuple):
     variables: tuple[str, ...]  # every environment variable consulted
     environment: Mapping[str, str]  # all variables that a reference could name
     texts: Mapping[str, str]  # the files' texts by path
+    compose_files: tuple[str, ...]  # the Compose files among them: named, included, extended
+    service_files: tuple[ServiceFile, ...]  # the active services' env and label files that exist
 
 
 class LoadResult:

@@ -63,6 +63,8 @@ class Scope:
         name = "(standard input)" if path == STDIN else path
         text = self.shared.source.read(path, what, origin)
         self.shared.source.texts[name] = text
+        if path != STDIN:
+            self.shared.source.compose_files.append(path)
         documents = []
         for document, problems in parse_documents(text, name):
             documents.append(self.mend(document, problems))

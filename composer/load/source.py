@@ -21,6 +21,14 @@ MAX_BYTES = 16 * 2**20  # of one file; that of 10,000 services has 4 MB
 _SNIPPET_COLUMNS = 100  # a longer line is cut around the caret
 
 
+class ServiceFile(NamedTuple):
+    """A file that a service names: `attribute` is "env_file" or "label_file"."""
+
+    service: str
+    attribute: str
+    path: str
+
+
 class Source:
     """Files and environment of one load."""
 
@@ -31,6 +39,8 @@ class Source:
         self.inputs: dict[str, bool] = {}
         self.consulted: set[str] = set()
         self.texts: dict[str, str] = {}
+        self.compose_files: list[str] = []  # those of the paths in `texts` that were read as Compose files
+        self.service_files: list[ServiceFile] = []
         self._lines: dict[str, list[str]] = {}
 
     def variable(self, name: str) -> str | None:

@@ -17,7 +17,7 @@ RFC3164, RFC5424, RFC5424_MICRO = "rfc3164", "rfc5424", "rfc5424micro"
 _NAMING = frozenset(("labels", "labels-regex", "env", "env-regex", "tag"))
 _FILES = frozenset(("max-size", "max-file", "compress"))
 _DELIVERY = frozenset(("mode", "max-buffer-size"))
-_OPTIONS: Mapping[str, frozenset[str]] = {
+OPTIONS: Mapping[str, frozenset[str]] = {
     JSON_FILE: _FILES | _NAMING | _DELIVERY,
     LOCAL: _FILES | _DELIVERY,
     SYSLOG: _NAMING | _DELIVERY | {"syslog-address", "syslog-facility", "syslog-format"},
@@ -68,18 +68,16 @@ def plan_logging(request: LogRequest) -> LogPlan:
         return LogPlan()
     if driver not in DRIVERS:
         raise InvalidError(f"there is no logging driver {driver!r}", hint=f"use one of {', '.join(DRIVERS)}")
-    for name in options if driver != NONE else ():
-        if name not in _OPTIONS[driver]:
+    if driver == NONE:
+        return LogPlan(
+            driver=NONE
+        )  # with any options, as Docker has it: there is nothing that they could change
+    for name in options:
+        if name not in OPTIONS[driver]:
             raise InvalidError(
                 f"the logging driver {driver} has no option {name!r}",
-                hint=f"it has {', '.join(sorted(_OPTIONS[driver]))}",
+                hint=f"it has {', '.join(sorted(OPTIONS[driver]))}",
             )
-    if driver == NONE:
-        if options:
-            raise InvalidError(
-                f"the logging driver none has no options, but {', '.join(sorted(options))} is given"
-            )
-        return LogPlan(driver=NONE)
     if options.get("mode", "blocking") not in ("blocking", "non-blocking"):
         raise InvalidError(f"the logging mode {options['mode']!r} is neither blocking nor non-blocking")
     for name in ("labels-regex", "env-regex"):

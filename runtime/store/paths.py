@@ -4,18 +4,22 @@ DATA (/var/lib/pycompose, `--root`, PYCOMPOSE_ROOT) survives a reboot:
 
     pycompose.db            index of objects and allocations (SQLite, WAL; store/database.py)
     cache/                  what loading a project gave, by hash of its inputs (composer), and seccomp programs
+    cache/remote/           Compose files of `-f oci://…` and of git repositories (composer/cli/remote.py):
+                            VERSION/PROJECT/, made once, never changed; KEY.new and KEY.new.lock on the way
     images/                 an OCI image layout: oci-layout, index.json, blobs/sha256/HEX
     layers/CHAINID-HEX/     one unpacked layer each, shared by all containers
     downloads/HEX.part      blobs on their way; HEX.lock is held by the pull that writes one
     build/                  the build cache: records, sources, cache mounts (runtime/build/cache.py)
     host/KEY/               skeleton and /etc mask of `host:/`
     containers/ID/          config.json (the OCI spec), rootfs (mount point), layer/ (upper and work
-                            directories), granted/ (secrets and configs), log (or ID-json.log, and those
-                            rotated), exit (once it has exited:
-                            code, time, OOM, boot id)
-    volumes/NAME/_data      a named volume's content
+                            directories), granted/ (secrets and configs), sources/ (where volumes, subpaths and
+                            images are mounted for it, in its shim's namespace), log (or ID-json.log, and those
+                            rotated), exit (once it has exited: code, time, OOM, boot id);
+                            on another OCI runtime also bundle/ and runtime.log
+    volumes/NAME/           _data (a named volume's content), options.json (driver_opts, if it has any) and, while
+                            it is filled, .filling, .fill, .filled or .import (runtime/volume/store.py)
     trash/                  renamed here, deleted in the background
-    locks/                  project-NAME.lock
+    locks/                  project-NAME.lock, build.ID.lock
     events.jsonl            what happened to containers (store/events.py); events.1.jsonl is the file before
 
 STATE (/run/pycompose, `--state`, PYCOMPOSE_STATE) does not:
@@ -23,6 +27,8 @@ STATE (/run/pycompose, `--state`, PYCOMPOSE_STATE) does not:
     containers/ID/          written by that container's shim alone: lock (held for the shim's life),
                             state.json, control.sock, etc/hosts, etc/hostname, etc/resolv.conf
     networks/ID/zone/CID    one file per endpoint: names and addresses the DNS responders answer with
+    volumes/NAME            the containers that have a volume with driver_opts mounted (runtime/volume/mounting.py)
+    other-runtime/          what other OCI runtimes keep of their containers
 
 Several roots live on one machine: names of kernel objects carry `root_id`.
 """

@@ -1,11 +1,17 @@
 """`publish`, and running what was published with `-f oci://…`; git repositories as -f."""
 
 import json
+import os
 import subprocess
 import time
 import urllib.request
 from pathlib import Path
 
+import pytest
+
+from composer.cli import remote
+from composer.errors import ComposeError
+from runtime import Artifact, Document, Engine
 from tests.project import Project
 from tests.registry import Registry
 
@@ -75,11 +81,68 @@ def test_publish(project: Project, registry: Registry, busybox_tar: Path) -> Non
     project.run("image", "rm", "-f", image)
 
 
+def test_hostile_artifact(project: Project, registry: Registry) -> None:
+    engine = Engine(project.paths.data, project.paths.state)
+    compose = Document(remote.FILE_TYPE, b"services: {a: {image: a}}", {remote.FILE: "compose.yaml"})
+    for path in ("", ".", "..", "../x", "a/../../x", "/x", "compose.yaml/x", "a/", "a\0b", "x" * 300):
+        entry = Document(remote.ENV_TYPE, b"A=1", {remote.ENV_FILE: path})
+        name = f"{registry.host}/stack/bad"
+        artifact = Artifact(remote.KIND, remote.CONFIG_TYPE, (compose, entry))
+        engine.images.begin_publish(name, artifact).finish()
+        with pytest.raises(ComposeError, match="stack/bad has a file"):
+            remote.fetch_files(engine, f"oci://{name}")
+        assert os.listdir(f"{engine.paths.cache}/remote") == []
+    engine.close()
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("oci://h:5000/a/App:v1", "app"),
+        ("oci://h/a/app@sha256:00", "app"),
+        ("https://h/...git", "project"),
+        ("https://h/x.git#main:a/..", "project"),
+        ("https://h/x.git#main:a/sub/", "sub"),
+        ("https://h/x.git#a/b", "x"),
+        ("git@h:x.git", "x"),
+    ],
+)
+def test_project_name(file: str, name: str) -> None:
+    assert remote._project_name(file) == name
+
+
+def test_no_secrets(project: Project) -> None:
+    (project.folder / "sub").mkdir()
+    for name in (".env", "prod.env", "prod.yaml", "sub/.env", "sub/more.env"):
+        (project.folder / name).write_text("SECRET=1\n")
+    (project.folder / "sub/compose.yaml").write_text("services: {a: {image: 'a:${SECRET}'}}\n")
+    (project.folder / "more.compose").write_text("services: {b: {image: b}}\n")
+    (project.folder / "labels").write_text("KEY=value\n")
+    web = "{image: w, label_file: labels}"
+    text = "include: [sub/compose.yaml, {path: more.compose, env_file: sub/more.env}]\nservices: {web: WEB}\n"
+    project.write(text.replace("WEB", web))
+    told = project.run(
+        "--env-file", "prod.env", "--env-file", "prod.yaml", "publish", "--with-env", "--dry-run", "r/a"
+    )
+    names = ("compose.yaml", "sub/compose.yaml", "more.compose", "labels")
+    assert told.stdout.splitlines() == [f"publish {name} to r/a" for name in names]
+    assert (
+        project.run("publish", "--dry-run", "r/a").stdout
+        == project.run("publish", "-y", "--dry-run", "r/a").stdout
+    )
+    # An env file is refused whatever is in it, and whether its service is active or not.
+    (project.folder / "quiet.env").write_text("# a secret in a comment\n")
+    project.write(text.replace("WEB", "{image: w, profiles: [p], env_file: quiet.env}"))
+    assert "quiet.env, which would be published" in project.run("publish", "--dry-run", "r/a", code=1).stderr
+    assert "Anybody who can read" in project.run("publish", "--with-env", "r/a", code=1).stderr
+    assert "publish quiet.env" in project.run("publish", "--with-env", "--dry-run", "r/a").stdout
+
+
 def test_git(project: Project) -> None:
     work = project.folder / "work"
     (work / "sub").mkdir(parents=True)
     (work / "sub/compose.yaml").write_text(
-        f"services: {{a: {{image: '{project.image}', command: 'true'}}}}\n"
+        f"services: {{a: {{image: '{project.image}', volumes: ['./data:/data'], command: 'true'}}}}\n"
     )
     environ = {
         **project.environ,
@@ -110,6 +173,21 @@ def test_git(project: Project) -> None:
             time.sleep(0.1)
         assert project.run("-f", f"{url}#main:sub", "config", "--services").stdout == "a\n"
         assert "has no compose.yaml" in project.run("-f", url, "config", code=1).stderr
+
+        # What containers wrote beside the file stays, and a new commit has a folder of its own, not a name.
+        def config() -> dict:
+            return dict(json.loads(project.run("-f", f"{url}#main:sub", "config", "--format", "json").stdout))
+
+        before = config()
+        data = Path(before["services"]["a"]["volumes"][0]["source"])
+        assert before["name"] == "sub" and data.parent.name == "sub"
+        data.mkdir()
+        (data / "kept").touch()
+        assert config() == before and (data / "kept").exists()
+        for words in (("commit", "-q", "--allow-empty", "-m", "y"), ("push", "-q", str(bare), "main")):
+            subprocess.run(["git", *words], cwd=work, env=environ, check=True)
+        assert config()["name"] == "sub" and config() != before and (data / "kept").exists()
+        assert not list(Path(project.paths.cache, "remote").glob("*.new*"))
     finally:
         server.terminate()
         server.wait()

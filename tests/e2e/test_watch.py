@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from composer.cli import up_watch
+from composer.cli.context import Context, GlobalOptions
+from composer.plan.desired import Desired
 from tests.project import Project
 
 
@@ -107,6 +110,60 @@ def test_watch(project: Project, tmp_path: Path) -> None:
     project.write("services: {web: {image: IMAGE, command: sleep 1000}}")
     assert "none of the selected services" in project.run("watch", code=1).stderr
     project.run("down", "-t", "0")
+
+
+def test_one_failure_stops_nothing_else(project: Project, tmp_path: Path) -> None:
+    source, log = project.folder / "src", tmp_path / "log"
+    source.mkdir()
+    project.write(
+        """
+        services:
+          bad:
+            image: IMAGE
+            command: sh -c 'mkdir -p /app/b/full/of; sleep 1000'
+            init: true
+            network_mode: none
+            develop: {watch: [{path: src, action: sync, target: /app}]}
+          web:
+            image: IMAGE
+            command: sleep 1000
+            init: true
+            network_mode: none
+            develop: {watch: [{path: src, action: sync, target: /app}]}
+        """
+    )
+    watching = _begin(project, "watch", log=log)
+    _until(lambda: project.run("exec", "-T", "bad", "ls", "/app/b/full", code=None).returncode == 0)
+    for name in "abc":  # b is a file over a directory
+        (source / name).write_text(name)
+    _until(_there(project, "/app/c", "c"))
+    assert project.exec("bad", "cat", "/app/a", "/app/c") == "ac"
+    assert log.read_text().count("error:") == 1, log.read_text()
+    # What failed is tried again with the next change.
+    project.run("exec", "-T", "bad", "rm", "-r", "/app/b")
+    (source / "d").write_text("d")
+    _until(_there(project, "/app/d", "d"))
+    assert project.exec("bad", "cat", "/app/b", "/app/d") == "bd"
+    watching.send_signal(signal.SIGINT)
+    assert watching.wait(10) == 130
+    project.run("down", "-t", "0")
+
+
+def test_child_tells_every_failure(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    class Broken:
+        def __init__(self, *_: object) -> None:
+            raise RuntimeError(f"connection of the parent: {context.engine.database._open}")
+
+    monkeypatch.setattr(up_watch, "Watcher", Broken)
+    options = GlobalOptions(root=project.paths.data, state=project.paths.state)
+    with Context(options) as context:
+        context.engine.containers.list("project")
+        with up_watch.watching(context, Desired("project", str(project.folder), (), ()), []):
+            os.waitpid(-1, 0)  # a child that has ended is not signalled, nor is whoever has its pid now
+        assert not context.engine.containers.list("project")
+    assert "RuntimeError: connection of the parent: None" in capfd.readouterr().err
 
 
 def test_rebuild(project: Project, tmp_path: Path, busybox_tar: Path) -> None:
