@@ -34,7 +34,7 @@ def test_limits_as_properties() -> None:
         "MemoryMax": 1 << 26,
         "MemoryLow": (1 << 64) - 1,
         "CPUQuotaPerSecUSec": 500_000,
-        "CPUWeight": 39,
+        "CPUWeight": 100,
         "TasksMax": 9,
     }
 
