@@ -6,7 +6,7 @@ on working on the host while what is opened afterwards works inside.
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from runtime.errors import ConflictError, NotFoundError, UnsupportedError
 from runtime.linux.conntrack import Conntrack
@@ -99,49 +99,64 @@ class HostNetwork:
         _disable_ipv6("default")
         namespace = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            self._queue_links(endpoints, first, namespace)
+            self._queue_pairs(endpoints, first, namespace)
             try:
                 self.rtnetlink.flush()
             except NetlinkError as error:
                 if any(number != errno.EEXIST for _, number, _ in error.failed):
-                    raise _unsupported(endpoints, error) or error from error
+                    raise
                 # The namespace of this container's last shim has not vanished yet, and its links with it.
-                self._replace_links(endpoints, first, namespace, error)
+                self._replace_pairs(endpoints, first, namespace, error)
         finally:
             os.close(namespace)
+        self._add_sub_links(endpoints, first)
         for endpoint in endpoints:
             _write_sysctls(endpoint)
 
-    def _queue_links(self, endpoints: Sequence[Endpoint], first: int, namespace: int) -> None:
-        numbers: dict[str, int] = {}
-        for position, endpoint in enumerate(endpoints):
-            outer = endpoint.bridge or endpoint.parent
-            if outer and outer not in numbers:
-                numbers[outer] = self._number_of(outer, endpoint)
-            index = first + position if first else 0
-            if endpoint.driver == "bridge":
-                self.rtnetlink.add_veth(
-                    endpoint.host_interface,
-                    peer=endpoint.interface,
-                    peer_index=index,
-                    peer_mac=endpoint.mac,
-                    namespace=namespace,
-                    master=numbers[outer],
-                    mtu=endpoint.mtu,
-                )
-                if endpoint.isolated:
-                    self.rtnetlink.set_isolated(endpoint.host_interface)
-            else:
-                self.rtnetlink.add_sub_link(
+    def _queue_pairs(self, endpoints: Sequence[Endpoint], first: int, namespace: int) -> None:
+        bridges: dict[str, int] = {}
+        for index, endpoint in _numbered(endpoints, first):
+            if endpoint.driver != "bridge":
+                continue
+            if endpoint.bridge not in bridges:
+                bridges[endpoint.bridge] = self._number_of(endpoint.bridge, endpoint)
+            self.rtnetlink.add_veth(
+                endpoint.host_interface,
+                peer=endpoint.interface,
+                peer_index=index,
+                peer_mac=endpoint.mac,
+                namespace=namespace,
+                master=bridges[endpoint.bridge],
+                mtu=endpoint.mtu,
+            )
+            if endpoint.isolated:
+                self.rtnetlink.set_isolated(endpoint.host_interface)
+
+    def _add_sub_links(self, endpoints: Sequence[Endpoint], first: int) -> None:
+        """Make the macvlan and ipvlan links of the host's interfaces.
+
+        They are asked for inside: on the host, a name or number that the host has too would be refused.
+        """
+        numbered = [(index, item) for index, item in _numbered(endpoints, first) if item.driver != "bridge"]
+        if not numbered:
+            return
+        with Rtnetlink() as inside:
+            host = inside.namespace_id(self.rtnetlink)
+            for index, endpoint in numbered:
+                inside.add_sub_link(
                     endpoint.interface,
                     kind=endpoint.driver,
                     mode=endpoint.mode,
-                    parent=numbers[outer],
-                    namespace=namespace,
+                    parent=self._number_of(endpoint.parent, endpoint),
+                    parent_namespace=host,
                     index=index,
                     mac=endpoint.mac,
                     mtu=endpoint.mtu,
                 )
+            try:
+                inside.flush()
+            except NetlinkError as error:
+                raise _unsupported([endpoint for _, endpoint in numbered], error) or error from error
 
     def _number_of(self, name: str, endpoint: Endpoint) -> int:
         link = self.rtnetlink.link(name)
@@ -153,7 +168,7 @@ class HostNetwork:
             )
         return link.number
 
-    def _replace_links(
+    def _replace_pairs(
         self, endpoints: Sequence[Endpoint], first: int, namespace: int, error: NetlinkError
     ) -> None:
         """Deletes the host's ends that are in the way (those made a moment ago too) and makes all again."""
@@ -165,7 +180,7 @@ class HostNetwork:
         except NetlinkError as gone:
             if any(number != errno.ENODEV for _, number, _ in gone.failed):
                 raise
-        self._queue_links(endpoints, first, namespace)
+        self._queue_pairs(endpoints, first, namespace)
         try:
             self.rtnetlink.flush()
         except NetlinkError as again:
@@ -205,6 +220,12 @@ class HostNetwork:
             (self.firewall6, [port for port in ports if is_ipv6(port.container_ip)]),
         )
         return [(firewall, of_family) for firewall, of_family in families if of_family]
+
+
+def _numbered(endpoints: Sequence[Endpoint], first: int) -> Iterator[tuple[int, Endpoint]]:
+    """The endpoints with their links' numbers, from `first` on (0 = by the kernel)."""
+    for position, endpoint in enumerate(endpoints):
+        yield first + position if first else 0, endpoint
 
 
 def _unsupported(endpoints: Sequence[Endpoint], error: NetlinkError) -> UnsupportedError | None:
