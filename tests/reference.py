@@ -12,18 +12,21 @@ import pytest
 from tests.project import Project
 
 
-@contextmanager
-def reference_project(folder: Path, image: str) -> Iterator[Project]:
-    """A project of `docker compose` in `folder`, whose image `image` the engine has; taken down at the end.
-
-    Skips the test where there is no such engine.
-    """
+def need_reference() -> None:
+    """Skip the test where there is no reference engine."""
     if not os.environ.get("DOCKER_HOST") or shutil.which("docker") is None:
         pytest.skip("no reference engine: DOCKER_HOST is not set")
+    for words in (("version",), ("compose", "version")):
+        if subprocess.run(["docker", *words], capture_output=True).returncode:
+            pytest.skip(f"no reference engine: `docker {' '.join(words)}` fails")
+
+
+@contextmanager
+def reference_project(folder: Path, image: str) -> Iterator[Project]:
+    """A project of `docker compose` in `folder`, whose image the engine has; taken down at the end."""
+    need_reference()
     if subprocess.run(["docker", "image", "inspect", image], capture_output=True).returncode:
-        pytest.skip(f"no reference engine: it does not answer, or has no image {image}")
-    if subprocess.run(["docker", "compose", "version"], capture_output=True).returncode:
-        pytest.skip("no reference engine: it has no Compose")
+        pytest.skip(f"the reference engine has no image {image}")
     made = Project.__new__(Project)
     made.folder, made.image, made.ports = folder, image, []
     made.command = ["docker", "compose"]

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.project import Project
-from tests.reference import reference_project
+from tests.reference import need_reference, reference_project
 
 IMAGE = "pycompose-attributes"
 END = "-- end --"
@@ -176,6 +176,7 @@ def image_root(tmp_path: Path, busybox_root: Path) -> Path:
 
 @pytest.fixture
 def reference(tmp_path: Path, image_root: Path) -> Iterator[Project]:
+    need_reference()
     tar = subprocess.Popen(["tar", "-C", image_root, "-c", "."], stdout=subprocess.PIPE)
     subprocess.run(["docker", "import", "-", IMAGE], stdin=tar.stdout, capture_output=True)
     tar.communicate()
