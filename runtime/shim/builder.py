@@ -258,7 +258,9 @@ class Builder:
             container_id=task.container_id,
             user=user,
             cgroups_path=f"/{self._cgroup.path}",
-            extra_mounts=plan_mounts((*self._mounts, *self._place_files()), self._etc_directory),
+            extra_mounts=plan_mounts(
+                (*self._mounts, *self._place_files()), self._etc_directory, read_only=task.spec.read_only
+            ),
             rootfs_path=self._rootfs,
             host_devices=load_host_devices() if task.spec.privileged else (),
             looked_up=self._look_up(),

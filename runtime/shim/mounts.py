@@ -6,14 +6,18 @@ from runtime.oci.container_spec import MountRequest
 from runtime.oci.spec import Mount
 
 
-def plan_mounts(requests: Sequence[MountRequest], etc_directory: str) -> list[Mount]:
+def plan_mounts(
+    requests: Sequence[MountRequest], etc_directory: str, *, read_only: bool = False
+) -> list[Mount]:
     """OCI mounts, parents before what is mounted inside them.
 
     `etc_directory` holds the generated hosts, hostname and resolv.conf; a request for one of those paths wins.
+    `read_only`: the root file system is, and so are they.
     """
+    options = ["rbind", "rprivate", *(["ro"] if read_only else [])]
     taken = {request.target for request in requests}
     mounts = [
-        _bind(f"{etc_directory}/{name}", f"/etc/{name}", ["rbind", "rprivate"])
+        _bind(f"{etc_directory}/{name}", f"/etc/{name}", options)
         for name in ("hosts", "hostname", "resolv.conf")
         if f"/etc/{name}" not in taken
     ]

@@ -4,8 +4,6 @@ Needs a Docker engine with Compose and the image busybox, by DOCKER_HOST; skippe
 """
 
 import json
-import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.project import Project
+from tests.reference import reference_project
 
 FILE = """
     name: differential
@@ -26,19 +25,8 @@ FILE = """
 
 @pytest.fixture
 def reference(tmp_path: Path) -> Iterator[Project]:
-    if not os.environ.get("DOCKER_HOST") or shutil.which("docker") is None:
-        pytest.skip("no reference engine: DOCKER_HOST is not set")
-    if subprocess.run(["docker", "image", "inspect", "busybox"], capture_output=True).returncode:
-        pytest.skip("no reference engine: it does not answer, or has no image busybox")
-    if subprocess.run(["docker", "compose", "version"], capture_output=True).returncode:
-        pytest.skip("no reference engine: it has no Compose")
-    made = Project.__new__(Project)
-    made.folder, made.image, made.ports = tmp_path / "reference", "busybox", []
-    made.command = ["docker", "compose"]
-    made.environ = dict(os.environ)
-    made.folder.mkdir()
-    yield made
-    made.run("down", "-v", "-t", "0")
+    with reference_project(tmp_path / "reference", "busybox") as made:
+        yield made
 
 
 def _fields(project: Project, *words: str) -> dict[str, str]:
