@@ -11,8 +11,6 @@ family is the text's own.
 """
 
 import errno
-import fcntl
-import os
 import socket
 import struct
 from typing import NamedTuple
@@ -40,10 +38,9 @@ from runtime.linux.netlink import (
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
-RTM_NEWNSID, RTM_GETNSID = 88, 90
 
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_MASTER, _IFLA_LINKINFO = 1, 3, 4, 5, 10, 18
-_IFLA_NET_NS_FD, _IFLA_LINK_NETNSID = 28, 37
+_IFLA_NET_NS_FD = 28
 _IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
 _IFLA_INFO_SLAVE_KIND, _IFLA_INFO_SLAVE_DATA = 4, 5
 BRIDGE_PORT_HAIRPIN, BRIDGE_PORT_ISOLATED = 4, 33  # IFLA_BRPORT_MODE, IFLA_BRPORT_ISOLATED
@@ -56,8 +53,6 @@ SUB_LINK_MODES = {
     _IPVLAN: {"l2": 0, "l3": 1, "l3s": 2},
 }
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_METRICS, _RTAX_MTU = 1, 4, 5, 6, 8, 2
-_NETNSA_NSID, _NETNSA_FD = 1, 3  # net_namespace.h
-_SIOCGSKNS = 0x894C  # sockios.h: the network namespace of a socket, as a descriptor
 _IFF_UP = 1
 _RT_TABLE_MAIN, _RTPROT_STATIC, _RT_SCOPE_UNIVERSE, _RT_SCOPE_LINK, _RTN_UNICAST = 254, 4, 0, 253, 1
 _RT_SCOPE_NOWHERE = 255
@@ -128,16 +123,16 @@ def encode_port_flag(name: str, flag: int) -> bytes:
 
 
 def encode_sub_link(
-    name: str, *, kind: str, mode: str, parent: int, parent_namespace: int, index: int, mac: str, mtu: int
+    name: str, *, kind: str, mode: str, parent: int, namespace: int, mac: str, mtu: int
 ) -> bytes:
-    """A macvlan or ipvlan link, born down, of the interface with index `parent` in the namespace with that id."""
+    """A macvlan or ipvlan link of the interface with index `parent`, born down in the namespace of that descriptor."""
     number = SUB_LINK_MODES[kind][mode]
     packed = _U32.pack(number) if kind == _MACVLAN else struct.pack("=H", number)
     info = encode_attribute(_IFLA_INFO_KIND, kind.encode())
     info += encode_attribute(_IFLA_INFO_DATA, encode_attribute(1, packed))
-    body = encode_link(name, index) + _address_and_mtu(mac if kind == _MACVLAN else "", mtu)
+    body = encode_link(name) + _address_and_mtu(mac if kind == _MACVLAN else "", mtu)
     body += encode_attribute(_IFLA_LINK, _U32.pack(parent))
-    body += encode_attribute(_IFLA_LINK_NETNSID, _U32.pack(parent_namespace))
+    body += encode_attribute(_IFLA_NET_NS_FD, _U32.pack(namespace))
     return body + encode_attribute(_IFLA_LINKINFO, info)
 
 
@@ -245,51 +240,20 @@ class Rtnetlink:
         self.queue(RTM_NEWLINK, body, f"create link {name} (peer {peer})", CREATE | EXCL)
 
     def add_sub_link(
-        self,
-        name: str,
-        *,
-        kind: str,
-        mode: str,
-        parent: int,
-        parent_namespace: int,
-        index: int,
-        mac: str = "",
-        mtu: int = 0,
+        self, name: str, *, kind: str, mode: str, parent: int, namespace: int, mac: str = "", mtu: int = 0
     ) -> None:
-        """Queues the creation of a "macvlan" or "ipvlan" link of a link in another namespace (see `namespace_id`)."""
+        """Queues the creation of a "macvlan" or "ipvlan" link in the namespace of descriptor `namespace`.
+
+        flush fails with EEXIST if this socket's namespace has a link of that name; the number is the kernel's choice.
+        """
         body = encode_sub_link(
-            name,
-            kind=kind,
-            mode=mode,
-            parent=parent,
-            parent_namespace=parent_namespace,
-            index=index,
-            mac=mac,
-            mtu=mtu,
+            name, kind=kind, mode=mode, parent=parent, namespace=namespace, mac=mac, mtu=mtu
         )
         self.queue(RTM_NEWLINK, body, f"create {kind} link {name}", CREATE | EXCL)
 
-    def namespace_id(self, other: "Rtnetlink") -> int:
-        """The number that this socket's namespace knows the namespace of `other` by (ip-netns(8)); given if need be.
-
-        Raises NetlinkError, OSError.
-        """
-        what = "number a network namespace"
-        descriptor = fcntl.ioctl(other.socket, _SIOCGSKNS)
-        try:
-            asked = bytes(4) + encode_attribute(_NETNSA_FD, _U32.pack(descriptor))
-            self.queue(RTM_NEWNSID, asked + encode_attribute(_NETNSA_NSID, struct.pack("=i", -1)), what)
-            try:
-                self.flush()
-            except NetlinkError as error:
-                if error.errno != errno.EEXIST:
-                    raise
-            data, start, end = self._ask(RTM_GETNSID, asked, what)
-        finally:
-            os.close(descriptor)
-        # The body is a struct rtgenmsg of one byte, padded.
-        number: int = struct.unpack("=i", decode_attributes(data, start + 4, end)[_NETNSA_NSID])[0]
-        return number
+    def rename(self, index: int, name: str) -> None:
+        """Queues giving a link, which has to be down, another name."""
+        self.queue(RTM_NEWLINK, encode_link(name, index), f"rename link {index} to {name}")
 
     def set_up(self, *, index: int = 0, name: str = "") -> None:
         """Queues setting a link up."""
@@ -374,14 +338,14 @@ class Rtnetlink:
     def link(self, name: str) -> Link | None:
         """The link of that name, or None."""
         try:
-            return _decode_link(*self._ask(RTM_GETLINK, encode_link(name), f"look up link {name}"))
+            data = self._ask(RTM_GETLINK, encode_link(name), f"look up link {name}")
         except NetlinkError as error:
             if error.errno == errno.ENODEV:
                 return None
             raise
+        return data
 
-    def _ask(self, kind: int, body: bytes, what: str) -> tuple[bytes, int, int]:
-        """The answer to a request for one thing: a message, and where its body starts and ends."""
+    def _ask(self, kind: int, body: bytes, what: str) -> Link | None:
         self._sequence += 1
         self.socket.send(HEADER.pack(16 + len(body), kind, REQUEST, self._sequence, 0) + body)
         while True:
@@ -392,7 +356,7 @@ class Rtnetlink:
                 if answer == NLMSG_ERROR:
                     number, text = decode_error(data, flags, start, end)
                     raise NetlinkError([(what, number, text)])
-                return data, start, end
+                return _decode_link(data, start, end)
 
     def links(self) -> list[Link]:
         """All links of the namespace."""

@@ -6,7 +6,7 @@ on working on the host while what is opened afterwards works inside.
 
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from runtime.errors import ConflictError, NotFoundError, UnsupportedError
 from runtime.linux.conntrack import Conntrack
@@ -46,13 +46,13 @@ class HostNetwork:
         Raises NotFoundError if a bridge or parent is gone, ConflictError for an address or name that is taken,
         OSError.
         """
-        self._add_links(endpoints, _FIRST_INTERFACE)
         with Rtnetlink() as inside:
+            numbers = self._add_links(inside, endpoints, _FIRST_INTERFACE)
             inside.set_up(index=1)
-            for index, endpoint in enumerate(endpoints, _FIRST_INTERFACE):
+            for index, endpoint in zip(numbers, endpoints, strict=True):
                 _add_addresses(inside, index, endpoint)
             for ipv6 in (False, True):
-                _add_default_route(inside, endpoints, ipv6=ipv6)
+                _add_default_route(inside, endpoints, numbers, ipv6=ipv6)
             inside.flush()
 
     def connect(self, endpoint: Endpoint, others: Sequence[Endpoint]) -> None:
@@ -60,7 +60,8 @@ class HostNetwork:
 
         Raises as `attach`; the link is taken away again then.
         """
-        self._add_links([endpoint], 0)
+        with Rtnetlink() as inside:
+            self._add_links(inside, [endpoint], 0)
         try:
             with Rtnetlink() as inside:
                 link = inside.link(endpoint.interface)
@@ -89,33 +90,40 @@ class HostNetwork:
                     raise
             _renew_default_routes(inside, others)
 
-    def _add_links(self, endpoints: Sequence[Endpoint], first: int) -> None:
-        """Make the links of endpoints, numbered from `first` on (0 = by the kernel)."""
+    def _add_links(self, inside: Rtnetlink, endpoints: Sequence[Endpoint], first: int) -> list[int]:
+        """Make the links of endpoints; their numbers.
+
+        Those of pairs count from `first` on (0 = are the kernel's choice, and then 0 in what is returned).
+        """
         for endpoint in endpoints:
             for item in endpoint.addresses:
                 self._links[item.address] = endpoint.host_interface
         if not endpoints:
-            return
+            return []
+        numbers = [first + position if first else 0 for position in range(len(endpoints))]
         _disable_ipv6("default")
         namespace = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            self._queue_pairs(endpoints, first, namespace)
+            self._queue_pairs(endpoints, numbers, namespace)
             try:
                 self.rtnetlink.flush()
             except NetlinkError as error:
                 if any(number != errno.EEXIST for _, number, _ in error.failed):
                     raise
                 # The namespace of this container's last shim has not vanished yet, and its links with it.
-                self._replace_pairs(endpoints, first, namespace, error)
+                self._replace_pairs(endpoints, numbers, namespace, error)
+            for position, endpoint in enumerate(endpoints):
+                if endpoint.driver != "bridge":
+                    numbers[position] = self._add_sub_link(inside, endpoint, namespace)
         finally:
             os.close(namespace)
-        self._add_sub_links(endpoints, first)
         for endpoint in endpoints:
             _write_sysctls(endpoint)
+        return numbers
 
-    def _queue_pairs(self, endpoints: Sequence[Endpoint], first: int, namespace: int) -> None:
+    def _queue_pairs(self, endpoints: Sequence[Endpoint], numbers: Sequence[int], namespace: int) -> None:
         bridges: dict[str, int] = {}
-        for index, endpoint in _numbered(endpoints, first):
+        for index, endpoint in zip(numbers, endpoints, strict=True):
             if endpoint.driver != "bridge":
                 continue
             if endpoint.bridge not in bridges:
@@ -132,31 +140,32 @@ class HostNetwork:
             if endpoint.isolated:
                 self.rtnetlink.set_isolated(endpoint.host_interface)
 
-    def _add_sub_links(self, endpoints: Sequence[Endpoint], first: int) -> None:
-        """Make the macvlan and ipvlan links of the host's interfaces.
+    def _add_sub_link(self, inside: Rtnetlink, endpoint: Endpoint, namespace: int) -> int:
+        """Make the macvlan or ipvlan link of an interface of the host; its number.
 
-        They are asked for inside: on the host, a name or number that the host has too would be refused.
+        The kernel looks for its name and number on the host, where the parent is: a name that the host does not have
+        leads past an eth0 there, and is changed inside.
         """
-        numbered = [(index, item) for index, item in _numbered(endpoints, first) if item.driver != "bridge"]
-        if not numbered:
-            return
-        with Rtnetlink() as inside:
-            host = inside.namespace_id(self.rtnetlink)
-            for index, endpoint in numbered:
-                inside.add_sub_link(
-                    endpoint.interface,
-                    kind=endpoint.driver,
-                    mode=endpoint.mode,
-                    parent=self._number_of(endpoint.parent, endpoint),
-                    parent_namespace=host,
-                    index=index,
-                    mac=endpoint.mac,
-                    mtu=endpoint.mtu,
-                )
-            try:
-                inside.flush()
-            except NetlinkError as error:
-                raise _unsupported([endpoint for _, endpoint in numbered], error) or error from error
+        name = f"pm{os.getpid()}"
+        self.rtnetlink.add_sub_link(
+            name,
+            kind=endpoint.driver,
+            mode=endpoint.mode,
+            parent=self._number_of(endpoint.parent, endpoint),
+            namespace=namespace,
+            mac=endpoint.mac,
+            mtu=endpoint.mtu,
+        )
+        try:
+            self.rtnetlink.flush()
+        except NetlinkError as error:
+            raise _unsupported(endpoint, error) or error from error
+        link = inside.link(name)
+        if link is None:
+            raise NotFoundError(f"the {endpoint.driver} link for network {endpoint.network_name} vanished")
+        inside.rename(link.number, endpoint.interface)
+        inside.flush()
+        return link.number
 
     def _number_of(self, name: str, endpoint: Endpoint) -> int:
         link = self.rtnetlink.link(name)
@@ -169,7 +178,7 @@ class HostNetwork:
         return link.number
 
     def _replace_pairs(
-        self, endpoints: Sequence[Endpoint], first: int, namespace: int, error: NetlinkError
+        self, endpoints: Sequence[Endpoint], numbers: Sequence[int], namespace: int, error: NetlinkError
     ) -> None:
         """Deletes the host's ends that are in the way (those made a moment ago too) and makes all again."""
         for endpoint in endpoints:
@@ -180,7 +189,7 @@ class HostNetwork:
         except NetlinkError as gone:
             if any(number != errno.ENODEV for _, number, _ in gone.failed):
                 raise
-        self._queue_pairs(endpoints, first, namespace)
+        self._queue_pairs(endpoints, numbers, namespace)
         try:
             self.rtnetlink.flush()
         except NetlinkError as again:
@@ -222,19 +231,13 @@ class HostNetwork:
         return [(firewall, of_family) for firewall, of_family in families if of_family]
 
 
-def _numbered(endpoints: Sequence[Endpoint], first: int) -> Iterator[tuple[int, Endpoint]]:
-    """The endpoints with their links' numbers, from `first` on (0 = by the kernel)."""
-    for position, endpoint in enumerate(endpoints):
-        yield first + position if first else 0, endpoint
-
-
-def _unsupported(endpoints: Sequence[Endpoint], error: NetlinkError) -> UnsupportedError | None:
+def _unsupported(endpoint: Endpoint, error: NetlinkError) -> UnsupportedError | None:
     """The error for a driver that this kernel does not have, None where that is not the matter."""
     if error.errno != errno.EOPNOTSUPP:
         return None
-    drivers = " or ".join(sorted({endpoint.driver for endpoint in endpoints}))
     return UnsupportedError(
-        f"the kernel refused a {drivers} link: not supported", hint=f"load the module {drivers}"
+        f"the kernel refused a {endpoint.driver} link: not supported",
+        hint=f"load the module {endpoint.driver}",
     )
 
 
@@ -262,11 +265,13 @@ def default_gateway(endpoints: Sequence[Endpoint], *, ipv6: bool = False) -> tup
     return None if best is None else best[1:]
 
 
-def _add_default_route(inside: Rtnetlink, endpoints: Sequence[Endpoint], *, ipv6: bool) -> None:
+def _add_default_route(
+    inside: Rtnetlink, endpoints: Sequence[Endpoint], numbers: Sequence[int], *, ipv6: bool
+) -> None:
     chosen = default_gateway(endpoints, ipv6=ipv6)
     if chosen is not None:
         position, gateway = chosen
-        inside.add_route("", 0, gateway=gateway, link=position + _FIRST_INTERFACE, ipv6=ipv6)
+        inside.add_route("", 0, gateway=gateway, link=numbers[position], ipv6=ipv6)
 
 
 def _renew_default_routes(inside: Rtnetlink, endpoints: Sequence[Endpoint]) -> None:
