@@ -31,6 +31,7 @@ from composer.translate_host import (
     translate_namespace,
     translate_security,
     translate_volumes_from,
+    userns_problems,
 )
 from composer.translate_life import (
     ON_UNHEALTHY,
@@ -139,6 +140,7 @@ def _desired_service(
             *_volume_problems(result, service),
             *grant_problems(service),
             *unhealthy_problems(service, place_of(result.marks, ("services", service.name, ON_UNHEALTHY))),
+            *userns_problems(spec, place_of(result.marks, ("services", service.name, "userns_mode"))),
             *logging_problems(spec, place_of(result.marks, ("services", service.name, "logging"))),
             *(content.value for content in _asked_for(service, spec, contents) if content.kind == PROBLEM),
         ),
@@ -222,6 +224,7 @@ def translate_service(
         pid=translate_namespace(service.pid, project),
         uts=service.uts,
         cgroup=service.cgroup,
+        userns="" if service.userns_mode == "host" else service.userns_mode,
         volumes_from=translate_volumes_from(service, project),
         mounts=_mounts(service, project),
         files=translate_grants(service),

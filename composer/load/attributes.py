@@ -166,7 +166,7 @@ _NOTES = {
         " `apparmor=PROFILE|unconfined`, `label=disable` and, where SELinux is on, `label=…`"
     ),
     "services.*.sysctls": "those of the container's own namespaces; the others are refused",
-    "services.*.userns_mode": "`host`; others are refused",
+    "services.*.userns_mode": "`host`, and `auto[:size=N]` for a range of ids of its own; others are refused",
     "services.*.uts": "`host`",
     "services.*.volumes[].type": "`bind`, `volume`, `tmpfs`, `image`; `npipe` and `cluster` are refused",
     "volumes.*.driver": "`local`; others are refused",
