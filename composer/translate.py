@@ -4,6 +4,7 @@ One function per group of attributes. What the engine does not honour is announc
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from composer import graph
 from composer.config_hash import config_hash, service_fields, value_hash
@@ -114,7 +115,7 @@ def _desired_service(
     }
     return DesiredService(
         name=service.name,
-        scale=service.replicas,
+        scale=0 if service.provider else service.replicas,
         image=spec.image,
         spec={key: value for key, value in spec_to_json(spec).items() if key != "name"},
         config_hash=config_hash([fields, used]),
@@ -134,6 +135,7 @@ def _desired_service(
         origin=place_of(result.marks, ("services", service.name)),
         fields=fields,
         update=update_policy(service),
+        provider=_provider(service),
         pre_start=translate_pre_start(service, spec),
         problems=(
             *refusals(service.name, result.canonical["services"][service.name], result.marks),
@@ -146,6 +148,13 @@ def _desired_service(
         ),
         origins={p: place_of(result.marks, ("services", service.name, *p.split(".", 1))) for p in fields},
     )
+
+
+def _provider(service: Service) -> dict[str, Any]:
+    if service.provider is None:
+        return {}
+    options = {name: list(values) for name, values in service.provider.options.items()}
+    return {"type": service.provider.type, "options": options}
 
 
 def _asked_for(service: Service, spec: ContainerSpec, contents: Mapping[str, Content]) -> list[Content]:
