@@ -4,6 +4,7 @@ One function per group of attributes. What the engine does not honour is announc
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from composer import graph
 from composer.config_hash import config_hash, service_fields, value_hash
@@ -31,6 +32,7 @@ from composer.translate_host import (
     translate_namespace,
     translate_security,
     translate_volumes_from,
+    userns_problems,
 )
 from composer.translate_life import (
     ON_UNHEALTHY,
@@ -113,7 +115,7 @@ def _desired_service(
     }
     return DesiredService(
         name=service.name,
-        scale=service.replicas,
+        scale=0 if service.provider else service.replicas,
         image=spec.image,
         spec={key: value for key, value in spec_to_json(spec).items() if key != "name"},
         config_hash=config_hash([fields, used]),
@@ -133,17 +135,26 @@ def _desired_service(
         origin=place_of(result.marks, ("services", service.name)),
         fields=fields,
         update=update_policy(service),
+        provider=_provider(service),
         pre_start=translate_pre_start(service, spec),
         problems=(
             *refusals(service.name, result.canonical["services"][service.name], result.marks),
             *_volume_problems(result, service),
             *grant_problems(service),
             *unhealthy_problems(service, place_of(result.marks, ("services", service.name, ON_UNHEALTHY))),
+            *userns_problems(spec, place_of(result.marks, ("services", service.name, "userns_mode"))),
             *logging_problems(spec, place_of(result.marks, ("services", service.name, "logging"))),
             *(content.value for content in _asked_for(service, spec, contents) if content.kind == PROBLEM),
         ),
         origins={p: place_of(result.marks, ("services", service.name, *p.split(".", 1))) for p in fields},
     )
+
+
+def _provider(service: Service) -> dict[str, Any]:
+    if service.provider is None:
+        return {}
+    options = {name: list(values) for name, values in service.provider.options.items()}
+    return {"type": service.provider.type, "options": options}
 
 
 def _asked_for(service: Service, spec: ContainerSpec, contents: Mapping[str, Content]) -> list[Content]:
@@ -222,6 +233,7 @@ def translate_service(
         pid=translate_namespace(service.pid, project),
         uts=service.uts,
         cgroup=service.cgroup,
+        userns="" if service.userns_mode == "host" else service.userns_mode,
         volumes_from=translate_volumes_from(service, project),
         mounts=_mounts(service, project),
         files=translate_grants(service),

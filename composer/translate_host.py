@@ -7,7 +7,14 @@ from composer.model.project import Project
 from composer.model.service import Service
 from composer.plan.desired import TEXT, Content
 from composer.translate_networks import first_container
-from runtime import BlockLimits, DeviceMapping, DeviceRequest
+from runtime import (
+    BlockLimits,
+    ContainerSpec,
+    DeviceMapping,
+    DeviceRequest,
+    InvalidError,
+    check_user_namespace,
+)
 
 _SECCOMP = ("seccomp=", "seccomp:")
 
@@ -16,6 +23,15 @@ def translate_namespace(value: str, project: Project) -> str:
     """`ipc`, `pid`, `uts`, `cgroup`: a service's name becomes that of its first container."""
     kind, _, name = value.partition(":")
     return f"container:{first_container(project, name)}" if kind == "service" else value
+
+
+def userns_problems(spec: ContainerSpec, origin: str) -> tuple[str, ...]:
+    """Why the container cannot have the ids it wants."""
+    try:
+        check_user_namespace(spec)
+    except InvalidError as error:
+        return (f"{origin}: {error} ({error.hint})",)
+    return ()
 
 
 def translate_volumes_from(service: Service, project: Project) -> tuple[str, ...]:

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
         to_json,
     )
     from runtime.oci.logging import plan_logging
+    from runtime.oci.user_mapping import check_user_namespace
     from runtime.shim.launch import Launch
     from runtime.shim.logs.reader import LogReader
     from runtime.shim.logs.record import Line
@@ -139,6 +140,7 @@ _HOMES = {
     "HookSpec": "runtime.oci.container_spec",
     "LogRequest": "runtime.oci.container_spec",
     "plan_logging": "runtime.oci.logging",
+    "check_user_namespace": "runtime.oci.user_mapping",
     "BlockLimits": "runtime.oci.container_spec",
     "DeviceMapping": "runtime.oci.container_spec",
     "DeviceRequest": "runtime.oci.container_spec",
@@ -242,6 +244,7 @@ __all__ = [
     "read_container_usage",
     "Pool",
     "check_free",
+    "check_user_namespace",
     "containers_to_resume",
     "from_json",
     "parse_signal",

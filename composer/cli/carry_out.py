@@ -98,6 +98,36 @@ def carry_out_images(
     """Execute a plan of pulls and builds."""
     if not plan.actions:
         return
+    _execute_unlocked(context, desired, plan, quiet=quiet, plain=plain, keep_going=keep_going)
+
+
+def ask_providers(
+    context: Context, desired: Desired, services: Sequence[DesiredService], *, quiet: bool = False
+) -> Desired:
+    """The project with what the providers among `services` answer, which are asked now. Raises ExecutionError."""
+    if not any(service.provider for service in services):
+        return desired
+    from composer.plan.providers import plan_providers, with_answers
+
+    builder = PlanBuilder(desired.project)
+    plan_providers(builder, services)
+    executor = _execute_unlocked(context, desired, builder.plan(), quiet=quiet)
+    desired, warnings = with_answers(desired, executor.answers)
+    for warning in warnings:
+        print_warning(context.err, warning)
+    return desired
+
+
+def _execute_unlocked(
+    context: Context,
+    desired: Desired,
+    plan: Plan,
+    *,
+    quiet: bool = False,
+    plain: bool = False,
+    keep_going: bool = False,
+) -> Executor:
+    """Execute a plan of what needs no lock of the project's."""
     progress = Progress(context.status, quiet=quiet or context.quiet, plain=plain)
     lock = context.engine.project_lock(desired.project)
     executor = Executor(
@@ -107,6 +137,7 @@ def carry_out_images(
         executor.run(plan)
     finally:
         progress.close()
+    return executor
 
 
 def _print_warnings(context: Context, plan: Plan) -> None:

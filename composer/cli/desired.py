@@ -87,6 +87,11 @@ def _load(options: LoadOptions) -> dict[str, Any]:
         result = load_project(options)
         contents = load_contents(result)
         desired = translate_project(result, contents.items)
+        if any(service.provider for service in desired.services):
+            known = result.sources.environment
+            desired = desired._replace(
+                environment={name: known[name] for name in known.keys() - options.environ.keys()}
+            )
     except LoadError as error:
         problems = [list(problem) for problem in error.problems]
         return {"problems": problems, "no_file": isinstance(error, NoFileError)}

@@ -4,7 +4,7 @@ import os
 import sys
 from typing import NamedTuple
 
-from composer.cli.carry_out import carry_out, obtain_images
+from composer.cli.carry_out import ask_providers, carry_out, obtain_images
 from composer.cli.context import Context
 from composer.cli.exec import report_start
 from composer.cli.up import check_plan, image_options
@@ -64,6 +64,9 @@ def run(context: Context, arguments: Arguments) -> int:
         raise ComposeError("--service-ports and --publish exclude each other")
     loaded = context.desired((arguments.service,))
     options = _options(context, loaded, arguments)
+    if not context.options.dry_run:
+        wanted = select_services(loaded, (arguments.service,), no_deps=arguments.no_deps)
+        loaded = ask_providers(context, loaded, wanted, quiet=arguments.quiet)
     desired = one_off(loaded, options)
     if not context.options.dry_run:
         services = select_services(desired, (arguments.service,), no_deps=arguments.no_deps)

@@ -3,7 +3,7 @@
 import time
 from typing import NamedTuple
 
-from composer.cli.carry_out import carry_out, grace_ns, obtain_images
+from composer.cli.carry_out import ask_providers, carry_out, grace_ns, obtain_images
 from composer.cli.context import Context
 from composer.cli.up_attached import AttachedUp
 from composer.errors import ComposeError, ExecutionError
@@ -96,6 +96,7 @@ def run_up(context: Context, arguments: Arguments) -> int:
         selected = select_services(desired, options.services, no_deps=options.no_deps)
         used = [item for item in selected if options.scale.get(item.name, item.scale) > 0]
         obtain_images(context, desired, used, images, quiet=arguments.quiet_pull or arguments.quiet_build)
+        desired = ask_providers(context, desired, selected)
         options = options._replace(images=images._replace(ready=True))
     deadline = None
     if arguments.wait and arguments.wait_timeout:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from composer.cli.carry_out import carry_out, obtain_images
+from composer.cli.carry_out import ask_providers, carry_out, obtain_images
 from composer.cli.context import Context
 from composer.cli.up import Arguments as UpArguments
 from composer.cli.up import image_options, run_up
@@ -199,8 +199,10 @@ class Watcher:
         wanted = select_services(self._desired, (service,), no_deps=True)
         images = image_options("", build=True, no_build=False)
         obtain_images(self._context, self._desired, wanted, images, quiet=self._quiet)
+        needed = select_services(self._desired, (service,))
+        desired = ask_providers(self._context, self._desired, needed, quiet=self._quiet)
         options = UpOptions(services=(service,), no_deps=True, images=images._replace(ready=True))
-        carry_out(self._context, self._desired, lambda desired, observed: plan_up(desired, observed, options))
+        carry_out(self._context, desired, lambda wanted, observed: plan_up(wanted, observed, options))
         if self._prune:
             self._context.engine.images.prune()
         self._say(f'service(s) ["{service}"] successfully built')

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from runtime import Attachment, Job, Launch, Stopping
 
 DEFAULT_PARALLEL = 16
-_WITHOUT_LOCK = (Kind.WAIT, Kind.PULL, Kind.BUILD, Kind.PUSH, Kind.HOOK)
+_WITHOUT_LOCK = (Kind.WAIT, Kind.PULL, Kind.BUILD, Kind.PUSH, Kind.HOOK, Kind.PROVIDE)
 
 
 class Phase(StrEnum):
@@ -91,6 +91,7 @@ class Executor:
         self._deadline = deadline
         self._effects = Effects(engine, desired)
         self._project = desired.project
+        self._environment = desired.environment
         self._poll = select.poll()
         self._ids: dict[str, str] = {}
         self._pending: dict[int, Action] = {}
@@ -102,6 +103,7 @@ class Executor:
         self._monitors: dict[str, list[Monitor]] = {}  # service -> of its batches
         self._timed: list[tuple[Action, Monitor]] = []
         self._hooks: dict[int, HookOutput] = {}
+        self.answers: dict[str, Any] = {}  # service -> what its provider has answered
         self.failures: list[Failure] = []
         self.warnings: list[str] = []
 
@@ -248,6 +250,10 @@ class Executor:
             else:
                 self._hooks[action.id] = HookOutput(action)
                 self._follow(action, job)
+        elif action.kind is Kind.PROVIDE:
+            from composer.execute.provider import begin_provider  # few projects have providers
+
+            self._follow(action, begin_provider(self._project, action, self._environment))
         elif action.kind is Kind.BUILD:
             if action.if_missing and self._engine.images.find(action.name):
                 self._done.add(action.id)
@@ -288,6 +294,8 @@ class Executor:
             if action.id in self._hooks and outcome:
                 self._fail(action, self._hooks[action.id].failure(outcome))
             else:
+                if action.kind is Kind.PROVIDE:
+                    self.answers[action.service] = outcome
                 self._succeed(action)
 
     def _skip(self, action: Action, error: Exception) -> None:

@@ -39,8 +39,8 @@ _HONOURED = {
         external_links extra_hosts gpus group_add healthcheck hostname image init ipc isolation label_file labels
         links logging mac_address mem_limit mem_reservation mem_swappiness memswap_limit models network_mode
         networks oom_kill_disable oom_score_adj pid pids_limit platform ports post_start pre_start pre_stop
-        privileged profiles pull_policy read_only restart runtime scale secrets security_opt shm_size stdin_open
-        stop_grace_period stop_signal sysctls tmpfs tty ulimits user userns_mode uts volumes volumes_from
+        privileged profiles provider pull_policy read_only restart runtime scale secrets security_opt shm_size
+        stdin_open stop_grace_period stop_signal sysctls tmpfs tty ulimits user userns_mode uts volumes volumes_from
         working_dir
         """,
     "services.*.blkio_config": """
@@ -83,6 +83,7 @@ _HONOURED = {
     "services.*.pre_start[]": f"{_HOOK} image per_replica",
     "services.*.pre_stop[]": _HOOK,
     "services.*.ports[]": "app_protocol host_ip mode name protocol published target",
+    "services.*.provider": "type options",
     "services.*.secrets[]": "source target uid gid mode",
     "services.*.ulimits.*": "soft hard",
     "services.*.volumes[]": "type source target read_only bind volume tmpfs image",
@@ -144,8 +145,6 @@ _REFUSED: tuple[tuple[str, str, str], ...] = (
     ("services.*", "credential_spec", f"{_WINDOWS}: remove it"),
     ("services.*.credential_spec", "config file registry", _WINDOWS),
     ("services.*", "use_api_socket", "there is no Docker API and so no socket of one; remove it"),
-    ("services.*", "provider", "providers are not run yet"),
-    ("services.*.provider", "type options", "providers are not run yet"),
     ("services.*", "storage_opt", "the writable layer has no quota of its own; remove it"),
 )
 # Bounds of what is honoured.
@@ -166,7 +165,7 @@ _NOTES = {
         " `apparmor=PROFILE|unconfined`, `label=disable` and, where SELinux is on, `label=…`"
     ),
     "services.*.sysctls": "those of the container's own namespaces; the others are refused",
-    "services.*.userns_mode": "`host`; others are refused",
+    "services.*.userns_mode": "`host`, and `auto[:size=N]` for a range of ids of its own; others are refused",
     "services.*.uts": "`host`",
     "services.*.volumes[].type": "`bind`, `volume`, `tmpfs`, `image`; `npipe` and `cluster` are refused",
     "volumes.*.driver": "`local`; others are refused",

@@ -14,7 +14,7 @@ from composer.load.origins import Document, Path, Report
 from composer.load.rules import RuleTable, words
 from composer.values import format_duration_ns, parse_duration_ns, parse_int, parse_size_bytes
 
-DURATION, SIZE, MODE, NUMBER, COUNT = "duration", "size", "mode", "number", "count"
+DURATION, SIZE, WHOLE_SIZE, MODE, NUMBER, COUNT = "duration", "size", "whole size", "mode", "number", "count"
 
 _DURATIONS = words(
     "services.*.stop_grace_period services.*.healthcheck.interval services.*.healthcheck.timeout"
@@ -26,10 +26,12 @@ _DURATIONS = words(
 _SIZES = words(
     "services.*.mem_limit services.*.mem_reservation services.*.memswap_limit services.*.mem_swappiness"
     " services.*.shm_size services.*.build.shm_size services.*.deploy.resources.limits.memory"
-    " services.*.deploy.resources.reservations.memory services.*.volumes.*.tmpfs.size"
+    " services.*.deploy.resources.reservations.memory"
     " services.*.blkio_config.device_read_bps.*.rate services.*.blkio_config.device_read_iops.*.rate"
     " services.*.blkio_config.device_write_bps.*.rate services.*.blkio_config.device_write_iops.*.rate"
 )
+# Where the schema wants a whole number: one with a fraction or an exponent is one that is too large.
+_WHOLE_SIZES = ("services.*.volumes.*.tmpfs.size",)
 _MODES = ("services.*.secrets.*.mode", "services.*.configs.*.mode", "services.*.build.secrets.*.mode")
 _NUMBERS = ("services.*.blkio_config.weight", "services.*.blkio_config.weight_device.*.weight")
 _COUNTS = ("services.*.scale", "services.*.deploy.replicas")
@@ -38,6 +40,7 @@ KINDS: RuleTable[str] = RuleTable(
     {
         **dict.fromkeys(_DURATIONS, DURATION),
         **dict.fromkeys(_SIZES, SIZE),
+        **dict.fromkeys(_WHOLE_SIZES, WHOLE_SIZE),
         **dict.fromkeys(_MODES, MODE),
         **dict.fromkeys(_NUMBERS, NUMBER),
         **dict.fromkeys(_COUNTS, COUNT),
@@ -81,7 +84,7 @@ def parse_kind(kind: str, value: Any) -> int:
         if not abs(value) < 2**63:
             raise ValueError(f"the number {value} does not fit in 64 bits")
         return int(value)
-    if kind == SIZE:
+    if kind in (SIZE, WHOLE_SIZE):
         return parse_size_bytes(value)
     if kind == MODE:
         if not re.fullmatch("[0-7]{1,12}", value):
@@ -94,7 +97,7 @@ def format_kind(kind: str, value: int) -> Any:
     """What `config` prints for a number of this kind; None leaves it out."""
     if kind == DURATION:
         return format_duration_ns(value)
-    if kind == SIZE:
+    if kind in (SIZE, WHOLE_SIZE):
         # -1 (no limit) is only accepted as a number.
         return value if value < 0 else str(value) if value else None
     if kind == MODE:

@@ -69,8 +69,6 @@ def _refused_values(service: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
             yield ("volumes", index, "type"), f"{mount.get('type')} mounts are {why}; use bind or volume"
     if service.get("isolation") not in (None, "", "default"):
         yield ("isolation",), f"{service['isolation']!r} is of Windows containers; remove it"
-    if service.get("userns_mode") not in (None, "", "host"):
-        yield ("userns_mode",), f"{service['userns_mode']!r} is not supported; remove it, or write host"
 
 
 def _found(value: Any, pattern: str, status: Status, path: Path = ()) -> Iterator[tuple[Path, str]]:

@@ -6,7 +6,7 @@ from composer.execute.executor import Event, Phase
 from composer.output.build import BuildProgress
 from composer.output.terminal import DIM, GREEN, RED, YELLOW, Terminal
 from composer.output.transfer import LiveLines, TransferProgress
-from composer.plan.action import Action, Kind
+from composer.plan.action import DOWN, Action, Kind
 from composer.plan.desired import COMPLETED, HEALTHY
 
 # Kind -> what kind of thing it is about, the word while it goes on, the word when it is done.
@@ -28,6 +28,7 @@ _WORDS = {
     Kind.REMOVE: ("Container", "Removing", "Removed"),
     Kind.WAIT: ("Service", "Waiting", "Ready"),
     Kind.HOOK: ("Hook of", "Running", "Completed"),
+    Kind.PROVIDE: ("Service", "Creating", "Created"),
 }
 _OBVIOUS_CAUSES = frozenset(
     ("new", "down", "stop", "start", "restart", "kill", "pause", "unpause", "rm", "--wait", "build", "push")
@@ -68,7 +69,7 @@ class Progress:
 
     def _tell(self, event: Event) -> None:
         action = event.action
-        if action.kind is Kind.HOOK:
+        if action.kind in (Kind.HOOK, Kind.PROVIDE):
             if not self._quiet:
                 self._lines.above(f"   {action.name}: {event.news['line']}")
             return
@@ -87,12 +88,16 @@ class Progress:
 
     @staticmethod
     def _begun(action: Action) -> str:
+        if action.kind is Kind.PROVIDE and action.condition == DOWN:
+            return "Removing"
         return "Recreating" if action.kind is Kind.CREATE and action.replaces else _WORDS[action.kind][1]
 
     @staticmethod
     def _done(action: Action) -> str:
         if action.kind is Kind.CREATE and action.replaces:
             return "Recreated"
+        if action.kind is Kind.PROVIDE and action.condition == DOWN:
+            return "Removed"
         if action.kind is Kind.WAIT:
             return {HEALTHY: "Healthy", COMPLETED: "Completed"}.get(action.condition, "Ready")
         return _WORDS[action.kind][2]

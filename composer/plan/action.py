@@ -25,6 +25,7 @@ class Kind(StrEnum):
     REMOVE = "remove container"
     WAIT = "wait for service"
     HOOK = "run hook in container"
+    PROVIDE = "ask provider of service"
 
 
 class Action(NamedTuple):
@@ -39,11 +40,13 @@ class Action(NamedTuple):
     container_id: str = ""  # of an existing container
     spec: Mapping[
         str, Any
-    ] = {}  # CREATE: a ContainerSpec, BUILD: a BuildRequest, HOOK: a HookSpec, in JSON form
+    ] = {}  # CREATE: a ContainerSpec, BUILD: a BuildRequest, HOOK: a HookSpec, PROVIDE: a provider, in JSON form
     fields: Mapping[str, str] = {}  # CREATE: attribute path -> hash
     replaces: str = ""  # CREATE: id of the container it takes the place of
     shares: str = ""  # CREATE: name of the container whose anonymous volumes it sees
-    condition: str = ""  # WAIT: service_healthy, service_completed_successfully or "ready"
+    condition: str = (
+        ""  # WAIT: service_healthy, service_completed_successfully or "ready"; PROVIDE: "up" or "down"
+    )
     containers: tuple[str, ...] = ()  # WAIT: names of the containers waited for
     number: int = 0  # KILL: the signal
     grace_ns: int = -1  # STOP: -1 = the container's own
@@ -59,6 +62,7 @@ class Action(NamedTuple):
 
 
 READY = "ready"
+UP, DOWN = "up", "down"  # PROVIDE
 UPDATED = "updated"  # WAIT: a batch of a rolling update is ready, and stays so for a while
 
 

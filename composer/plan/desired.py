@@ -70,6 +70,9 @@ class DesiredService(NamedTuple):
         Mapping[str, Any], ...
     ] = ()  # steps: {"spec": a ContainerSpec in JSON form, "per_replica": bool}
     update: UpdatePolicy | None = None  # None = changed containers are made anew at once
+    provider: Mapping[
+        str, Any
+    ] = {}  # who provides it instead of containers: {"type", "options": {NAME: [VALUE]}}
     problems: tuple[str, ...] = ()  # why no container can be made, though those that exist can be worked with
 
 
@@ -119,6 +122,7 @@ class Desired(NamedTuple):
     all_volumes: tuple[str, ...] = ()  # real names of every non-external volume of the file, for down -v
     warnings: tuple[str, ...] = ()  # complete lines, printed again on every cache hit
     contents: Mapping[str, Content] = {}  # "secrets/NAME", "configs/NAME" -> what it holds
+    environment: Mapping[str, str] = {}  # of env files, for providers; empty where there are none
     separator: str = "-"  # between the parts of a container's name
 
 

@@ -58,6 +58,8 @@ class _ImagePlanner:
     def plan(self) -> dict[str, tuple[int, ...]]:
         ready: dict[str, tuple[int, ...]] = {}
         for service in contexts_first(self._services):
+            if service.provider:
+                continue
             mounted = self._plan_mounted(service)
             if not service.image or service.image.startswith(_LOCAL):
                 self._check_local(service)

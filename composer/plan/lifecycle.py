@@ -94,6 +94,15 @@ def plan_down(desired: Desired, observed: ObservedState, options: DownOptions) -
         for container in chosen
     ]
     removals += plan_orphans(builder, desired, observed, remove=options.remove_orphans)
+    provided = [
+        service
+        for service in desired.services
+        if service.provider and (not options.services or service.name in options.services)
+    ]
+    if provided:
+        from composer.plan.providers import plan_release  # few projects have any
+
+        plan_release(builder, provided, tuple(removals))
     if not options.services:
         _remove_resources(builder, desired, observed, options, tuple(removals), kept=kept)
     _remove_images(builder, desired, observed, options, tuple(removals))

@@ -71,6 +71,7 @@ class _UpPlanner:
         self._builder = PlanBuilder(desired.project)
         self._services = select_services(desired, options.services, no_deps=options.no_deps)
         self._images: dict[str, tuple[int, ...]] = {}  # service -> actions after which its image is there
+        self._provided: dict[str, int] = {}  # service -> the action that asks its provider
         self._made: dict[str, int] = {}  # network, volume or first container of a service -> action
         self._starts: dict[str, tuple[int, ...]] = {}  # service -> its START actions
         self._changed: set[str] = set()  # services with a container that is made anew
@@ -82,6 +83,10 @@ class _UpPlanner:
         self._check()
         used = (service for service in self._services if self._scale(service) > 0)
         self._images = plan_images(self._builder, used, self._observed, self._options.images)
+        if not self._options.images.ready and any(service.provider for service in self._services):
+            from composer.plan.providers import plan_providers
+
+            self._provided = plan_providers(self._builder, self._services)
         self._remove_leftovers()
         diverged = self._renewable(diverged_networks(self._desired, self._observed))
         renewed = frozenset(network.name for network in diverged)
@@ -279,11 +284,19 @@ class _UpPlanner:
         network = next((name for name in container.networks if name in renewed), "")
         if network:
             return f"network {network} is made anew"
-        if container.config_hash != service.config_hash:
+        if self._differs(service, container):
             return describe_change(service, container)
         if container.image_id != self._observed.images.get(service.image):
             return f"image {service.image} is another one now"
         return ""
+
+    def _differs(self, service: DesiredService, container: ObservedContainer) -> bool:
+        if container.config_hash == service.config_hash:
+            return False
+        # What a provider will answer is not known before it is asked: the same as the last time, one hopes.
+        providers = {item.name for item in self._desired.services if item.provider}
+        unknown = any(item.service in providers for item in service.depends_on)
+        return not (unknown and container.config_hash.startswith(f"{service.config_hash}+"))
 
     def _create(
         self,
@@ -333,7 +346,10 @@ class _UpPlanner:
         )
         names = (*names, *(entry.partition(":")[0] for entry in service.spec.get("volumes_from", ())))
         made = tuple(self._made[name] for name in names if name in self._made)
-        return (*made, *self._images.get(service.name, ()))
+        asked = (
+            self._provided[item.service] for item in service.depends_on if item.service in self._provided
+        )
+        return (*made, *asked, *self._images.get(service.name, ()))
 
     # ---- starting
 
@@ -406,6 +422,8 @@ class _UpPlanner:
 
     def _condition(self, service: DesiredService, dependency: Dependency) -> tuple[int, ...]:
         started = self._starts.get(dependency.service, ())
+        if dependency.service in self._provided:
+            return (self._provided[dependency.service],)
         if dependency.condition not in (HEALTHY, COMPLETED):
             return started
         if not started and dependency.condition == HEALTHY and self._all_healthy(dependency.service):

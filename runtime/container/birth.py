@@ -81,7 +81,7 @@ def give_birth(birth: Birth, cgroup_fd: int) -> tuple[int, int]:
     Raises StartError if a namespace cannot be joined, OSError.
     """
     new = birth.new & ~k.CLONE_NEWCGROUP
-    if new & k.CLONE_NEWUSER:
+    if new & k.CLONE_NEWUSER or "user" in birth.joined:
         new &= ~k.CLONE_NEWIPC  # its message queues belong to who makes it: the new root, in a moment
     if not birth.indirect:
         return syscalls.clone3(new, cgroup_fd=cgroup_fd)

@@ -42,17 +42,26 @@ _OPERATIONS = {**identity.OPERATIONS, "open console": console.open_console}
 
 class Manner(NamedTuple):
     """What a caller may do its own way. `before_joining` runs in the intermediate, still among the host's mounts;
-    `keep` are descriptors the process gets as `Child.extra_fds`."""
+    `keep` are descriptors the process gets as `Child.extra_fds`, which that may add to."""
 
     namespaces: int
     operations: Mapping[str, Callable[[Child, SetupStep], None]]
     make_child: Callable[[int], Child] = Child
     plan: Callable[[Process, bytes | None], tuple[SetupStep, ...]] | None = None
     before_joining: Callable[[], None] | None = None
-    keep: tuple[int, ...] = ()
+    keep: Sequence[int] = ()
 
 
 _PLAIN = Manner(_NAMESPACES, _OPERATIONS)
+
+
+def manner_of(spec: Spec, process: Process, init_pid: int) -> Manner:
+    """How to enter one of the shim's containers."""
+    if all(namespace["type"] != "user" for namespace in spec["linux"].get("namespaces", ())):
+        return _PLAIN
+    from runtime.container.oci_exec import differing_namespaces, plan_manner
+
+    return plan_manner(spec, process, differing_namespaces(init_pid))
 
 
 class ExecProcess:

@@ -49,7 +49,6 @@ def exec_in_container(
     profile = spec["linux"].get("seccomp")
     program = load_program(profile, f"{directory.root}/.seccomp") if profile else None
     init_pidfd = open_checked(record.pid, record.pid_start)
-    proc = os.open("/proc", O_PATH | os.O_CLOEXEC)
     try:
         types = differing_namespaces(record.pid)
         return spawn_exec(
@@ -60,11 +59,10 @@ def exec_in_container(
             stdio=(0, 1, 2),
             seccomp_program=program,
             preserve_fds=preserve_fds,
-            manner=_manner(spec, process, types, proc),
+            manner=plan_manner(spec, process, types),
         )
     finally:
         os.close(init_pidfd)
-        os.close(proc)
 
 
 def differing_namespaces(pid: int) -> tuple[str, ...]:
@@ -96,7 +94,9 @@ def _cgroup(record: Record, sub_cgroup: str) -> Cgroup:
     return below
 
 
-def _manner(spec: Spec, process: Process, types: tuple[str, ...], proc: int) -> Manner:
+def plan_manner(spec: Spec, process: Process, types: tuple[str, ...]) -> Manner:
+    """How to enter a container by joining namespaces of these types."""
+    kept: list[int] = []
     flags = 0
     for kind in types:
         flags |= FLAGS[kind]
@@ -122,6 +122,7 @@ def _manner(spec: Spec, process: Process, types: tuple[str, ...], proc: int) -> 
         return (*first, *console, *identity[:-1], *last, identity[-1])
 
     def before_joining() -> None:
+        kept.append(os.open("/proc", O_PATH | os.O_CLOEXEC))
         if "oomScoreAdj" in process:
             with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
                 file.write(str(process["oomScoreAdj"]))
@@ -134,7 +135,7 @@ def _manner(spec: Spec, process: Process, types: tuple[str, ...], proc: int) -> 
         "adopt /proc": _adopt_proc,
         "set cpu affinity": lambda child, step: _set_affinity(step.value),
     }
-    return Manner(flags, operations, OciChild, plan, before_joining, (proc,))
+    return Manner(flags, operations, OciChild, plan, before_joining, kept)
 
 
 def _adopt_proc(child: Child, step: SetupStep) -> None:

@@ -89,11 +89,7 @@ def plan_oci_setup(spec: Spec, surroundings: Surroundings, *, hooked: bool) -> t
     """
     own = _own(spec)
     rewritten: list[SetupStep] = [SetupStep("open labels")]
-    if "user" in own:
-        rewritten.append(SetupStep("take root of the user namespace"))
     new = {n["type"] for n in spec["linux"]["namespaces"] if not n.get("path")}
-    if {"user", "ipc"} <= new:
-        rewritten.append(SetupStep("make ipc namespace"))
     if "network" in new:
         rewritten.append(SetupStep("bring up loopback"))
     steps = plan_setup(spec, rootfs=spec["root"]["path"], cgroup_mounts=surroundings.cgroup_mounts)
@@ -117,6 +113,11 @@ def plan_oci_setup(spec: Spec, surroundings: Surroundings, *, hooked: bool) -> t
             devices += 1
         else:
             rewritten.append(step)
+        if step.op == "open root" and "user" in own:
+            # Only now: the way to the root may be open to the caller alone.
+            rewritten.append(SetupStep("take root of the user namespace"))
+            if "ipc" in new:
+                rewritten.append(SetupStep("make ipc namespace"))
     return tuple(rewritten)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from runtime.errors import StartError
@@ -58,7 +59,29 @@ def map_text(mappings: Sequence[IdMapping]) -> str:
 
 def open_mapped(uids: Sequence[IdMapping], gids: Sequence[IdMapping]) -> int:
     """A descriptor of a user namespace with these maps, which no process is in. Raises OSError."""
-    pid, pidfd = syscalls.clone3(k.CLONE_NEWUSER)
+    with _holder(k.CLONE_NEWUSER, uids, gids) as pid:
+        return _open_namespace(pid, "user")
+
+
+def open_mapped_network(uids: Sequence[IdMapping], gids: Sequence[IdMapping]) -> tuple[int, int]:
+    """The same, and one of a network namespace that belongs to it. Raises OSError."""
+    with _holder(k.CLONE_NEWUSER | k.CLONE_NEWNET, uids, gids) as pid:
+        user = _open_namespace(pid, "user")
+        try:
+            return user, _open_namespace(pid, "net")
+        except BaseException:
+            os.close(user)
+            raise
+
+
+def _open_namespace(pid: int, name: str) -> int:
+    return os.open(f"/proc/{pid}/ns/{name}", os.O_RDONLY | os.O_CLOEXEC)
+
+
+@contextmanager
+def _holder(flags: int, uids: Sequence[IdMapping], gids: Sequence[IdMapping]) -> Iterator[int]:
+    """A process in new namespaces, for as long as it takes to open them."""
+    pid, pidfd = syscalls.clone3(flags)
     if pid == 0:
         try:
             syscalls.prctl(k.PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -67,7 +90,7 @@ def open_mapped(uids: Sequence[IdMapping], gids: Sequence[IdMapping]) -> int:
             os._exit(0)
     try:
         write_maps(pid, uids, gids)
-        return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+        yield pid
     finally:
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         os.waitpid(pid, 0)

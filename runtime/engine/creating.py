@@ -130,6 +130,10 @@ def create_container(
     inherited = engine.containers.anonymous_volumes(replaces) if keep_volumes else {}
     with engine.database.transaction():
         _make_way(engine, replaces)
+        if spec.userns:
+            from runtime.engine.id_ranges import with_id_range
+
+            spec = with_id_range(engine, spec)
         _insert(engine, container_id, spec, image, fields, intent="creating" if spec.files else _intent(spec))
         addresses.allocate(engine, container_id, spec)
         _insert_mounts(engine, container_id, spec, image, inherited)

@@ -7,7 +7,7 @@ import signal
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from runtime.cgroups.manager import open_cgroup
-from runtime.container.exec import exec_process, spawn_exec
+from runtime.container.exec import exec_process, manner_of, spawn_exec
 from runtime.engine.job import Job, Report
 from runtime.errors import StartError, StateError
 from runtime.linux.pidfd import has_exited, open_checked
@@ -57,6 +57,7 @@ def run_attached(engine: "Engine", container: "Container", request: ExecRequest)
             cgroup=open_cgroup(engine.containers.cgroup_path(container)),
             stdio=(0, 1, 2),
             seccomp_program=None if request.privileged else load_program(profile, engine.paths.cache),
+            manner=manner_of(spec, process, live.pid),
         )
     finally:
         os.close(pidfd)
@@ -95,13 +96,15 @@ def begin_captured(engine: "Engine", container: "Container", request: ExecReques
         seccomp = None if request.privileged else load_program(spec["linux"].get("seccomp"), cache)
         try:
             pidfd = open_checked(live.pid, live.pid_start)
+            process = _process(spec, request, live.pid)
             started = spawn_exec(
-                _process(spec, request, live.pid),
+                process,
                 init_pid=live.pid,
                 init_pidfd=pidfd,
                 cgroup=open_cgroup(cgroup),
                 stdio=(null, writer, writer),
                 seccomp_program=seccomp,
+                manner=manner_of(spec, process, live.pid),
             )
         except (ProcessLookupError, StartError) as error:
             if isinstance(error, StartError) and error.errno != errno.ESRCH:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from runtime.errors import NotFoundError, StateError
+from runtime.errors import NotFoundError, StateError, UnsupportedError
 from runtime.image.snapshot import SnapshotMount, mount_snapshot, plan_snapshot, prepare_layer_dir
 from runtime.linux import constants as k
 from runtime.linux import syscalls
@@ -30,7 +30,8 @@ def container_root(engine: "Engine", container: "Container", *, mounts: bool) ->
     """A descriptor (O_PATH) of a container's root directory, with its volumes and other mounts or without.
 
     The caller holds the project's lock where the container does not run, so that nobody starts it meanwhile.
-    Raises StateError for a container between two runs of its program, OSError, EngineError.
+    Raises StateError for a container between two runs of its program, UnsupportedError for one that runs with ids of
+    its own, OSError, EngineError.
     """
     live = container.live
     rootfs = f"{engine.paths.container(container.id)}/rootfs"
@@ -38,6 +39,11 @@ def container_root(engine: "Engine", container: "Container", *, mounts: bool) ->
         with _mounted(engine, container, mounts=mounts) as root:
             yield root
         return
+    if container.spec.id_range:
+        raise UnsupportedError(
+            f"container {container.name} has ids of its own (userns_mode), which files from outside do not have",
+            hint="stop it first, use a volume, or `exec` with tar in the container",
+        )
     if not live.pid:
         raise StateError(f"container {container.name} is restarting", hint="try again in a moment")
     # The pidfd proves that the pid is still that of the program when the directory has been opened.

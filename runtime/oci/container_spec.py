@@ -193,6 +193,10 @@ class ContainerSpec(NamedTuple):
     pid: str = ""  # "" = its own; "host", "container:NAME"
     uts: str = ""  # "" = its own; "host"
     cgroup: str = ""  # "" or "private" = its own; "host"
+    userns: str = ""  # "" or "host" = the host's ids; "auto", "auto:size=N" = a range of its own
+    id_range: tuple[
+        int, ...
+    ] = ()  # that range, which the engine chooses: first id of the host, number of ids
     volumes_from: tuple[str, ...] = ()  # NAME[:ro|rw]
     mounts: tuple[MountRequest, ...] = ()
     files: tuple[FileGrant, ...] = ()

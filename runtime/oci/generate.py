@@ -275,6 +275,11 @@ def _linux(
         "maskedPaths": [] if security.unmasked else list(MASKED_PATHS),
         "readonlyPaths": [] if security.unmasked else list(READ_ONLY_PATHS),
     }
+    if container.id_range:
+        from runtime.oci.user_mapping import IdRange
+
+        linux["namespaces"].append({"type": "user"})
+        linux["uidMappings"] = linux["gidMappings"] = IdRange(*container.id_range).mappings
     if own_network:
         joined = {"type": "network", "path": network_path} if network_path else {"type": "network"}
         linux["namespaces"].append(joined)  # type: ignore[arg-type]
@@ -315,6 +320,10 @@ def check_container(container: ContainerSpec) -> None:
                 f"{name}: {value!r} of container {container.name} is not known",
                 hint=f"known: {', '.join(kinds).replace('container:', 'service:NAME, container:NAME')}",
             )
+    if container.userns:
+        from runtime.oci.user_mapping import check_user_namespace
+
+        check_user_namespace(container)
     if container.uts == "host" and (container.hostname or container.domainname):
         raise InvalidError(f"container {container.name}: a hostname and uts: host contradict each other")
     if ".." in container.cgroup_parent.split("/"):
@@ -342,8 +351,9 @@ def _sysctls(container: ContainerSpec, own_network: bool) -> dict[str, str]:
         container=container.name,
     )
     # As Docker does: any user may bind low ports and send pings inside a network namespace of its own.
+    last_group = container.id_range[1] - 1 if container.id_range else 2147483647
     defaults = {
         "net.ipv4.ip_unprivileged_port_start": "0",
-        "net.ipv4.ping_group_range": "0 2147483647",
+        "net.ipv4.ping_group_range": f"0 {last_group}",
     }
     return {**(defaults if own_network else {}), **container.sysctls}

@@ -22,7 +22,7 @@ import os
 import signal
 import socket
 import time
-from typing import NoReturn, cast
+from typing import TYPE_CHECKING, NoReturn, cast
 
 from runtime.cgroups.manager import open_cgroup
 from runtime.container.start import Init, spawn_init
@@ -67,6 +67,9 @@ from runtime.store.events import START
 from runtime.store.files import read_json, remove_file, write_file, write_json
 from runtime.store.locks import FileLock
 
+if TYPE_CHECKING:
+    from runtime.oci.user_mapping import IdRange
+
 
 class Builder:
     """One start. `make_world` before the first run of the program, `run_program` for every one."""
@@ -84,10 +87,18 @@ class Builder:
         "_shim",
         "_sources",
         "_task",
+        "_user_namespace",
         "_warnings",
     )
 
-    def __init__(self, task: ShimTask, shim: int, shim_line: socket.socket, host_namespace: int) -> None:
+    def __init__(
+        self,
+        task: ShimTask,
+        shim: int,
+        shim_line: socket.socket,
+        host_namespace: int,
+        user_namespace: int,
+    ) -> None:
         self._task = task
         self._shim = shim
         self._line = shim_line
@@ -96,6 +107,7 @@ class Builder:
         self._cgroup = open_cgroup(task.paths.cgroup(task.container_id, task.spec.cgroup_parent))
         self._host: HostNetwork | None = None
         self._host_namespace = host_namespace
+        self._user_namespace = user_namespace
         self._published: list[PublishedPort] = []
         self._addresses: list[PublishedAddress] = []
         self._warnings: list[str] = []
@@ -182,8 +194,15 @@ class Builder:
         layer = f"{self._task.paths.container(self._task.container_id)}/layer"
         mounts = plan_snapshot(self._task.image, layer)
         prepare_layer_dir(mounts)
-        mount_snapshot(mounts, self._rootfs)
-        self._mounts = self._sources.prepare()
+        if self._user_namespace < 0:
+            mount_snapshot(mounts, self._rootfs)
+            self._mounts = self._sources.prepare()
+        else:
+            from runtime.shim.remapped import mount_remapped
+
+            self._mounts = mount_remapped(
+                mounts, self._rootfs, self._sources, self._ids, self._user_namespace, self._warnings
+            )
         shared_memory = borrow_shared_memory(self._task)
         if shared_memory >= 0:
             place = self._sources.place("shm", shared_memory)
@@ -216,6 +235,7 @@ class Builder:
         }
         for name, text in files.items():
             write_file(f"{directory}/{name}", text.encode(), mode=0o644, durable=False)
+            self._give(f"{directory}/{name}", 0, 0)
 
     @property
     def _etc_directory(self) -> str:
@@ -244,10 +264,22 @@ class Builder:
             path = f"{folder}/{number}"
             with open(path, "wb") as file:
                 file.write(content)
-            os.chown(path, grant.uid, grant.gid)
+            self._give(path, grant.uid, grant.gid)
             os.chmod(path, grant.mode)
             requests.append(MountRequest("bind", grant.target, path, read_only=True))
         return requests
+
+    def _give(self, path: str, uid: int, gid: int) -> None:
+        """Make a file that of a user of the container."""
+        if self._task.spec.id_range:
+            uid, gid = self._ids.outside(uid), self._ids.outside(gid)
+        os.chown(path, uid, gid)
+
+    @property
+    def _ids(self) -> "IdRange":
+        from runtime.oci.user_mapping import IdRange  # few containers have ids of their own
+
+        return IdRange(*self._task.spec.id_range)
 
     def _generate(self) -> Spec:
         task = self._task
@@ -298,6 +330,10 @@ class Builder:
         spec = join_namespaces(task, spec)
         if task.spec.runtime:
             pid, console = self._run_on_other_runtime(spec, stdio)
+        elif task.spec.id_range:
+            from runtime.shim.remapped import start_remapped
+
+            pid, console = start_remapped(task, spec, stdio, self._user_namespace, self._tell_born)
         else:
             init = self._spawn(spec, stdio, seccomp)
             pid, console = init.pid, init.console
@@ -313,25 +349,27 @@ class Builder:
             seccomp_program=seccomp,
             of_parent=True,
         )
-        line.send(self._line, "born", init.pid, [init.pidfd])
+        self._tell_born(init.pid, init.pidfd)
         init.wait_created()
         init.start()
         return init
 
     def _run_on_other_runtime(self, spec: Spec, stdio: tuple[int, int, int]) -> tuple[int, int]:
-        from runtime.shim.external import ExternalRuntime
+        from runtime.shim.external import ExternalRuntime, with_init
 
         task = self._task
         directory = task.paths.container(task.container_id)
         state = f"{task.paths.state}/other-runtime"
         other = ExternalRuntime(task.spec.runtime, task.container_id, directory, state, self._host_namespace)
         if task.spec.init:
-            spec = other.with_init(spec)
+            spec = with_init(spec, directory)
         pid, console = other.create(spec, self._shim, stdio)
-        pidfd = os.pidfd_open(pid)
-        line.send(self._line, "born", pid, [pidfd])
+        self._tell_born(pid, os.pidfd_open(pid))
         other.start()
         return pid, console
+
+    def _tell_born(self, pid: int, pidfd: int) -> None:
+        line.send(self._line, "born", pid, [pidfd])
 
     def _tell_started(self, pid: int, console: int, seccomp: bytes | None, state: LiveState) -> None:
         task = self._task
@@ -374,6 +412,7 @@ def be_builder(
     shim: int,
     *,
     host_namespace: int,
+    user_namespace: int,
     stdio: tuple[int, int, int],
     state: LiveState,
     first: bool,
@@ -382,7 +421,7 @@ def be_builder(
     try:
         syscalls.prctl(k.PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() == shim:
-            builder = Builder(task, shim, shim_line, host_namespace)
+            builder = Builder(task, shim, shim_line, host_namespace, user_namespace)
             spec = builder.make_world() if first else load_spec(task)
             builder.run_program(spec, stdio, state)
     except BaseException as error:

@@ -43,6 +43,29 @@ def find_runtime(name: str) -> str:
     return found
 
 
+def with_init(spec: Spec, directory: str) -> Spec:
+    """The same container with our static init as pid 1, kept in the container's `directory`.
+
+    Raises StartError if its program is not there, OSError.
+    """
+    os.makedirs(f"{directory}/bundle", mode=0o700, exist_ok=True)
+    source = f"{directory}/bundle/init"
+    write_init(source)
+    process = spec["process"]
+    program = _find_program(spec, process["args"][0], process.get("env", ()))
+    mount: Mount = {
+        "destination": INIT_PATH,
+        "type": "bind",
+        "source": source,
+        "options": ["bind", "ro", "nosuid", "nodev"],
+    }
+    return {
+        **spec,
+        "process": {**process, "args": [INIT_PATH, program, *process["args"]]},
+        "mounts": [*spec.get("mounts", ()), mount],
+    }
+
+
 class ExternalRuntime:
     """One container on one other runtime. `directory` is the bundle, `state` where the runtime keeps its own."""
 
@@ -68,25 +91,6 @@ class ExternalRuntime:
             console = self._create_with_console(words)
         with open(pid_file, encoding="ascii") as file:
             return int(file.read()), console
-
-    def with_init(self, spec: Spec) -> Spec:
-        """The same container with our static init as pid 1. Raises StartError if its program is not there, OSError."""
-        os.makedirs(self._bundle, mode=0o700, exist_ok=True)
-        source = f"{self._bundle}/init"
-        write_init(source)
-        process = spec["process"]
-        program = _find_program(spec, process["args"][0], process.get("env", ()))
-        mount: Mount = {
-            "destination": INIT_PATH,
-            "type": "bind",
-            "source": source,
-            "options": ["bind", "ro", "nosuid", "nodev"],
-        }
-        return {
-            **spec,
-            "process": {**process, "args": [INIT_PATH, program, *process["args"]]},
-            "mounts": [*spec.get("mounts", ()), mount],
-        }
 
     def start(self) -> None:
         """Let the program run. Raises StartError."""

@@ -21,9 +21,8 @@ def plan_mounts(
         for name in ("hosts", "hostname", "resolv.conf")
         if f"/etc/{name}" not in taken
     ]
-    for request in sorted(requests, key=lambda request: request.target.rstrip("/").count("/")):
-        mounts.append(_tmpfs(request) if request.type == "tmpfs" else _from_host(request))
-    return mounts
+    mounts += [_tmpfs(request) if request.type == "tmpfs" else _from_host(request) for request in requests]
+    return sorted(mounts, key=lambda mount: mount["destination"].rstrip("/").count("/"))
 
 
 def _bind(source: str, destination: str, options: list[str]) -> Mount:

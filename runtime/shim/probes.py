@@ -5,7 +5,7 @@ import signal
 import time
 from collections.abc import Callable
 
-from runtime.container.exec import ExecProcess, exec_process, spawn_exec
+from runtime.container.exec import ExecProcess, exec_process, manner_of, spawn_exec
 from runtime.errors import EngineError
 from runtime.shim.health import OUTPUT_BYTES, Health, Probe, judge, next_delay_ns
 from runtime.shim.loop import Loop
@@ -80,6 +80,7 @@ class Prober:
                 cgroup=self._world.cgroup,
                 stdio=(self._null, writer, writer),
                 seccomp_program=self._world.seccomp,
+                manner=manner_of(self._world.spec, process, self._init.pid),
             )
         except (EngineError, OSError) as error:
             os.close(reader)

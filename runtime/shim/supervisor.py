@@ -12,7 +12,7 @@ import socket
 import time
 from typing import Any
 
-from runtime.container.exec import spawn_exec
+from runtime.container.exec import manner_of, spawn_exec
 from runtime.container.kill import parse_signal
 from runtime.errors import EngineError, StartError, StateError
 from runtime.linux.syscalls import signalfd
@@ -404,6 +404,7 @@ class Supervisor:
                 cgroup=self._world.cgroup,
                 stdio=(null, null, null),
                 seccomp_program=self._world.seccomp,
+                manner=manner_of(self._world.spec, process, self._init.pid),
             )
         finally:
             os.close(null)

@@ -53,6 +53,7 @@ class World:
         "_reservations",
         "_spec",
         "_task",
+        "_user_namespace",
         "lock",
         "proxy",
         "report",
@@ -69,6 +70,7 @@ class World:
         self._ports: list[PublishedPort] = []
         self._reservations: list[int] = []
         self._spec: Spec | None = None
+        self._user_namespace = -1
         self.lock = -1
         self.proxy: Proxy | None = None
         self.report = b""
@@ -94,9 +96,22 @@ class World:
         if self._task.spec.auto_remove:
             self._host_mounts = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
         own_network = self._task.spec.network_mode != "host" and not self._task.network_owner
-        syscalls.unshare(k.CLONE_NEWNS | (k.CLONE_NEWNET if own_network else 0))
+        remapped = bool(self._task.spec.id_range)
+        syscalls.unshare(k.CLONE_NEWNS | (k.CLONE_NEWNET if own_network and not remapped else 0))
+        if remapped:
+            self._make_user_namespace()
         if self._task.network_owner:
             self._join_network(self._task.paths.live(self._task.network_owner))
+
+    def _make_user_namespace(self) -> None:
+        """The container's ids, and a network that belongs to them."""
+        from runtime.container.user_namespace import open_mapped_network
+        from runtime.oci.user_mapping import IdRange
+
+        ids = IdRange(*self._task.spec.id_range).mappings
+        self._user_namespace, network = open_mapped_network(ids, ids)
+        syscalls.setns(network, k.CLONE_NEWNET)
+        os.close(network)
 
     def _join_network(self, directory: str) -> None:
         """Enter the network namespace of the container with this STATE directory."""
@@ -114,10 +129,14 @@ class World:
         """Have a builder make what there is not yet, and start the program. Raises EngineError, OSError."""
         near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         shim = os.getpid()
-        if self._task.spec.runtime:
-            import runtime.shim.external  # noqa: F401 (now: nothing is imported once the container runs)
+        if self._task.spec.runtime or self._task.spec.id_range:
+            # Now: nothing is imported once the container runs.
+            if self._task.spec.runtime:
+                import runtime.shim.external
+            else:
+                import runtime.container.oci_exec  # noqa: F401
 
-            # Another runtime's container is nobody's child when that has ended: it becomes ours.
+            # Their program is nobody's child when what made it has ended: it becomes ours.
             syscalls.prctl(k.PR_SET_CHILD_SUBREAPER, 1)
         self._builder = os.fork()
         if self._builder == 0:
@@ -126,6 +145,7 @@ class World:
                 far,
                 shim,
                 host_namespace=self._host_namespace,
+                user_namespace=self._user_namespace,
                 stdio=stdio,
                 state=state,
                 first=self.lock < 0,

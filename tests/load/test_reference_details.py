@@ -6,6 +6,7 @@ import json
 import pytest
 
 import composer
+from composer.errors import LoadError
 from composer.output.config_text import render_config
 
 FIRST = """
@@ -68,6 +69,17 @@ def test_size_with_fraction_or_exponent_counts_for_nothing(load, attribute, valu
     result = load(f"services: {{a: {{image: b, {attribute}: {value}}}}}")
     assert attribute not in result.tree["services"]["a"]
     assert any(f"{attribute} has no effect" in warning for warning in result.warnings)
+
+
+@pytest.mark.parametrize("value", ["9223372036854775808", "99999999999999999999", "1e30"])
+def test_size_of_a_tmpfs_beyond_all_numbers_is_refused(load, value):
+    """The reference mounts it without a limit."""
+    with pytest.raises(LoadError) as caught:
+        load(
+            f"services: {{a: {{image: b, volumes: [{{type: tmpfs, target: /x, tmpfs: {{size: {value}}}}}]}}}}"
+        )
+    (problem,) = caught.value.problems
+    assert problem.path.endswith("tmpfs.size") and problem.origin.line == 1
 
 
 @pytest.mark.parametrize("attribute", ["mem_limit", "mem_reservation", "memswap_limit", "shm_size"])

@@ -29,7 +29,7 @@ def namespace(project: Project, service: str, kind: str) -> str:
     return project.exec(service, "readlink", f"/proc/self/ns/{kind}").strip()
 
 
-@pytest.mark.covers("services.*", "ipc pid uts cgroup userns_mode isolation annotations")
+@pytest.mark.covers("services.*", "ipc pid uts cgroup isolation annotations")
 def test_namespaces(project: Project) -> None:
     project.write(
         f"""
