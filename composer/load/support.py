@@ -14,6 +14,7 @@ from composer.load.origins import Marks, Path, dotted
 _RESOURCES = ("networks", "volumes", "secrets", "configs", "models")
 _MOUNT_TYPES = ("bind", "volume", "tmpfs", "image")
 _LOCAL = (None, "", "local")
+_UNTRANSLATED = frozenset(("macvlan", "ipvlan"))
 
 
 def unsupported(tree: Mapping[str, Any], active: Iterable[str], marks: Marks) -> Iterator[str]:
@@ -33,7 +34,7 @@ def unsupported(tree: Mapping[str, Any], active: Iterable[str], marks: Marks) ->
         yield from _unknown_endpoint_options(name, service, marks)
         yield from _operators(name, service, marks)
         yield from _drive_letters(name, service, marks)
-        yield from _discarded_ports(name, service, marks)
+        yield from _discarded_ports(name, service, tree.get("networks") or {}, marks)
     for section in _RESOURCES:
         for key, item in (tree.get(section) or {}).items():
             options = _unknown_options(item or {}) if section == "networks" else ()
@@ -128,11 +129,20 @@ def _drive_letters(name: str, service: Mapping[str, Any], marks: Marks) -> Itera
                 yield _line(("services", name, "volumes", index), marks, message)
 
 
-def _discarded_ports(name: str, service: Mapping[str, Any], marks: Marks) -> Iterator[str]:
-    if service.get("ports") and service.get("network_mode") in ("host", "none"):
-        message = (
-            f"service {name!r}: published ports have no effect with network_mode {service['network_mode']}"
-        )
+def _discarded_ports(
+    name: str, service: Mapping[str, Any], networks: Mapping[str, Any], marks: Marks
+) -> Iterator[str]:
+    joined = [networks.get(key) or {} for key in service.get("networks") or ()]
+    if service.get("network_mode") in ("host", "none"):
+        why = f"with network_mode {service['network_mode']}"
+    elif joined and all(
+        network.get("internal") or network.get("driver") in _UNTRANSLATED for network in joined
+    ):
+        why = "in internal, macvlan and ipvlan networks: the container is reached by its own address or not at all"
+    else:
+        return
+    if service.get("ports"):
+        message = f"service {name!r}: published ports have no effect {why}"
         yield _line(("services", name, "ports"), marks, message)
 
 

@@ -18,10 +18,12 @@ from runtime.linux import syscalls
 from runtime.network import etc_files
 from runtime.network.dns.entries import remove_entry, write_entry
 from runtime.network.endpoint import HostNetwork
+from runtime.network.ports import publishing_endpoint
 from runtime.network.record import Endpoint, endpoint_to_json
 from runtime.oci import container_spec
 from runtime.oci.container_spec import ContainerSpec, NetworkAttachment
 from runtime.shim import control, line
+from runtime.shim.published import lead_to, translations
 
 if TYPE_CHECKING:
     from runtime.engine.containers import Container
@@ -44,6 +46,7 @@ def connect(engine: "Engine", container: "Container", attachment: NetworkAttachm
         others = [item for item in endpoints if item is not new]
         if container.is_live:
             _in_namespace(engine, container, lambda host: host.connect(new, others))
+            _move_ports(engine, container, endpoints)
             lock = f"{engine.paths.live(container.id)}/lock"
             write_entry(engine.paths.zone(new.network_id), container.id, new.zone_entry(container.name, lock))
             name = spec.hostname or container.id[:12]
@@ -68,6 +71,7 @@ def disconnect(engine: "Engine", container: "Container", network: str) -> None:
         _save(engine, container, spec._replace(networks=kept))
         if container.is_live:
             remove_entry(engine.paths.zone(gone.network_id), container.id)
+            _move_ports(engine, container, others)
             _in_namespace(engine, container, lambda host: host.disconnect(gone, others))
             _edit_hosts(engine, container, lambda text: etc_files.without_addresses(text, _addresses(gone)))
     _tell(engine, container, others)
@@ -75,7 +79,7 @@ def disconnect(engine: "Engine", container: "Container", network: str) -> None:
 
 def _connectable(container: "Container") -> ContainerSpec:
     spec = container.spec
-    if spec.network_mode in ("", "none"):
+    if not spec.network_mode:
         return spec
     raise ConflictError(
         f"container {container.name} has network_mode {spec.network_mode} and can't be in networks of its own"
@@ -104,9 +108,27 @@ def _edit_hosts(engine: "Engine", container: "Container", edit: Callable[[str], 
         pass
 
 
+def _move_ports(engine: "Engine", container: "Container", endpoints: Sequence[Endpoint]) -> None:
+    """Let the published ports of a running container lead to where they belong among these endpoints."""
+    if container.live is None or not container.live.ports:
+        return
+    old = translations(container.live.ports)
+    new = translations(lead_to(container.live.ports, endpoints))
+    if new != old:
+        host = HostNetwork(engine.paths.nft_table)
+        try:
+            host.lead_ports(publishing_endpoint(endpoints), old, new)
+        finally:
+            host.close()
+
+
 def _tell(engine: "Engine", container: "Container", endpoints: Sequence[Endpoint]) -> None:
     """Let the shim know what it answers for and takes away at its end. One that has just ended needs no telling."""
-    message = {"op": "networks", "endpoints": [endpoint_to_json(item) for item in endpoints]}
+    message = {
+        "op": "networks",
+        "endpoints": [endpoint_to_json(item) for item in endpoints],
+        "ports": lead_to(container.live.ports if container.live else (), endpoints),
+    }
     control.request(engine.paths.live(container.id), message)
 
 

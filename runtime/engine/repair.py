@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from runtime.cgroups.manager import open_cgroup
 from runtime.network.dns.entries import remove_entry
 from runtime.network.endpoint import HostNetwork
-from runtime.network.firewall.rules import PublishedPort
+from runtime.shim.published import translations
 from runtime.shim.state import ExitRecord, read_exit_record, read_live_state, write_exit_record
 from runtime.store.files import remove_tree
 from runtime.store.locks import FileLock
@@ -57,19 +57,12 @@ def _withdraw(engine: "Engine", container_id: str) -> None:
     for row in rows:
         remove_entry(engine.paths.zone(row["network_id"]), container_id)
     live = read_live_state(engine.paths.live(container_id))
-    translated = [port for port in live.ports if port.container_ip] if live is not None else []
+    translated = translations(live.ports) if live is not None else []
     if not translated:
         return
     host = HostNetwork(engine.paths.nft_table)
     try:
-        host.unpublish(
-            [
-                PublishedPort(
-                    port.host_ip, port.host_port, port.protocol, port.container_ip, port.container_port
-                )
-                for port in translated
-            ]
-        )
+        host.unpublish(translated)
     finally:
         host.close()
 

@@ -218,6 +218,15 @@ class HostNetwork:
         if datagram_ports:
             self._conntrack.forget_udp(datagram_ports)
 
+    def lead_ports(
+        self, endpoint: Endpoint | None, old: Sequence[PublishedPort], new: Sequence[PublishedPort]
+    ) -> None:
+        """Let published ports that led to another endpoint of a container lead to this one (None = nowhere)."""
+        if endpoint is not None:
+            self._links.update((item.address, endpoint.host_interface) for item in endpoint.addresses)
+            self.publish(new)
+        self.unpublish([port for port in old if port not in new])
+
     def unpublish(self, ports: Sequence[PublishedPort]) -> None:
         """The inverse of `publish`; what is gone already is no error."""
         for firewall, of_family in self._by_family(ports):

@@ -98,8 +98,11 @@ class Use(NamedTuple):
 
 
 def publishing_endpoint(endpoints: Sequence[Endpoint]) -> Endpoint | None:
-    """The endpoint whose addresses published ports lead to: that of the default route, else the first of a bridge."""
-    bridged = [endpoint for endpoint in endpoints if endpoint.driver == "bridge"]
+    """The endpoint whose addresses published ports lead to: that of the default route, else the first of a bridge.
+
+    None of an internal network: there is no way in from outside either.
+    """
+    bridged = [endpoint for endpoint in endpoints if endpoint.driver == "bridge" and not endpoint.internal]
     chosen = default_gateway(bridged) or default_gateway(bridged, ipv6=True)
     if chosen is not None:
         return bridged[chosen[0]]

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from runtime.linux.namespaces import socket_in
 from runtime.network.ipam import is_ipv6
+from runtime.network.record import Endpoint
 
 PROTOCOLS = ("tcp", "udp")
 _CHUNK = 1 << 16
@@ -125,6 +126,14 @@ class Proxy:
         for item in self._forwards.values():
             item.listener.close()
         self._epoll.close()
+
+    def lead_to(self, endpoint: Endpoint | None) -> None:
+        """Pass new clients on to this endpoint's addresses: of the same family as before, if it has one."""
+        for fd, item in self._forwards.items():
+            ipv6 = is_ipv6(item.address)
+            address = endpoint and (endpoint.address(ipv6=ipv6) or endpoint.address(ipv6=not ipv6))
+            if address:
+                self._forwards[fd] = item._replace(address=address)
 
     def filenos(self) -> tuple[int, ...]:
         """The descriptors to watch for reading; they stay the same."""

@@ -5,7 +5,7 @@
     {"v":1,"op":"kill","signal":9}                   {"ok":true}
     {"v":1,"op":"pause"}, {"v":1,"op":"resume"}      {"ok":true} or {"error":"…"}
     {"v":1,"op":"exec","process":{…}}                {"ok":true,"pid":N} or {"error":"…"}
-    {"v":1,"op":"networks","endpoints":[…]}          {"ok":true}
+    {"v":1,"op":"networks","endpoints":[…],"ports":[…]}  {"ok":true}
     {"v":1,"op":"attach"} [stdout, stderr]           {"ok":true} [what the program reads, if anything] or {"error":"…"}
     {"v":1,"op":"subscribe"}                         {"status":…,"health":…} now and at every change,
                                                      {"exit":CODE,…} when a run has ended

@@ -39,6 +39,7 @@ from runtime.shim.state import (
     RUNNING,
     ExitRecord,
     LiveState,
+    PublishedAddress,
     write_exit_record,
     write_live_state,
 )
@@ -337,12 +338,20 @@ class Supervisor:
             self._resume()
             self._answer(client, {"ok": True})
         elif operation == "networks":
-            self._world.use_endpoints(tuple(endpoint_from_json(item) for item in message["endpoints"]))
+            self._use_networks(message)
             self._answer(client, {"ok": True})
         elif operation == "exec":
             self._answer(client, {"ok": True, "pid": self._exec(message["process"])})
         else:
             self._answer(client, {"error": f"unknown operation {operation!r}"})
+
+    def _use_networks(self, message: dict[str, Any]) -> None:
+        endpoints = tuple(endpoint_from_json(item) for item in message["endpoints"])
+        ports = tuple(PublishedAddress(*item) for item in message["ports"])
+        self._world.use_endpoints(endpoints, ports)
+        if ports != self._state.ports:
+            self._state = self._state._replace(ports=ports)
+            self._publish_state()
 
     def _attach(self, client: socket.socket, descriptors: list[int]) -> None:
         if self._stdio is None or self._init is None:

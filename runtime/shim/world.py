@@ -18,6 +18,7 @@ from runtime.network.dns.entries import remove_entry
 from runtime.network.dns.server import Responder
 from runtime.network.endpoint import HostNetwork
 from runtime.network.firewall.rules import PublishedPort
+from runtime.network.ports import publishing_endpoint
 from runtime.network.proxy import Forward, Proxy
 from runtime.network.record import Endpoint
 from runtime.oci.labels import LABEL_PROJECT
@@ -25,7 +26,8 @@ from runtime.oci.spec import Spec
 from runtime.shim import line
 from runtime.shim.builder import be_builder, load_spec
 from runtime.shim.interpreter import command_line
-from runtime.shim.state import LiveState, read_live_state
+from runtime.shim.published import translations
+from runtime.shim.state import LiveState, PublishedAddress, read_live_state
 from runtime.shim.task import ShimTask
 from runtime.store.locks import is_locked
 
@@ -200,11 +202,22 @@ class World:
         """What answers in the container's name; all of them are watched in the same way."""
         return tuple(server for server in (self.responder, self.proxy) if server is not None)
 
-    def use_endpoints(self, endpoints: tuple[Endpoint, ...]) -> None:
-        """The container has been put into other networks by a command: answer for these, and leave these at the end."""
+    def use_endpoints(self, endpoints: tuple[Endpoint, ...], ports: tuple[PublishedAddress, ...]) -> None:
+        """A command has put the container into other networks, and its ports lead there: answer for these from now on,
+        and leave these at the end.
+        """
         self._task = self._task._replace(endpoints=endpoints)
+        self._ports = translations(ports)
+        if self.proxy is not None:
+            self.proxy.lead_to(publishing_endpoint(endpoints))
         if self.responder is not None:
-            self.responder.use_zones(self._zones())
+            self.responder.use_networks(self._zones(), self._upstreams())
+
+    def _upstreams(self) -> tuple[str, ...] | None:
+        """Whom to ask for names that are not ours: nobody in networks without a way out, None = the host's servers."""
+        if all(endpoint.internal for endpoint in self._task.endpoints):
+            return ()
+        return self._task.spec.dns or None
 
     def _zones(self) -> list[tuple[str, str]]:
         task = self._task
@@ -213,10 +226,9 @@ class World:
     def _make_responder(self, descriptors: tuple[int, ...]) -> None:
         udp, tcp = descriptors
         task = self._task
-        internal = all(endpoint.internal for endpoint in task.endpoints)
         self.responder = Responder(
             self._zones(),
-            () if internal else task.spec.dns or None,
+            self._upstreams(),
             host_namespace=self._host_namespace,
             links=dict(task.spec.links),
             listeners=(

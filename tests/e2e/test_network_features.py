@@ -321,7 +321,10 @@ def test_links_of_an_interface_of_the_host(project: Project, parent: str, driver
 
 
 def test_network_commands(project: Project) -> None:
-    project.write(f"services: {{a: {{image: IMAGE, {SLEEP}}}, b: {{image: IMAGE, {SLEEP}}}}}\n")
+    alone = f"{{image: IMAGE, {SLEEP}, network_mode: none}}"
+    project.write(
+        f"services: {{a: {{image: IMAGE, {SLEEP}}}, b: {{image: IMAGE, {SLEEP}}}, none: {alone}}}\n"
+    )
     project.run("up", "-d")
     made = project.run(
         "network",
@@ -351,6 +354,8 @@ def test_network_commands(project: Project) -> None:
         "is in network extra already"
         in project.run("network", "connect", "extra", "project-a-1", code=1).stderr
     )
+    refused = project.run("network", "connect", "extra", "project-none-1", code=1).stderr
+    assert "has network_mode none" in refused
     assert "in use by" in project.run("network", "rm", "extra", code=1).stderr
     # It stays so over a restart, and its default route too.
     project.run("restart", "-t", "0", "a")
@@ -375,6 +380,37 @@ def test_network_commands(project: Project) -> None:
     assert "late" in project.ps()["project-a-1"]["Networks"]
     project.run("down", "-t", "0")
     project.run("network", "rm", "late")
+
+
+def test_ports_follow_the_default_route(project: Project) -> None:
+    project.write(
+        f"""
+        services:
+          web: {{image: IMAGE, command: {SERVER}, init: true, ports: ["PORT0:80"], networks: {{a: {{gw_priority: 1}}, b: }}}}
+          inner: {{image: IMAGE, command: {SERVER}, init: true, ports: ["PORT1:80"], networks: [c], dns: 127.0.0.55}}
+        networks: {{a: , b: , c: {{internal: true}}}}
+        """
+    )
+    told = project.run("up", "-d").stderr
+    assert "compose.yaml:4:" in told and "published ports have no effect in internal" in told
+    with pytest.raises(OSError):
+        fetch("127.0.0.1", project.ports[1], timeout_s=0)
+    for verb, options in (("disconnect", ()), ("connect", ("--gw-priority", "2"))):
+        project.run("network", verb, *options, "project_a", "project-web-1")
+        for host in ("127.0.0.1", "::1") if os.path.exists("/proc/net/if_inet6") else ("127.0.0.1",):
+            assert "root:x:0" in fetch(host, project.ports[0]), (verb, host)
+    # Names of the world outside are asked for as soon as there is a way out.
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+        asked.bind(("127.0.0.55", 53))
+        asked.settimeout(5)
+        nslookup = ("exec", "-T", "inner", "nslookup", "-type=a", "example.org")
+        assert "SERVFAIL" in project.run(*nslookup, code=1).stdout
+        project.run("network", "connect", "project_a", "project-inner-1")
+        client = project.popen(*nslookup)
+        assert b"example" in asked.recv(512)
+        client.kill()
+        client.communicate()
+    project.run("down", "-t", "0")
 
 
 def test_pools_of_the_users_choice(project: Project) -> None:

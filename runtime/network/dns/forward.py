@@ -72,7 +72,7 @@ class Forwarder:
         self, epoll: select.epoll, upstreams: HostServers | tuple[str, ...], namespace: int, port: int = 53
     ) -> None:
         self._epoll = epoll
-        self._upstreams = upstreams
+        self.upstreams = upstreams  # may be replaced at any time
         self._namespace = namespace
         self._port = port
         self._pending: dict[int, _Pending] = {}
@@ -137,7 +137,7 @@ class Forwarder:
 
     def _ask(self, pending: _Pending) -> None:
         """The next try of a query, or SERVFAIL when all servers have had theirs."""
-        upstreams = self._upstreams if isinstance(self._upstreams, tuple) else self._upstreams.addresses()
+        upstreams = self.upstreams if isinstance(self.upstreams, tuple) else self.upstreams.addresses()
         while pending.tries < len(upstreams) * _ROUNDS:
             upstream = upstreams[pending.tries % len(upstreams)]
             pending.tries += 1

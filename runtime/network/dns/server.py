@@ -73,7 +73,6 @@ class Responder:
     ) -> None:
         self._networks: list[str] = []
         self._readers: list[ZoneReader] = []
-        self.use_zones(zones)
         self._links = {alias.lower(): name for alias, name in (links or {}).items()}
         self._turns: dict[tuple[str, str], int] = {}  # (name, type of record) -> how often it was asked for
         # What was asked, byte for byte, and how it was answered: reading and writing messages is most of the work.
@@ -84,15 +83,16 @@ class Responder:
         self._epoll = select.epoll()
         self._udp, self._tcp = open_listeners() if listeners is None else listeners
         self._connections: dict[int, _Connection] = {}
-        servers = HostServers() if upstreams is None else tuple(upstreams)
-        self._forwarder = Forwarder(self._epoll, servers, host_namespace)
+        self._forwarder = Forwarder(self._epoll, (), host_namespace)
+        self.use_networks(zones, upstreams)
         for sock in (self._udp, self._tcp):
             self._epoll.register(sock.fileno(), select.EPOLLIN)
 
-    def use_zones(self, zones: Sequence[tuple[str, str]]) -> None:
-        """Answer for these networks from now on: (network name, zone directory)."""
+    def use_networks(self, zones: Sequence[tuple[str, str]], upstreams: Sequence[str] | None) -> None:
+        """Answer for these networks and ask these servers from now on; as the arguments of the constructor."""
         self._networks = [name for name, _ in zones]
         self._readers = [ZoneReader(directory) for _, directory in zones]
+        self._forwarder.upstreams = HostServers() if upstreams is None else tuple(upstreams)
 
     def close(self) -> None:
         self._forwarder.close()
