@@ -156,5 +156,5 @@ def _endpoint(
 
 def _address(record: NetworkRecord, address: str) -> Address:
     pool = _pool_of([pool for pool in record.pools if pool.is_ipv6 == ipam.is_ipv6(address)], address)
-    leads_out = not record.internal and record.mode not in ("l3", "l3s")
+    leads_out = not record.internal and not record.mode.startswith("l3")
     return Address(address, ipam.parse_subnet(pool.subnet).length, pool.gateway if leads_out else "")

@@ -138,8 +138,8 @@ class Networks:
             self._plan(request, os.urandom(32).hex(), host)
 
     def _plan(self, request: NetworkRequest, network_id: str, host: Rtnetlink) -> NetworkRecord:
-        record = plan_network(request, network_id, self._facts(host), bridge=self._paths.bridge(network_id))
-        self._check_bridge(host, record)
+        record = plan_network(request, network_id, self._facts(host), link=self._paths.bridge(network_id))
+        self._check_links(host, record)
         return record
 
     def _facts(self, host: Rtnetlink) -> HostFacts:
@@ -156,14 +156,16 @@ class Networks:
             pools=ipam.parse_pools(configured) if configured else (),
         )
 
-    def _check_bridge(self, host: Rtnetlink, record: NetworkRecord) -> None:
+    def _check_links(self, host: Rtnetlink, record: NetworkRecord) -> None:
         if record.options.get(plan.OPTION_BRIDGE_NAME) and host.link(record.bridge) is not None:
             raise ConflictError(
                 f"network {record.name}: there is an interface {record.bridge} already",
                 hint="choose another name for the bridge, or leave it out",
             )
-        if record.parent and host.link(record.parent) is None:
-            raise NotFoundError(f"network {record.name}: the parent interface {record.parent} is not there")
+        if record.parent:
+            from runtime.network.parents import check_parent
+
+            check_parent(host, record)
 
     def _ensure(self, record: NetworkRecord) -> None:
         """Make the kernel's part of a network, or what is missing of it; once per command."""
@@ -180,6 +182,11 @@ class Networks:
                 links.enable_forwarding(ipv6=record.has_ipv6)
                 for firewall in self._firewalls(netfilter, record):
                     self.warnings += firewall.ensure_network(rules)
+        else:
+            from runtime.network.parents import ensure_parent
+
+            with Rtnetlink() as host:
+                ensure_parent(host, record, self._paths.nft_table)
         os.makedirs(self._paths.zone(record.id), mode=0o755, exist_ok=True)
         self._ensured[record.name] = record
 
@@ -227,6 +234,11 @@ class Networks:
                 for firewall in self._firewalls(netfilter, record):
                     firewall.remove_network(record.bridge, [x for x in subnets if x.bits == firewall.bits])
                 links.delete_bridge(host, record.bridge)
+        elif not any(other.record.parent == record.parent for other in self.list() if other.id != row.id):
+            from runtime.network.parents import remove_parent
+
+            with Rtnetlink() as host:
+                remove_parent(host, record, self._paths.nft_table)
         remove_tree(os.path.dirname(self._paths.zone(row.id)))
         self._database.execute("DELETE FROM networks WHERE id = ?", row.id)
 

@@ -40,7 +40,7 @@ RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
 
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_MASTER, _IFLA_LINKINFO = 1, 3, 4, 5, 10, 18
-_IFLA_NET_NS_FD = 28
+_IFLA_IFALIAS, _IFLA_NET_NS_FD = 20, 28
 _IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
 _IFLA_INFO_SLAVE_KIND, _IFLA_INFO_SLAVE_DATA = 4, 5
 BRIDGE_PORT_HAIRPIN, BRIDGE_PORT_ISOLATED = 4, 33  # IFLA_BRPORT_MODE, IFLA_BRPORT_ISOLATED
@@ -52,6 +52,7 @@ SUB_LINK_MODES = {
     _MACVLAN: {"private": 1, "vepa": 2, "bridge": 4, "passthru": 8},
     _IPVLAN: {"l2": 0, "l3": 1, "l3s": 2},
 }
+_IFLA_IPVLAN_FLAGS, _IPVLAN_FLAGS = 2, {"": 0, "private": 1, "vepa": 2}
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_METRICS, _RTAX_MTU = 1, 4, 5, 6, 8, 2
 _IFF_UP = 1
 _RT_TABLE_MAIN, _RTPROT_STATIC, _RT_SCOPE_UNIVERSE, _RT_SCOPE_LINK, _RTN_UNICAST = 254, 4, 0, 253, 1
@@ -72,6 +73,7 @@ class Link(NamedTuple):
     master: int
     up: bool
     mac: str = ""
+    alias: str = ""  # what its maker noted (ip-link(8))
 
 
 class Prefix(NamedTuple):
@@ -126,10 +128,12 @@ def encode_sub_link(
     name: str, *, kind: str, mode: str, parent: int, namespace: int, mac: str, mtu: int
 ) -> bytes:
     """A macvlan or ipvlan link of the interface with index `parent`, born down in the namespace of that descriptor."""
+    mode, _, flag = mode.partition(",")
     number = SUB_LINK_MODES[kind][mode]
-    packed = _U32.pack(number) if kind == _MACVLAN else struct.pack("=H", number)
-    info = encode_attribute(_IFLA_INFO_KIND, kind.encode())
-    info += encode_attribute(_IFLA_INFO_DATA, encode_attribute(1, packed))
+    data = encode_attribute(1, _U32.pack(number) if kind == _MACVLAN else struct.pack("=H", number))
+    if flag:
+        data += encode_attribute(_IFLA_IPVLAN_FLAGS, struct.pack("=H", _IPVLAN_FLAGS[flag]))
+    info = encode_attribute(_IFLA_INFO_KIND, kind.encode()) + encode_attribute(_IFLA_INFO_DATA, data)
     body = encode_link(name) + _address_and_mtu(mac if kind == _MACVLAN else "", mtu)
     body += encode_attribute(_IFLA_LINK, _U32.pack(parent))
     body += encode_attribute(_IFLA_NET_NS_FD, _U32.pack(namespace))
@@ -448,4 +452,5 @@ def _decode_link(data: bytes, start: int, end: int) -> Link:
         _U32.unpack(attributes[_IFLA_MASTER])[0] if _IFLA_MASTER in attributes else 0,
         bool(flags & _IFF_UP),
         attributes.get(_IFLA_ADDRESS, b"").hex(":"),
+        attributes.get(_IFLA_IFALIAS, b"").rstrip(b"\0").decode(errors="replace"),
     )

@@ -6,7 +6,8 @@ on working on the host while what is opened afterwards works inside.
 
 import errno
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 from runtime.errors import ConflictError, NotFoundError, UnsupportedError
 from runtime.linux.conntrack import Conntrack
@@ -20,6 +21,9 @@ from runtime.network.record import Endpoint
 
 # The loopback is number 1; giving the others their numbers saves looking them up.
 _FIRST_INTERFACE = 2
+# Network namespaces are torn down in the background: within 0.1 s, but under load it has taken longer.
+_PATIENCE_SECONDS = 10.0
+_PAUSE_SECONDS = 0.02
 
 
 class HostNetwork:
@@ -48,12 +52,15 @@ class HostNetwork:
         """
         with Rtnetlink() as inside:
             numbers = self._add_links(inside, endpoints, _FIRST_INTERFACE)
-            inside.set_up(index=1)
-            for index, endpoint in zip(numbers, endpoints, strict=True):
-                _add_addresses(inside, index, endpoint)
-            for ipv6 in (False, True):
-                _add_default_route(inside, endpoints, numbers, ipv6=ipv6)
-            inside.flush()
+
+            def ask() -> None:
+                inside.set_up(index=1)
+                for index, endpoint in zip(numbers, endpoints, strict=True):
+                    _queue_addresses(inside, index, endpoint)
+                for ipv6 in (False, True):
+                    _queue_default_route(inside, endpoints, numbers, ipv6=ipv6)
+
+            _flush_patiently(inside, ask)
 
     def connect(self, endpoint: Endpoint, others: Sequence[Endpoint]) -> None:
         """Puts the calling process's namespace, which is in the networks of `others`, into one more.
@@ -67,8 +74,7 @@ class HostNetwork:
                 link = inside.link(endpoint.interface)
                 if link is None:
                     raise NotFoundError(f"the link {endpoint.interface} vanished")
-                _add_addresses(inside, link.number, endpoint)
-                inside.flush()
+                _flush_patiently(inside, lambda: _queue_addresses(inside, link.number, endpoint))
                 _renew_default_routes(inside, (*others, endpoint))
         except BaseException:
             self.disconnect(endpoint, others)
@@ -173,7 +179,7 @@ class HostNetwork:
             what = "bridge" if name == endpoint.bridge else "parent interface"
             raise NotFoundError(
                 f"the {what} {name} of network {endpoint.network_name} is not there",
-                hint="somebody removed it; `up` makes a bridge again, a parent has to be made by hand",
+                hint="somebody removed it; `up` makes what is the network's own again",
             )
         return link.number
 
@@ -250,7 +256,30 @@ def _unsupported(endpoint: Endpoint, error: NetlinkError) -> UnsupportedError | 
     )
 
 
-def _add_addresses(inside: Rtnetlink, index: int, endpoint: Endpoint) -> None:
+def _flush_patiently(inside: Rtnetlink, queue: Callable[[], None]) -> None:
+    """Send what `queue` queues, and again for as long as an address has not been given up yet.
+
+    Siblings can't share a macvlan's MAC or an ipvlan's address, and the namespace of this container's last shim, with
+    its link, vanishes in the background. Raises NetlinkError.
+    """
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    passed: set[int] = set()
+    while True:
+        queue()
+        try:
+            inside.flush()
+            return
+        except NetlinkError as error:
+            failed = {number for _, number, _ in error.failed} - passed
+            if not failed:
+                return
+            if errno.EADDRINUSE not in failed or time.monotonic() > deadline:
+                raise
+            passed = {errno.EEXIST}  # what succeeded this time
+            time.sleep(_PAUSE_SECONDS)
+
+
+def _queue_addresses(inside: Rtnetlink, index: int, endpoint: Endpoint) -> None:
     for item in endpoint.addresses:
         inside.add_address(index, item.address, item.prefix_length)
     for address in endpoint.link_local:
@@ -267,14 +296,14 @@ def default_gateway(endpoints: Sequence[Endpoint], *, ipv6: bool = False) -> tup
     for position, endpoint in enumerate(endpoints):
         for item in endpoint.addresses:
             # An ipvlan in a layer 3 mode has no neighbours, so no gateway either.
-            if item.is_ipv6 != ipv6 or not (item.gateway or endpoint.mode in ("l3", "l3s")):
+            if item.is_ipv6 != ipv6 or not (item.gateway or endpoint.mode.startswith("l3")):
                 continue
             if best is None or endpoint.gw_priority > best[0]:
                 best = endpoint.gw_priority, position, item.gateway
     return None if best is None else best[1:]
 
 
-def _add_default_route(
+def _queue_default_route(
     inside: Rtnetlink, endpoints: Sequence[Endpoint], numbers: Sequence[int], *, ipv6: bool
 ) -> None:
     chosen = default_gateway(endpoints, ipv6=ipv6)

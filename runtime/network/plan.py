@@ -19,10 +19,12 @@ OPTION_MASQUERADE = "com.docker.network.bridge.enable_ip_masquerade"
 OPTION_HOST_BINDING = "com.docker.network.bridge.host_binding_ipv4"
 OPTION_MTU = "com.docker.network.driver.mtu"
 OPTION_INTERFACE_PREFIX = "com.docker.network.container_iface_prefix"
+OPTION_PARENT = "parent"
 _MODES = {
     MACVLAN: ("bridge", "vepa", "passthru", "private"),
     IPVLAN: ("l2", "l3", "l3s"),
 }
+_IPVLAN_FLAGS = ("bridge", "private", "vepa")
 _LONGEST_NAME = 15  # IFNAMSIZ without the NUL
 _WORDS = {"true": True, "1": True, "t": True, "false": False, "0": False, "f": False}
 
@@ -52,8 +54,8 @@ class HostFacts(NamedTuple):
     pools: tuple[Blocks, ...] = ()  # chosen by the user; () = the defaults
 
 
-def plan_network(request: NetworkRequest, network_id: str, facts: HostFacts, *, bridge: str) -> NetworkRecord:
-    """The record of a new network; `bridge` is the name its bridge gets unless an option names another.
+def plan_network(request: NetworkRequest, network_id: str, facts: HostFacts, *, link: str) -> NetworkRecord:
+    """The record of a new network; `link` is the name of its bridge, or of its links' parent, unless an option has one.
 
     Raises InvalidError, ConflictError, UnsupportedError.
     """
@@ -73,11 +75,11 @@ def plan_network(request: NetworkRequest, network_id: str, facts: HostFacts, *, 
         driver=driver,
         pools=_plan_pools(request, driver, network_id, facts, aux),
         aux=aux,
-        internal=request.internal,
-        bridge=_bridge_name(options, bridge) if driver == BRIDGE else "",
-        parent=_parent(request) if driver != BRIDGE else "",
+        internal=request.internal or (driver != BRIDGE and not options.get(OPTION_PARENT)),
+        bridge=_bridge_name(options, link) if driver == BRIDGE else "",
+        parent=_parent(request, link) if driver != BRIDGE else "",
         mode=_mode(request, driver),
-        mtu=_mtu(options, facts.uplink_mtu),
+        mtu=_mtu(options, facts.uplink_mtu if driver == BRIDGE else 0),
         labels=dict(request.labels),
         options=dict(options),
     )
@@ -100,31 +102,32 @@ def _bridge_name(options: Mapping[str, str], default: str) -> str:
     return name
 
 
-def _parent(request: NetworkRequest) -> str:
-    parent = request.options.get("parent", "")
-    if not parent:
-        raise UnsupportedError(
-            f"network {request.name}: a {request.driver} network needs a parent interface",
-            hint="name one of the host's interfaces: driver_opts: {parent: eth0}",
-        )
-    return parent
+def _parent(request: NetworkRequest, own: str) -> str:
+    """The interface that links hang from: where nothing is to leave, one of the network's own, leading nowhere."""
+    parent = request.options.get(OPTION_PARENT, "")
+    return own if request.internal or not parent else parent
 
 
 def _mode(request: NetworkRequest, driver: str) -> str:
     if driver == BRIDGE:
         return ""
-    modes = _MODES[driver]
-    mode = request.options.get(f"{driver}_mode") or modes[0]
-    if mode not in modes:
-        raise InvalidError(f"network {request.name}: {driver}_mode {mode!r} is not one of {', '.join(modes)}")
-    return mode
+    mode = _one_of(request, f"{driver}_mode", _MODES[driver])
+    flag = _one_of(request, "ipvlan_flag", _IPVLAN_FLAGS) if driver == IPVLAN else _IPVLAN_FLAGS[0]
+    return mode if flag == _IPVLAN_FLAGS[0] else f"{mode},{flag}"
 
 
-def _mtu(options: Mapping[str, str], uplink: int) -> int:
+def _one_of(request: NetworkRequest, option: str, words: Sequence[str]) -> str:
+    word = request.options.get(option) or words[0]
+    if word not in words:
+        raise InvalidError(f"network {request.name}: {option} {word!r} is not one of {', '.join(words)}")
+    return word
+
+
+def _mtu(options: Mapping[str, str], default: int) -> int:
     text = options.get(OPTION_MTU, "")
     if text and not (text.isdigit() and 68 <= int(text) <= 65535):
         raise InvalidError(f"{OPTION_MTU}: {text!r} is not a number of bytes from 68 to 65535")
-    return int(text) if text else uplink
+    return int(text) if text else default
 
 
 def _plan_pools(

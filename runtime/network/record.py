@@ -28,9 +28,11 @@ class NetworkRecord(NamedTuple):
     aux: Mapping[str, str] = {}  # name -> address that is kept free
     internal: bool = False
     bridge: str = ""
-    parent: str = ""  # macvlan, ipvlan: the host's interface; "" = the network has no way out
-    mode: str = ""  # macvlan: bridge, vepa, passthru, private; ipvlan: l2, l3, l3s
-    mtu: int = 1500  # bytes
+    parent: str = ""  # macvlan, ipvlan: the host's interface
+    mode: str = (
+        ""  # macvlan: bridge, vepa, passthru, private; ipvlan: l2, l3, l3s, then maybe ",private" or ",vepa"
+    )
+    mtu: int = 1500  # bytes, 0 = the parent's
     labels: Mapping[str, str] = {}
     options: Mapping[str, str] = {}
 
@@ -65,7 +67,7 @@ class Endpoint(NamedTuple):
     interface: str  # the container's end, "eth0"
     addresses: tuple[Address, ...]  # at most one of each family
     mac: str
-    mtu: int  # bytes
+    mtu: int  # bytes, 0 = the parent's
     names: tuple[str, ...] = ()  # service, aliases, container name, short id: what DNS answers to
     internal: bool = False
     isolated: bool = False  # from the network's other containers (icc off)

@@ -11,7 +11,7 @@ from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
-from runtime.linux import netlink, rtnetlink
+from runtime.linux import netlink, parent_links, rtnetlink
 from runtime.linux.link_monitor import LinkMonitor
 from runtime.linux.rtnetlink import Rtnetlink
 
@@ -67,6 +67,26 @@ def test_hairpin_message() -> None:
     info = message.get_attr("IFLA_LINKINFO")
     assert info.get_attr("IFLA_INFO_SLAVE_KIND") == "bridge"
     assert info.get_attr("IFLA_INFO_SLAVE_DATA").get_attr("IFLA_BRPORT_MODE") == 1
+
+
+def test_ipvlan_message() -> None:
+    body = rtnetlink.encode_sub_link(
+        "x", kind="ipvlan", mode="l3s,vepa", parent=9, namespace=3, mac="", mtu=0
+    )
+    data = decode(ifinfmsg, body).get_attr("IFLA_LINKINFO").get_attr("IFLA_INFO_DATA")
+    assert data.get_attr("IFLA_IPVLAN_MODE") == 2
+    assert struct.pack("=HHH", 6, 2, 2) in body, "IFLA_IPVLAN_FLAGS, which pyroute2 does not know"
+
+
+def test_parent_messages() -> None:
+    message = decode(ifinfmsg, parent_links.encode_vlan("eth0.50", 4, 50))
+    assert message.get_attr("IFLA_IFNAME") == "eth0.50" and message.get_attr("IFLA_LINK") == 4
+    info = message.get_attr("IFLA_LINKINFO")
+    assert info.get_attr("IFLA_INFO_KIND") == "vlan"
+    assert info.get_attr("IFLA_INFO_DATA").get_attr("IFLA_VLAN_ID") == 50
+    message = decode(ifinfmsg, parent_links.encode_dummy("pc0"))
+    assert message.get_attr("IFLA_LINKINFO").get_attr("IFLA_INFO_KIND") == "dummy"
+    assert decode(ifinfmsg, parent_links.encode_alias("pc0", "mine")).get_attr("IFLA_IFALIAS") == "mine"
 
 
 def test_address_message() -> None:
