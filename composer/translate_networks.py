@@ -15,6 +15,7 @@ from runtime import NetworkAttachment, PortRequest
 # What `network_mode: bridge` means here: a network of the project, which goes with it.
 BRIDGE_KEY = "bridge"
 OPTION_SYSCTLS = "com.docker.network.endpoint.sysctls"
+OPTION_INTERFACE = "com.docker.network.endpoint.ifname"
 _OPTION_HOST_BINDING = "com.docker.network.bridge.host_binding_ipv4"
 
 
@@ -109,14 +110,14 @@ def _attachment(network: str, service: Service, use: NetworkUse) -> NetworkAttac
         mac_address=use.mac_address,
         priority=use.priority,
         gw_priority=use.gw_priority,
-        interface_name=use.interface_name,
+        interface_name=use.interface_name or use.driver_opts.get(OPTION_INTERFACE, ""),
         link_local_ips=use.link_local_ips,
-        sysctls=_sysctls(use.driver_opts),
+        sysctls=parse_sysctls(use.driver_opts),
     )
 
 
-def _sysctls(options: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """ "net.ipv4.conf.IFNAME.log_martians=1,net.ipv4.conf.IFNAME.forwarding=0" """
+def parse_sysctls(options: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """What an endpoint's options say of its interface: "net.ipv4.conf.IFNAME.log_martians=1,net…"."""
     words = filter(None, options.get(OPTION_SYSCTLS, "").split(","))
     return tuple((name.strip(), value.strip()) for name, _, value in (word.partition("=") for word in words))
 

@@ -127,6 +127,9 @@ def network_connect(
     gw_priority: Annotated[
         int, typer.Option("--gw-priority", help="The default route leads through the highest.")
     ] = 0,
+    driver_opt: Annotated[
+        list[str] | None, typer.Option("--driver-opt", help="NAME=VALUE for the interface; repeatable.")
+    ] = None,
     dry_run: DryRun = False,
 ) -> None:
     """Put a container into a network, also while it runs."""
@@ -140,6 +143,7 @@ def network_connect(
         aliases=_words(alias),
         link_local=_words(link_local_ip),
         gw_priority=gw_priority,
+        options=_words(driver_opt),
     )
 
 

@@ -10,6 +10,7 @@ from composer.cli.context import Context
 from composer.errors import ComposeError
 from composer.output.errors import print_error
 from composer.output.tables import render_table
+from composer.translate_networks import OPTION_INTERFACE, OPTION_SYSCTLS, parse_sysctls
 from runtime import Container, EngineError, NetworkAttachment, NetworkRequest, NetworkRow, Pool
 
 _ID_CHARACTERS = 12
@@ -225,16 +226,25 @@ def connect(
     aliases: tuple[str, ...],
     link_local: tuple[str, ...],
     gw_priority: int,
+    options: tuple[str, ...],
 ) -> int:
     """`network connect`."""
     name = _network(context, network).name
+    named = _pairs(options, "--driver-opt")
+    unknown = [option for option in named if option not in (OPTION_INTERFACE, OPTION_SYSCTLS)]
+    if unknown:
+        raise ComposeError(
+            f"--driver-opt {unknown[0]} is not supported", hint=f"known: {OPTION_INTERFACE}, {OPTION_SYSCTLS}"
+        )
     attachment = NetworkAttachment(
         name,
         aliases,
         ipv4_address=ip,
         ipv6_address=ip6,
         gw_priority=gw_priority,
+        interface_name=named.get(OPTION_INTERFACE, ""),
         link_local_ips=link_local,
+        sysctls=parse_sysctls(named),
     )
     with _locked(context, container) as found:
         if not context.only_tells(f"connect container {found.name} to network {name}"):

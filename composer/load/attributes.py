@@ -207,8 +207,9 @@ NETWORK_OPTIONS = frozenset(
     words(
         "com.docker.network.bridge.name com.docker.network.bridge.enable_icc"
         " com.docker.network.bridge.enable_ip_masquerade com.docker.network.bridge.host_binding_ipv4"
+        " com.docker.network.bridge.inhibit_ipv4"
         " com.docker.network.driver.mtu com.docker.network.container_iface_prefix"
         " parent macvlan_mode ipvlan_mode ipvlan_flag"
     )
 )
-ENDPOINT_OPTIONS = frozenset(("com.docker.network.endpoint.sysctls",))
+ENDPOINT_OPTIONS = frozenset(("com.docker.network.endpoint.sysctls", "com.docker.network.endpoint.ifname"))

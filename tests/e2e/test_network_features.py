@@ -215,6 +215,7 @@ def test_links_are_names_for_one_container_only(project: Project) -> None:
 @pytest.mark.covers("networks.*.ipam", "config")
 @pytest.mark.covers("networks.*.ipam.config[]", "subnet ip_range gateway aux_addresses")
 def test_details_of_an_endpoint(project: Project) -> None:
+    bridge = f"pct{os.getpid() % 100000}"
     project.write(
         f"""
         services:
@@ -223,6 +224,7 @@ def test_details_of_an_endpoint(project: Project) -> None:
             {SLEEP.replace(", ", chr(10) + "            ")}
             networks:
               a: {{priority: 1, mac_address: "02:11:22:33:44:55", link_local_ips: [169.254.7.7]}}
+              c: {{driver_opts: {{com.docker.network.endpoint.ifname: spare}}}}
               b:
                 interface_name: lan
                 gw_priority: 10
@@ -230,6 +232,7 @@ def test_details_of_an_endpoint(project: Project) -> None:
           two: {{image: IMAGE, {SLEEP}, mac_address: "02:11:22:33:44:66", networks: [a]}}
         networks:
           a: {{driver_opts: {{com.docker.network.driver.mtu: "1234"}}}}
+          c: {{driver_opts: {{com.docker.network.bridge.inhibit_ipv4: "true", com.docker.network.bridge.name: {bridge}}}}}
           b: {{ipam: {{config: [{{subnet: 10.78.0.0/24, gateway: 10.78.0.254, ip_range: 10.78.0.64/28, aux_addresses: {{x: 10.78.0.64}}}}]}}}}
         """
     )
@@ -241,6 +244,20 @@ def test_details_of_an_endpoint(project: Project) -> None:
     assert "02:11:22:33:44:66" in project.exec("two", "ip", "link", "show", "eth0")
     assert "via 10.78.0.254 dev lan" in project.exec("one", "ip", "route", "show", "default")
     assert project.exec("one", "cat", "/proc/sys/net/ipv4/conf/lan/log_martians").strip() == "1"
+    assert len(addresses(project, "one", "spare")) == 1
+    assert "inet " not in subprocess.check_output(["ip", "addr", "show", bridge], text=True)
+    told = project.run(
+        "network", "connect", "--driver-opt", "x=y", "project_c", "project-two-1", code=1
+    ).stderr
+    assert "--driver-opt x is not supported" in told
+    options = (
+        "com.docker.network.endpoint.ifname=late",
+        "com.docker.network.endpoint.sysctls=net.ipv4.conf.IFNAME.forwarding=0",
+    )
+    words = [word for option in options for word in ("--driver-opt", option)]
+    project.run("network", "connect", *words, "project_c", "project-two-1")
+    assert len(addresses(project, "two", "late")) == 1
+    assert project.exec("two", "cat", "/proc/sys/net/ipv4/conf/late/forwarding").strip() == "0"
     project.run("down", "-t", "0")
 
 
