@@ -105,6 +105,7 @@ _HONOURED = {
 }
 
 _NOT_YET = "not honoured yet"
+_FOR_TOOLS = "for people and tools, in what `config` prints"
 _SWARM = "it is for a swarm of machines, and this is one"
 _WINDOWS = "it is for Windows containers"
 
@@ -159,6 +160,9 @@ _NOTES = {
         " `apparmor=PROFILE|unconfined`, `label=disable` and, where SELinux is on, `label=…`"
     ),
     "services.*.sysctls": "those of the container's own namespaces; the others are refused",
+    "services.*.ports[].app_protocol": _FOR_TOOLS,
+    "services.*.ports[].mode": f"{_FOR_TOOLS}: on one machine `host` and `ingress` are the same",
+    "services.*.ports[].name": _FOR_TOOLS,
     "services.*.userns_mode": "`host`, and `auto[:size=N]` for a range of ids of its own; others are refused",
     "services.*.uts": "`host`",
     "services.*.volumes[].bind.selinux": "where SELinux is on nothing is relabelled, and a warning says so",
@@ -167,6 +171,10 @@ _NOTES = {
     "volumes.*.driver": "`local`; others are refused",
     "volumes.*.driver_opts": "`type`, `o`, `device`, as mount(8) has them",
     "secrets.*.external": "refused when a service asks for it: there is nobody to get it from",
+    "secrets.*.labels": _FOR_TOOLS,
+    "secrets.*.name": _FOR_TOOLS,
+    "configs.*.labels": _FOR_TOOLS,
+    "configs.*.name": _FOR_TOOLS,
     "configs.*.external": "refused when a service asks for it: there is nobody to get it from",
 }
 _BETTER = {
