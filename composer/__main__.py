@@ -44,7 +44,7 @@ def _run_hot(parsed: Parsed) -> int:
 
     module = importlib.import_module(f"composer.cli.{parsed.command}")
     options = GlobalOptions(**parsed.options)
-    if parsed.parameters.get("dry_run"):
+    if parsed.parameters.pop("dry_run", False):
         options = options._replace(dry_run=True)
     with Context(options) as context:
         code: int = module.run(context, module.Arguments(**parsed.parameters))

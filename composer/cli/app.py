@@ -14,6 +14,7 @@ from composer.cli.app_networks import network_app
 from composer.cli.app_systemd import systemd_app
 from composer.cli.completion import complete_services, completion_script
 from composer.cli.context import Context, GlobalOptions
+from composer.cli.dry_run import DryRun
 from composer.version import VERSION
 
 app = typer.Typer(
@@ -40,7 +41,6 @@ Timeout = Annotated[
     int | None,
     typer.Option("--timeout", "-t", min=0, help="Seconds to wait for a container to stop before killing it."),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, do nothing.")]
 RemoveOrphans = Annotated[
     bool, typer.Option("--remove-orphans", help="Remove containers of services that the file does not have.")
 ]
@@ -121,7 +121,8 @@ def _global_options(
 
 def _run(context: typer.Context, command: str, parameters: dict[str, Any]) -> None:
     """Hand a command's parameters to the module of its name."""
-    parameters.pop("context", None)
+    for name in ("context", "dry_run"):
+        parameters.pop(name, None)
     module = importlib.import_module(f"composer.cli.{command}")
     arguments = module.Arguments(
         **{
@@ -130,10 +131,7 @@ def _run(context: typer.Context, command: str, parameters: dict[str, Any]) -> No
             if not (value is None and module.Arguments._field_defaults.get(name, 0) is None)
         }
     )
-    options: GlobalOptions = context.obj
-    if parameters.get("dry_run"):
-        options = options._replace(dry_run=True)
-    with Context(options) as opened:
+    with Context(context.obj) as opened:
         raise typer.Exit(module.run(opened, arguments))
 
 
@@ -286,6 +284,7 @@ def exec(
     privileged: Annotated[bool, typer.Option("--privileged", help="With all capabilities.")] = False,
     user: Annotated[str, typer.Option("--user", "-u", help="As this user.")] = "",
     workdir: Annotated[str, typer.Option("--workdir", "-w", help="In this folder.")] = "",
+    dry_run: DryRun = False,
 ) -> None:
     """Run a command in a running container."""
     _run(context, "exec", locals())
@@ -387,6 +386,7 @@ def config(
         bool, typer.Option("--lock-image-digests", help="Print an override file with the images' digests.")
     ] = False,
     output: Annotated[str, typer.Option("--output", "-o", help="Write to this file.")] = "",
+    dry_run: DryRun = False,
 ) -> None:
     """Check the file and print it in its canonical form."""
     _run(context, "config", locals())
@@ -398,6 +398,7 @@ def graph(
     services: Services = None,
     format: Annotated[str, typer.Option("--format", help="tree, dot, mermaid, svg or json.")] = "tree",
     output: Annotated[str, typer.Option("--output", "-o", help="Write to this file.")] = "",
+    dry_run: DryRun = False,
 ) -> None:
     """Draw which service depends on which."""
     _run(context, "graph", locals())

@@ -5,8 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from composer.cli.app import DryRun, Timeout, _run, app
+from composer.cli.app import Timeout, _run, app
 from composer.cli.context import Context
+from composer.cli.dry_run import DryRun
 
 container_app = typer.Typer(
     help="Containers by name or id, of any project or none.", no_args_is_help=True, rich_markup_mode=None
@@ -17,10 +18,9 @@ Names = Annotated[list[str], typer.Argument(metavar="CONTAINER...", help="Names 
 Name = Annotated[str, typer.Argument(metavar="CONTAINER", help="Name or id.")]
 
 
-def _call(context: typer.Context, action: str, *, dry_run: bool = False, **parameters: Any) -> None:
+def _call(context: typer.Context, action: str, **parameters: Any) -> None:
     function = getattr(importlib.import_module("composer.cli.container"), action)
-    options = context.obj._replace(dry_run=True) if dry_run else context.obj
-    with Context(options) as opened:
+    with Context(context.obj) as opened:
         raise typer.Exit(function(opened, **parameters))
 
 
@@ -136,6 +136,7 @@ def container_exec(
     privileged: Annotated[bool, typer.Option("--privileged", help="With all capabilities.")] = False,
     user: Annotated[str, typer.Option("--user", "-u", help="As this user.")] = "",
     workdir: Annotated[str, typer.Option("--workdir", "-w", help="In this folder.")] = "",
+    dry_run: DryRun = False,
 ) -> None:
     """Run a command in a running container."""
     from runtime import ExecRequest
@@ -155,6 +156,7 @@ def container_attach(
     sig_proxy: Annotated[
         bool, typer.Option("--sig-proxy/--no-sig-proxy", help="Pass signals on to the program.")
     ] = True,
+    dry_run: DryRun = False,
 ) -> None:
     """Attach to a running program."""
     _call(context, "attach", name=name, detach_keys=detach_keys, no_stdin=no_stdin, sig_proxy=sig_proxy)
@@ -163,7 +165,7 @@ def container_attach(
 @container_app.command("start")
 def container_start(context: typer.Context, names: Names, dry_run: DryRun = False) -> None:
     """Start containers."""
-    _call(context, "start", dry_run=dry_run, names=names)
+    _call(context, "start", names=names)
 
 
 @container_app.command("stop")
@@ -171,7 +173,7 @@ def container_stop(
     context: typer.Context, names: Names, timeout: Timeout = None, dry_run: DryRun = False
 ) -> None:
     """Stop containers."""
-    _call(context, "stop", dry_run=dry_run, names=names, timeout=timeout)
+    _call(context, "stop", names=names, timeout=timeout)
 
 
 @container_app.command("kill")
@@ -182,7 +184,7 @@ def container_kill(
     dry_run: DryRun = False,
 ) -> None:
     """Send a signal to containers."""
-    _call(context, "kill", dry_run=dry_run, names=names, signal=signal)
+    _call(context, "kill", names=names, signal=signal)
 
 
 @container_app.command("rm")
@@ -194,7 +196,7 @@ def container_remove(
     dry_run: DryRun = False,
 ) -> None:
     """Remove containers."""
-    _call(context, "remove", dry_run=dry_run, names=names, force=force, volumes=volumes)
+    _call(context, "remove", names=names, force=force, volumes=volumes)
 
 
 @app.command()

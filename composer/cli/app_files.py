@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from composer.cli.app import DryRun, Service, Services, _run, app
+from composer.cli.app import Service, Services, _run, app
+from composer.cli.dry_run import DryRun
 
 Number = Annotated[int, typer.Option("--index", help="The container's number.")]
 

@@ -5,11 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from composer.cli.app import DryRun, Service, Services, _run, app, image_app
+from composer.cli.app import Service, Services, _run, app, image_app
 from composer.cli.context import Context
-
-# Actions on images that change nothing here.
-_LOOKING = ("list_images", "inspect", "history", "save", "export")
+from composer.cli.dry_run import DryRun
 
 Names = Annotated[list[str], typer.Argument(metavar="NAME...")]
 Name = Annotated[str, typer.Argument(metavar="NAME")]
@@ -24,8 +22,6 @@ Registry = Annotated[
 def _run_in(module: str, context: typer.Context, action: str, **parameters: Any) -> None:
     function = getattr(importlib.import_module(f"composer.cli.{module}"), action)
     with Context(context.obj) as opened:
-        if module in ("image", "image_transfer", "commit") and action not in _LOOKING:
-            opened.refuse_dry_run(str(context.info_name))
         raise typer.Exit(function(opened, **parameters))
 
 
@@ -49,6 +45,7 @@ def image_remove(
     force: Annotated[
         bool, typer.Option("--force", "-f", help="All names of an id; what is not there is fine.")
     ] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Remove images that no container uses."""
     _run_in("image", context, "remove", names=tuple(names), force=force)
@@ -77,6 +74,7 @@ def image_tag(
     context: typer.Context,
     source: Annotated[str, typer.Argument(metavar="NAME")],
     target: Annotated[str, typer.Argument(metavar="NEW-NAME[:TAG]")],
+    dry_run: DryRun = False,
 ) -> None:
     """Give an image one more name."""
     _run_in("image", context, "tag", source=source, target=target)
@@ -91,19 +89,26 @@ def image_prune(
         bool,
         typer.Option("--build-cache", help="The whole build cache too; else what was not used for 30 days."),
     ] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Remove images without a name, what killed pulls left, and old build cache."""
     _run_in("image", context, "prune", all=all, force=force, build_cache=build_cache)
 
 
 @image_app.command("pull")
-def image_pull(context: typer.Context, names: Names, platform: Platform = "", quiet: Quiet = False) -> None:
+def image_pull(
+    context: typer.Context,
+    names: Names,
+    platform: Platform = "",
+    quiet: Quiet = False,
+    dry_run: DryRun = False,
+) -> None:
     """Bring images from their registries."""
     _run_in("image_transfer", context, "pull", names=tuple(names), platform=platform, quiet=quiet)
 
 
 @image_app.command("push")
-def image_push(context: typer.Context, names: Names, quiet: Quiet = False) -> None:
+def image_push(context: typer.Context, names: Names, quiet: Quiet = False, dry_run: DryRun = False) -> None:
     """Send images to their registries."""
     _run_in("image_transfer", context, "push", names=tuple(names), quiet=quiet)
 
@@ -119,6 +124,7 @@ def image_import(
         list[str] | None, typer.Option("--change", "-c", help='Dockerfile instruction, such as CMD ["sh"].')
     ] = None,
     message: Annotated[str, typer.Option("--message", "-m", help="For the image's history.")] = "",
+    dry_run: DryRun = False,
 ) -> None:
     """Make an image from a tar of a root filesystem."""
     changes = tuple(change or ())
@@ -141,6 +147,7 @@ def image_bootstrap(
         list[str] | None, typer.Option("--include", help="Packages to install as well; repeatable.")
     ] = None,
     quiet: Quiet = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Make a Debian or Ubuntu base image from this machine's package sources."""
     _run_in("image_transfer", context, "bootstrap", name=name, include=tuple(include or ()), quiet=quiet)
@@ -154,6 +161,7 @@ def image_load(
         typer.Option("--input", "-i", help="File or OCI layout; standard input if none."),
     ] = "-",
     quiet: Quiet = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Bring in the images of a saved archive."""
     _run_in("image_transfer", context, "load", archive=archive, quiet=quiet)
@@ -167,6 +175,7 @@ def image_save(
     format: Annotated[
         str, typer.Option("--format", help="docker-archive, oci-archive or oci-dir.")
     ] = "docker-archive",
+    dry_run: DryRun = False,
 ) -> None:
     """Write images to an archive."""
     _run_in("image_transfer", context, "save", names=tuple(names), output=output, format=format)
@@ -177,6 +186,7 @@ def image_export(
     context: typer.Context,
     name: Name,
     output: Annotated[str, typer.Option("--output", "-o", help="File; standard output if none.")] = "",
+    dry_run: DryRun = False,
 ) -> None:
     """Write an image's root filesystem as a plain tar."""
     _run_in("image_transfer", context, "export", name=name, output=output)
@@ -193,6 +203,7 @@ def login(
     password_stdin: Annotated[
         bool, typer.Option("--password-stdin", help="Read the password from standard input.")
     ] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Log in to a registry."""
     _run_in(
@@ -207,7 +218,7 @@ def login(
 
 
 @app.command()
-def logout(context: typer.Context, registry: Registry = "") -> None:
+def logout(context: typer.Context, registry: Registry = "", dry_run: DryRun = False) -> None:
     """Forget the password of a registry."""
     _run_in("image_transfer", context, "logout", registry=registry)
 
@@ -260,6 +271,7 @@ def pull(
     ] = False,
     policy: Annotated[str, typer.Option("--policy", help="missing or always.")] = "",
     quiet: Quiet = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Pull the images of services."""
     _run_in(
@@ -286,6 +298,7 @@ def push(
         bool, typer.Option("--ignore-push-failures", help="Go on after a failure.")
     ] = False,
     quiet: Quiet = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Push the images of services that are built."""
     _run_in(
@@ -322,6 +335,7 @@ def commit(
     message: Annotated[str, typer.Option("--message", "-m", help="For the image's history.")] = "",
     pause: Annotated[bool, typer.Option("--pause/--no-pause", help="Freeze the container meanwhile.")] = True,
     number: Annotated[int, typer.Option("--index", help="The container's number.")] = 0,
+    dry_run: DryRun = False,
 ) -> None:
     """Make an image of what a service's container has written."""
     _run_in(

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from composer.cli.app import DryRun, RemoveOrphans, Service, Services, Timeout, _run, app
+from composer.cli.app import RemoveOrphans, Service, Services, Timeout, _run, app
+from composer.cli.dry_run import DryRun
 
 Format = Annotated[str, typer.Option("--format", help="table or json.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only names.")]
@@ -76,6 +77,7 @@ def wait(
     down_project: Annotated[
         bool, typer.Option("--down-project", help="Take the project down when the first container ends.")
     ] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Wait until containers end and print their exit codes."""
     _run(context, "wait", locals())
@@ -217,6 +219,7 @@ def attach(
     sig_proxy: Annotated[
         bool, typer.Option("--sig-proxy/--no-sig-proxy", help="Pass signals on to the program.")
     ] = True,
+    dry_run: DryRun = False,
 ) -> None:
     """Attach to the running program of a service."""
     _run(context, "attach", locals())

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from composer.cli.context import Context
+from composer.cli.dry_run import DryRun
 
 network_app = typer.Typer(help="Networks.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -19,8 +20,6 @@ Format = Annotated[str, typer.Option("--format", help="table or json (one object
 def _run(context: typer.Context, action: str, **parameters: Any) -> None:
     module = importlib.import_module("composer.cli.network")
     with Context(context.obj) as opened:
-        if action not in ("list_networks", "inspect"):
-            opened.refuse_dry_run(f"network {context.info_name}")
         raise typer.Exit(getattr(module, action)(opened, **parameters))
 
 
@@ -73,6 +72,7 @@ def network_create(
         list[str] | None, typer.Option("--opt", "-o", help="NAME=VALUE for the driver.")
     ] = None,
     labels: Annotated[list[str] | None, typer.Option("--label", help="NAME=VALUE; repeatable.")] = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Make a network."""
     _run(
@@ -97,6 +97,7 @@ def network_remove(
     context: typer.Context,
     names: Names,
     force: Annotated[bool, typer.Option("--force", "-f", help="No error for what is not there.")] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Remove networks that no container uses."""
     _run(context, "remove", names=tuple(names), force=force)
@@ -106,6 +107,7 @@ def network_remove(
 def network_prune(
     context: typer.Context,
     force: Annotated[bool, typer.Option("--force", "-f", help="Do not ask.")] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Remove all networks that no container uses."""
     _run(context, "prune", force=force)
@@ -125,6 +127,7 @@ def network_connect(
     gw_priority: Annotated[
         int, typer.Option("--gw-priority", help="The default route leads through the highest.")
     ] = 0,
+    dry_run: DryRun = False,
 ) -> None:
     """Put a container into a network, also while it runs."""
     _run(
@@ -141,6 +144,8 @@ def network_connect(
 
 
 @network_app.command("disconnect")
-def network_disconnect(context: typer.Context, network: Network, container: Container) -> None:
+def network_disconnect(
+    context: typer.Context, network: Network, container: Container, dry_run: DryRun = False
+) -> None:
     """Take a container out of a network, also while it runs."""
     _run(context, "disconnect", network=network, container=container)

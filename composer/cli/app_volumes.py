@@ -7,9 +7,7 @@ import typer
 
 from composer.cli.app import app
 from composer.cli.context import Context
-
-# Actions that change nothing.
-_LOOKING = ("list_volumes", "inspect", "export", "df", "info")
+from composer.cli.dry_run import DryRun
 
 volume_app = typer.Typer(help="Volumes.", no_args_is_help=True, rich_markup_mode=None)
 system_app = typer.Typer(
@@ -28,8 +26,6 @@ Force = Annotated[bool, typer.Option("--force", "-f", help="Do not ask.")]
 def _call(module: str, context: typer.Context, action: str, **parameters: Any) -> None:
     function = getattr(importlib.import_module(f"composer.cli.{module}"), action)
     with Context(context.obj) as opened:
-        if action not in _LOOKING:
-            opened.refuse_dry_run(f"{module} {context.info_name}")
         raise typer.Exit(function(opened, **parameters))
 
 
@@ -57,6 +53,7 @@ def volume_create(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="[VOLUME]")] = "",
     labels: Annotated[list[str] | None, typer.Option("--label", help="NAME=VALUE; repeatable.")] = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Make a volume."""
     _call("volume", context, "create", name=name, labels=labels or ())
@@ -67,6 +64,7 @@ def volume_remove(
     context: typer.Context,
     names: Names,
     force: Annotated[bool, typer.Option("--force", "-f", help="No error for what is not there.")] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Remove volumes that no container uses."""
     _call("volume", context, "remove", names=names, force=force)
@@ -77,6 +75,7 @@ def volume_prune(
     context: typer.Context,
     all: Annotated[bool, typer.Option("--all", "-a", help="Volumes with a name too.")] = False,
     force: Force = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Remove anonymous volumes that no container uses."""
     _call("volume", context, "prune", all=all, force=force)
@@ -87,6 +86,7 @@ def volume_export(
     context: typer.Context,
     name: Name,
     output: Annotated[str, typer.Option("--output", "-o", help="File; standard output if none.")] = "",
+    dry_run: DryRun = False,
 ) -> None:
     """Write what is in a volume as a tar."""
     _call("volume", context, "export", name=name, output=output)
@@ -97,6 +97,7 @@ def volume_import(
     context: typer.Context,
     name: Name,
     archive: Annotated[str, typer.Argument(metavar="[TAR]", help="File; standard input if none.")] = "-",
+    dry_run: DryRun = False,
 ) -> None:
     """Fill a volume, made if it is not there, from a tar: with all of it or nothing."""
     _call("volume", context, "import_archive", name=name, archive=archive)
@@ -122,6 +123,7 @@ def system_prune(
     all: Annotated[bool, typer.Option("--all", "-a", help="All images that no container uses.")] = False,
     volumes: Annotated[bool, typer.Option("--volumes", help="Anonymous volumes too.")] = False,
     force: Force = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Remove stopped containers, and networks and unnamed images that nothing uses."""
     _call("system", context, "prune", all=all, volumes=volumes, force=force)

@@ -23,7 +23,6 @@ class Arguments(NamedTuple):
     with_dependencies: bool = False
     ssh: tuple[str, ...] = ()
     progress: str = "auto"
-    dry_run: bool = False
     check: bool = False
     print_bake: bool = False
     builder: str = ""

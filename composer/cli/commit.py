@@ -28,6 +28,8 @@ def run(
         raise SelectionError(
             f"service {service} has no container {number or ''}".rstrip(), hint="use `pycompose up`"
         )
+    if context.only_tells(f"commit container {found[0].name} as image {name or '<none>'}"):
+        return 0
     image_id = context.engine.images.commit(
         found[0].id, name, changes=changes, author=author, message=message, pause=pause
     )

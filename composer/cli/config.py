@@ -56,6 +56,8 @@ def run(context: Context, arguments: Arguments) -> int:
         print_warning(context.err, warning)
     if arguments.quiet:
         return 0
+    if arguments.output and context.only_tells(f"write {arguments.output}"):
+        return 0
     if arguments.output:
         with open(arguments.output, "w", encoding="utf-8") as stream:
             stream.write(text)

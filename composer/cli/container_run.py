@@ -60,7 +60,6 @@ class Arguments(NamedTuple):
     restart: str = "no"
     pull: str = "missing"
     quiet: bool = False
-    dry_run: bool = False
 
 
 def run(context: Context, arguments: Arguments) -> int:

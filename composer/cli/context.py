@@ -93,10 +93,11 @@ class Context:
             raise ComposeError("COMPOSE_IGNORE_ORPHANS and --remove-orphans exclude each other")
         return option or (not self.ignores_orphans and is_true(os.environ.get("COMPOSE_REMOVE_ORPHANS")))
 
-    def refuse_dry_run(self, command: str) -> None:
-        """Raise ComposeError under --dry-run, for a command that has no plan to show."""
+    def only_tells(self, what: str) -> bool:
+        """Under --dry-run, say what would be done: whoever has no Plan to show asks this before it changes anything."""
         if self.options.dry_run:
-            raise ComposeError(f"{command} can't tell what it would do", hint="leave out --dry-run")
+            self.out.line(what)
+        return self.options.dry_run
 
     @property
     def cache_folder(self) -> str:
@@ -190,7 +191,9 @@ class Context:
         return load_desired(self.load_options(services), self.engine.paths.cache)
 
     def confirm(self, question: str) -> bool:
-        """Ask on stderr; False unless the answer is yes."""
+        """Ask on stderr; False unless the answer is yes. With --dry-run nothing is at stake, so nothing is asked."""
+        if self.options.dry_run:
+            return True
         self.err.stream.write(question)
         self.err.stream.flush()
         return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -22,7 +22,6 @@ class Arguments(NamedTuple):
     follow_link: bool = False
     number: int = 0
     all: bool = False
-    dry_run: bool = False
 
 
 def run(context: Context, arguments: Arguments) -> int:
@@ -51,8 +50,7 @@ def run(context: Context, arguments: Arguments) -> int:
     for container in containers:
         inside = f"{container.name}:{source if from_service else destination}"
         what = f"copy {inside} to {destination}" if from_service else f"copy {source} to {inside}"
-        if context.options.dry_run:
-            context.out.line(what)
+        if context.only_tells(what):
             continue
         _say(context, container, what, "Copying", DIM)
         try:

@@ -16,7 +16,6 @@ class Arguments(NamedTuple):
     quiet_pull: bool = False
     scale: tuple[str, ...] = ()
     remove_orphans: bool = False
-    dry_run: bool = False
 
 
 def run(context: Context, arguments: Arguments) -> int:

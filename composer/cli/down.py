@@ -14,7 +14,6 @@ class Arguments(NamedTuple):
     remove_orphans: bool = False
     rmi: str = ""
     timeout: int | None = None
-    dry_run: bool = False
 
 
 def run(context: Context, arguments: Arguments) -> int:

@@ -14,15 +14,12 @@ class Arguments(NamedTuple):
     service: str = ""
     output: str = ""
     number: int = 0
-    dry_run: bool = False
 
 
 def run(context: Context, arguments: Arguments) -> int:
     """Carry out `export`; the exit code."""
     (container, *_) = service_containers(context, arguments.service, number=arguments.number)
-    what = f"export {container.name} to {arguments.output or 'standard output'}"
-    if context.options.dry_run:
-        context.out.line(what)
+    if context.only_tells(f"export {container.name} to {arguments.output or 'standard output'}"):
         return 0
     export_container(context, container, arguments.output)
     return 0

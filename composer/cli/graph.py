@@ -21,6 +21,8 @@ def run(context: Context, arguments: Arguments) -> int:
     if arguments.format not in FORMATS:
         raise ComposeError(f"--format {arguments.format!r} is not one of {', '.join(FORMATS)}")
     text = _render(context, arguments)
+    if arguments.output and context.only_tells(f"write {arguments.output}"):
+        return 0
     if arguments.output:
         with open(arguments.output, "w", encoding="utf-8") as stream:
             stream.write(text)

@@ -68,7 +68,8 @@ def remove(context: Context, *, names: tuple[str, ...], force: bool = False) -> 
     failed: EngineError | None = None
     for name in names:
         try:
-            for line in context.engine.images.remove(name, force=force):
+            dry_run = context.options.dry_run
+            for line in context.engine.images.remove(name, force=force, dry_run=dry_run):
                 context.out.line(line)
         except EngineError as error:
             if force and isinstance(error, NotFoundError):
@@ -116,6 +117,8 @@ def history(context: Context, *, name: str, format: str, no_trunc: bool, quiet: 
 
 def tag(context: Context, *, source: str, target: str) -> int:
     """`image tag`: give an image one more name."""
+    if context.only_tells(f"tag image {context.engine.images.resolve(source).id} as {target}"):
+        return 0
     context.engine.images.tag(source, target)
     return 0
 
@@ -123,11 +126,12 @@ def tag(context: Context, *, source: str, target: str) -> int:
 def prune(context: Context, *, all: bool, force: bool, build_cache: bool = False) -> int:
     """`image prune`: remove what has no name, or is used by no container."""
     what = "every image that no container uses" if all else "all images without a name"
-    if not force and sys.stdin.isatty():
-        context.err.stream.write(f"This removes {what}. Go on? [y/N] ")
-        context.err.stream.flush()
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-            return 1
-    for image_id in context.engine.images.prune(all=all, build_cache=build_cache):
+    if not force and sys.stdin.isatty() and not context.confirm(f"This removes {what}. Go on? [y/N] "):
+        return 1
+    if context.options.dry_run:
+        context.out.line(f"remove {'the whole' if build_cache else 'old'} build cache and broken downloads")
+    for image_id in context.engine.images.prune(
+        all=all, build_cache=build_cache, dry_run=context.options.dry_run
+    ):
         context.out.line(f"deleted: {image_id}")
     return 0

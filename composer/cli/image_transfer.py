@@ -13,6 +13,8 @@ def pull(context: Context, *, names: tuple[str, ...], platform: str, quiet: bool
     """`image pull`: bring images from their registries."""
     lines = LiveLines(context.status)
     for name in names:
+        if context.only_tells(f"pull image {name}"):
+            continue
         progress = TransferProgress(context.status, lines, name, quiet=quiet or context.quiet)
         progress.heading("Pulling")
         try:
@@ -28,6 +30,8 @@ def push(context: Context, *, names: tuple[str, ...], quiet: bool) -> int:
     """`image push`: send images to their registries."""
     lines = LiveLines(context.status)
     for name in names:
+        if context.only_tells(f"push image {name} ({context.engine.images.resolve(name).id})"):
+            continue
         progress = TransferProgress(context.status, lines, name, quiet=quiet or context.quiet)
         progress.heading("Pushing")
         try:
@@ -41,6 +45,8 @@ def push(context: Context, *, names: tuple[str, ...], quiet: bool) -> int:
 
 def bootstrap(context: Context, *, name: str, include: tuple[str, ...], quiet: bool) -> int:
     """`image bootstrap`: a base image from the machine's package sources."""
+    if context.only_tells(f"make image {name} from this machine's package sources"):
+        return 0
     lines = LiveLines(context.status)
     progress = TransferProgress(context.status, lines, name, quiet=quiet or context.quiet)
     packages = tuple(package for words in include for package in words.split(",") if package)
@@ -56,12 +62,15 @@ def import_archive(
     context: Context, *, archive: str, name: str, changes: tuple[str, ...] = (), message: str = ""
 ) -> int:
     """`image import`: make an image from a tar of a root filesystem."""
-    context.out.line(context.engine.images.import_archive(archive, name, changes, message))
+    if not context.only_tells(f"import {_source(archive)} as image {name}"):
+        context.out.line(context.engine.images.import_archive(archive, name, changes, message))
     return 0
 
 
 def load(context: Context, *, archive: str, quiet: bool) -> int:
     """`image load`: bring in the images of a saved archive or layout."""
+    if context.only_tells(f"load the images of {_source(archive)}"):
+        return 0
     for name in context.engine.images.load(archive):
         if not quiet:
             context.out.line(f"Loaded image: {name}")
@@ -72,7 +81,10 @@ def save(context: Context, *, names: tuple[str, ...], output: str, format: str) 
     """`image save`: write images to an archive."""
     if not output and sys.stdout.isatty():
         raise ComposeError("an archive is not for a terminal", hint="name a file with --output")
-    context.engine.images.save(names, output or "-", format)
+    for name in names if context.options.dry_run else ():
+        context.only_tells(f"save image {context.engine.images.resolve(name).id} to {_target(output)}")
+    if not context.options.dry_run:
+        context.engine.images.save(names, output or "-", format)
     return 0
 
 
@@ -80,7 +92,8 @@ def export(context: Context, *, name: str, output: str) -> int:
     """`image export`: write an image's root filesystem as one tar."""
     if not output and sys.stdout.isatty():
         raise ComposeError("an archive is not for a terminal", hint="name a file with --output")
-    context.engine.images.export(name, output or "-")
+    if not context.only_tells(f"export image {context.engine.images.resolve(name).id} to {_target(output)}"):
+        context.engine.images.export(name, output or "-")
     return 0
 
 
@@ -90,6 +103,8 @@ def login(context: Context, *, registry: str, username: str, password: str, pass
 
     if password and password_stdin:
         raise ComposeError("--password and --password-stdin exclude each other")
+    if context.only_tells(f"log in to {_host(registry)} and keep the password"):
+        return 0
     if not username:
         if password_stdin or not sys.stdin.isatty():
             raise ComposeError("no user name", hint="give it with --username")
@@ -107,9 +122,19 @@ def login(context: Context, *, registry: str, username: str, password: str, pass
 
 def logout(context: Context, *, registry: str) -> int:
     """`logout`: forget a registry's password."""
+    if context.only_tells(f"forget the password for {_host(registry)}"):
+        return 0
     context.engine.images.logout(_host(registry))
     context.err.line(f"Removed the password for {_host(registry)}")
     return 0
+
+
+def _source(archive: str) -> str:
+    return "standard input" if archive == "-" else archive
+
+
+def _target(output: str) -> str:
+    return output or "standard output"
 
 
 def _host(registry: str) -> str:

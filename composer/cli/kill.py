@@ -11,7 +11,6 @@ from runtime import parse_signal
 class Arguments(NamedTuple):
     services: tuple[str, ...] = ()
     signal: str = "SIGKILL"
-    dry_run: bool = False
 
 
 def run(context: Context, arguments: Arguments) -> int:

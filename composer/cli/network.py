@@ -160,7 +160,10 @@ def create(
         options=_pairs(options, "--opt"),
         labels=_pairs(labels, "--label"),
     )
-    context.out.line(context.engine.networks.create(request))
+    if context.options.dry_run:
+        context.engine.networks.check(request)
+    if not context.only_tells(f"create network {name}"):
+        context.out.line(context.engine.networks.create(request))
     return 0
 
 
@@ -182,7 +185,11 @@ def remove(context: Context, *, names: tuple[str, ...], force: bool) -> int:
         if network is None and force:
             continue
         try:
-            context.engine.networks.remove(network.name if network else name)
+            real_name = network.name if network else name
+            context.engine.networks.check_removable(real_name)
+            if context.only_tells(f"remove network {real_name}"):
+                continue
+            context.engine.networks.remove(real_name)
         except EngineError as error:
             print_error(context.err, error)
             code = 1
@@ -198,9 +205,11 @@ def prune(context: Context, *, force: bool) -> int:
     unused = [
         network for network in context.engine.networks.list() if not context.engine.networks.users(network.id)
     ]
-    if unused:
+    if unused and not context.options.dry_run:
         context.out.line("Deleted Networks:")
     for network in unused:
+        if context.only_tells(f"remove network {network.name}"):
+            continue
         context.engine.networks.remove(network.name)
         context.out.line(network.name)
     return 0
@@ -228,7 +237,8 @@ def connect(
         link_local_ips=link_local,
     )
     with _locked(context, container) as found:
-        context.engine.containers.connect(found, attachment)
+        if not context.only_tells(f"connect container {found.name} to network {name}"):
+            context.engine.containers.connect(found, attachment)
     return 0
 
 
@@ -236,7 +246,8 @@ def disconnect(context: Context, *, network: str, container: str) -> int:
     """`network disconnect`."""
     name = _network(context, network).name
     with _locked(context, container) as found:
-        context.engine.containers.disconnect(found, name)
+        if not context.only_tells(f"disconnect container {found.name} from network {name}"):
+            context.engine.containers.disconnect(found, name)
     return 0
 
 
@@ -249,11 +260,14 @@ def _network(context: Context, name: str) -> NetworkRow:
 
 @contextlib.contextmanager
 def _locked(context: Context, name: str) -> Iterator[Container]:
-    """A container, with its project's lock held."""
+    """A container, with its project's lock held where something is to change."""
     containers = context.engine.containers
     found = containers.find(name)
     if found is None:
         raise ComposeError(f"there is no container {name}", hint="`pycompose ps -a` lists a project's")
+    if context.options.dry_run:
+        yield found
+        return
     lock = context.engine.project_lock(found.project)
     lock.acquire()
     try:

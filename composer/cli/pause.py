@@ -9,7 +9,6 @@ from composer.plan.lifecycle import plan_pause
 
 class Arguments(NamedTuple):
     services: tuple[str, ...] = ()
-    dry_run: bool = False
 
 
 def run(context: Context, arguments: Arguments, *, paused: bool = True) -> int:

@@ -26,7 +26,6 @@ class Arguments(NamedTuple):
     oci_version: str = ""
     app: bool = False
     yes: bool = False
-    dry_run: bool = False
 
 
 def run(context: Context, arguments: Arguments) -> int:

@@ -11,7 +11,6 @@ class Arguments(NamedTuple):
     services: tuple[str, ...] = ()
     timeout: int | None = None
     no_deps: bool = False
-    dry_run: bool = False
 
 
 def run(context: Context, arguments: Arguments) -> int:

@@ -13,7 +13,6 @@ class Arguments(NamedTuple):
     force: bool = False
     stop: bool = False
     volumes: bool = False
-    dry_run: bool = False
 
 
 def run(context: Context, arguments: Arguments) -> int:

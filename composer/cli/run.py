@@ -55,7 +55,6 @@ class Arguments(NamedTuple):
     quiet_build: bool = False
     quiet_pull: bool = False
     remove_orphans: bool = False
-    dry_run: bool = False
 
 
 def run(context: Context, arguments: Arguments) -> int:

@@ -10,7 +10,6 @@ class Arguments(NamedTuple):
     numbers: tuple[str, ...] = ()
     no_deps: bool = False
     timeout: int | None = None
-    dry_run: bool = False
 
 
 def run(context: Context, arguments: Arguments) -> int:
@@ -25,6 +24,5 @@ def run(context: Context, arguments: Arguments) -> int:
             no_recreate=True,
             detach=True,
             timeout=arguments.timeout,
-            dry_run=arguments.dry_run,
         ),
     )

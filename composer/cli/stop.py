@@ -10,7 +10,6 @@ from composer.plan.lifecycle import plan_stop
 class Arguments(NamedTuple):
     services: tuple[str, ...] = ()
     timeout: int | None = None
-    dry_run: bool = False
 
 
 def run(context: Context, arguments: Arguments) -> int:

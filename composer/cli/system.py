@@ -138,9 +138,11 @@ def prune(context: Context, *, all: bool, volumes: bool, force: bool) -> int:
 
 def _prune_containers(context: Context) -> None:
     stopped = [item for item in context.engine.containers.list() if not item.is_live]
-    if stopped:
+    if stopped and not context.options.dry_run:
         context.out.line("Deleted Containers:")
     for item in stopped:
+        if context.only_tells(f"remove container {item.name}"):
+            continue
         lock = context.engine.project_lock(item.project)
         lock.acquire()
         try:

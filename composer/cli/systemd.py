@@ -43,8 +43,7 @@ def remove(context: Context, *, directory: str) -> int:
     path = f"{directory or UNITS}/{name}"
     if not os.path.exists(path):
         raise ComposeError(f"there is no {path}", hint="nothing was installed for this project")
-    if context.options.dry_run:
-        context.out.line(f"remove {path}")
+    if context.only_tells(f"remove {path}"):
         return 0
     if not directory:
         # Not --now: that would stop the containers.

@@ -52,7 +52,6 @@ class Arguments(NamedTuple):
     explain: bool = False
     watch: bool = False
     yes: bool = False  # nothing is asked
-    dry_run: bool = False
 
     @property
     def aborts(self) -> bool:

@@ -82,6 +82,8 @@ def inspect(context: Context, *, names: Sequence[str]) -> int:
 def create(context: Context, *, name: str, labels: Sequence[str]) -> int:
     """`volume create`: prints the name; a volume that is there already is left as it is."""
     volumes = context.engine.volumes
+    if context.only_tells(f"create volume {name or 'with a name of its own'}"):
+        return 0
     if name:
         volumes.create(name, labels=dict(parse_label(word) for word in labels))
     else:
@@ -97,6 +99,9 @@ def remove(context: Context, *, names: Sequence[str], force: bool) -> int:
         if force and not context.engine.volumes.exists(name):
             continue
         try:
+            context.engine.volumes.check_removable(name)
+            if context.only_tells(f"remove volume {name}"):
+                continue
             context.engine.volumes.remove(name)
         except EngineError as error:
             print_error(context.err, error)
@@ -112,9 +117,11 @@ def prune(context: Context, *, all: bool, force: bool) -> int:
     if not force and not context.confirm(f"This removes {what} that no container uses. Go on? [y/N] "):
         return 0
     unused = unused_volumes(context, named=all)
-    if unused:
+    if unused and not context.options.dry_run:
         context.out.line("Deleted Volumes:")
     for volume in unused:
+        if context.only_tells(f"remove volume {volume.name}"):
+            continue
         context.engine.volumes.remove(volume.name)
         context.out.line(volume.name)
     return 0
@@ -131,6 +138,8 @@ def export(context: Context, *, name: str, output: str) -> int:
     volume = find(context, name)
     if not output and sys.stdout.isatty():
         raise ComposeError("an archive is not for a terminal", hint="name a file with --output")
+    if context.only_tells(f"export volume {name} to {output or 'standard output'}"):
+        return 0
     root = os.open(context.engine.volumes.settled(volume.name), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         if output:
@@ -148,6 +157,9 @@ def export(context: Context, *, name: str, output: str) -> int:
 
 def import_archive(context: Context, *, name: str, archive: str) -> int:
     """`volume import`: fill a volume, which is made if it is not there, from a tar."""
+    source = "standard input" if archive == "-" else archive
+    if context.only_tells(f"import {source} into volume {name}"):
+        return 0
     if archive == "-":
         if sys.stdin.isatty():
             raise ComposeError("an archive is not typed", hint="pipe a tar in, or name a file")

@@ -29,7 +29,10 @@ def run(context: Context, arguments: Arguments) -> int:
             f"no containers for services {', '.join(arguments.services)}",
             hint="start them with `pycompose up`",
         )
-    code = _await(context, containers, first_only=arguments.down_project)
+    if context.only_tells(f"wait for {', '.join(container.name for container in containers)}"):
+        code = 0
+    else:
+        code = _await(context, containers, first_only=arguments.down_project)
     if arguments.down_project:
         down.run(context, down.Arguments())
     return code

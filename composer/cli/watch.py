@@ -36,7 +36,6 @@ class Arguments(NamedTuple):
     no_up: bool = False
     prune: bool = True
     quiet: bool = False
-    dry_run: bool = False
 
 
 def run(context: Context, arguments: Arguments) -> int:

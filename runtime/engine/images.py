@@ -281,15 +281,23 @@ class Images:
 
         self._store.tag(reference, parse_target(name))
 
-    def remove(self, reference: str, *, force: bool = False) -> tuple[str, ...]:
-        """Take a name away, and the image with its last one; what was done. Raises NotFoundError, ConflictError."""
-        return tuple(self._store.remove(reference, self._used(), force=force))
+    def remove(self, reference: str, *, force: bool = False, dry_run: bool = False) -> tuple[str, ...]:
+        """Take a name away, and the image with its last one; what was done, or with `dry_run` would be.
 
-    def prune(self, *, all: bool = False, build_cache: bool = False) -> "Sequence[str]":
+        Raises NotFoundError, ConflictError.
+        """
+        return tuple(self._store.remove(reference, self._used(), force=force, dry_run=dry_run))
+
+    def prune(
+        self, *, all: bool = False, build_cache: bool = False, dry_run: bool = False
+    ) -> "Sequence[str]":
         """Remove images without a name, with `all` every one that no container uses; their ids.
 
-        Broken downloads go too, and of the build cache what is old, with `build_cache` all.
+        Broken downloads go too, and of the build cache what is old, with `build_cache` all. With `dry_run` nothing
+        goes.
         """
+        if dry_run:
+            return self._store.prune(self._used(), all=all, dry_run=True)
         from runtime.build.cache import drop_mounts, prune_records
         from runtime.image.cleanup import drop_downloads
 

@@ -112,10 +112,7 @@ class Networks:
         """
         network_id = os.urandom(32).hex()
         with Rtnetlink() as host, self._database.transaction():
-            record = plan_network(
-                request, network_id, self._facts(host), bridge=self._paths.bridge(network_id)
-            )
-            self._check_bridge(host, record)
+            record = self._plan(request, network_id, host)
             try:
                 self._database.execute(
                     "INSERT INTO networks VALUES (?, ?, ?, ?, 'creating', ?, ?, ?)",
@@ -132,6 +129,18 @@ class Networks:
         self._ensure(record)
         self._database.execute("UPDATE networks SET intent = '' WHERE id = ?", network_id)
         return network_id
+
+    def check(self, request: NetworkRequest) -> None:
+        """Raise what `create` would raise, and make nothing."""
+        if self.find(request.name) is not None:
+            raise ConflictError(f"network {request.name} exists already")
+        with Rtnetlink() as host:
+            self._plan(request, os.urandom(32).hex(), host)
+
+    def _plan(self, request: NetworkRequest, network_id: str, host: Rtnetlink) -> NetworkRecord:
+        record = plan_network(request, network_id, self._facts(host), bridge=self._paths.bridge(network_id))
+        self._check_bridge(host, record)
+        return record
 
     def _facts(self, host: Rtnetlink) -> HostFacts:
         networks = [
@@ -189,21 +198,26 @@ class Networks:
             self._ensure(row.record)
         return self._ensured[name]
 
+    def check_removable(self, name: str, *, detach: bool = False) -> NetworkRow:
+        """The network. Raises NotFoundError, and without `detach` ConflictError while a container uses it."""
+        row = self.find(name)
+        if row is None:
+            raise NotFoundError(f"network {name} does not exist")
+        users = () if detach else self.users(row.id)
+        if users:
+            raise ConflictError(
+                f"network {name} is in use by {', '.join(users[:5])}", hint="remove these containers first"
+            )
+        return row
+
     def remove(self, name: str, *, detach: bool = False) -> None:
         """Remove a network that no container uses; with `detach`, take stopped containers out of it first.
 
         Raises NotFoundError, ConflictError.
         """
-        row = self.find(name)
-        if row is None:
-            raise NotFoundError(f"network {name} does not exist")
-        users = self.users(row.id)
+        row = self.check_removable(name, detach=detach)
         if detach:
             self._database.execute("DELETE FROM endpoints WHERE network_id = ?", row.id)
-        elif users:
-            raise ConflictError(
-                f"network {name} is in use by {', '.join(users[:5])}", hint="remove these containers first"
-            )
         self._database.execute("UPDATE networks SET intent = 'removing' WHERE id = ?", row.id)
         self._ensured.pop(name, None)
         record = row.record

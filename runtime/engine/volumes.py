@@ -138,8 +138,8 @@ class Volumes:
         if users:
             raise ConflictError(f"volume {name} is in use by {', '.join(users[:5])}", hint="stop these first")
 
-    def remove(self, name: str) -> None:
-        """Remove a volume with all its content. Raises NotFoundError, ConflictError while a container uses it."""
+    def check_removable(self, name: str) -> None:
+        """Raises NotFoundError, and ConflictError while a container uses the volume."""
         if not self.exists(name):
             raise NotFoundError(f"no such volume: {name}")
         users = self.users(name)
@@ -147,6 +147,10 @@ class Volumes:
             raise ConflictError(
                 f"volume {name} is in use by {', '.join(users[:5])}", hint="remove these first"
             )
+
+    def remove(self, name: str) -> None:
+        """Remove a volume with all its content. Raises NotFoundError, ConflictError while a container uses it."""
+        self.check_removable(name)
         self._database.execute("DELETE FROM volumes WHERE name = ?", name)
         if self._store.exists(name):
             self._store.remove(name)

@@ -67,10 +67,18 @@ class ImageStore:
                 )
         return ResolvedImage(familiar, config_digest, parse_image_config(document), layers)
 
-    def remove(self, reference: str, used_ids: Collection[str] = (), *, force: bool = False) -> list[str]:
+    def remove(
+        self,
+        reference: str,
+        used_ids: Collection[str] = (),
+        *,
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> list[str]:
         """Takes a name away and, with its last name, the image; by id all names. Returns what was removed.
 
-        `used_ids` are ids of images that containers use. Raises NotFoundError, ConflictError.
+        `used_ids` are ids of images that containers use. With `dry_run` nothing is removed. Raises NotFoundError,
+        ConflictError.
         """
         with self.locked():
             index = self.entries()
@@ -88,11 +96,12 @@ class ImageStore:
                 raise ConflictError(
                     f"image {familiar} is used by a container", hint="remove the container first"
                 )
-            self._write_index([entry for entry in index if entry not in gone])
             removed = ["untagged: " + parse_reference(name_of(e)).familiar for e in gone if name_of(e)]
-            if last:
-                self._collect()
-                removed.append("deleted: " + config_digest)
+            removed += ["deleted: " + config_digest] if last else []
+            if not dry_run:
+                self._write_index([entry for entry in index if entry not in gone])
+                if last:
+                    self._collect()
             return removed
 
     def add(
@@ -132,8 +141,11 @@ class ImageStore:
             entry = self.find_entry(reference)
             self.add([name], self.manifest(entry["digest"]), _without_name(entry))
 
-    def prune(self, used_ids: Collection[str], *, all: bool = False) -> list[str]:
-        """Removes images without a name, with `all` every one that no container uses; the ids removed."""
+    def prune(self, used_ids: Collection[str], *, all: bool = False, dry_run: bool = False) -> list[str]:
+        """Removes images without a name, with `all` every one that no container uses; their ids.
+
+        With `dry_run` nothing is removed.
+        """
         with self.locked():
             kept: list[tuple[dict[str, Any], str]] = []
             gone: list[tuple[dict[str, Any], str]] = []
@@ -141,8 +153,9 @@ class ImageStore:
                 image_id = self.manifest(entry["digest"])["config"]["digest"]
                 dispensable = all or not name_of(entry)
                 (gone if dispensable and image_id not in used_ids else kept).append((entry, image_id))
-            self._write_index([entry for entry, _ in kept])
-            self._collect()
+            if not dry_run:
+                self._write_index([entry for entry, _ in kept])
+                self._collect()
             return sorted({image_id for _, image_id in gone} - {image_id for _, image_id in kept})
 
     def write_blob(self, data: bytes) -> str:

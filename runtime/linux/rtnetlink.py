@@ -123,17 +123,16 @@ def encode_port_flag(name: str, flag: int) -> bytes:
 
 
 def encode_sub_link(
-    name: str, *, kind: str, mode: str, parent: int, index: int, namespace: int, mac: str, mtu: int
+    name: str, *, kind: str, mode: str, parent: int, namespace: int, mac: str, mtu: int
 ) -> bytes:
     """A macvlan or ipvlan link of the interface with index `parent`, born down in the namespace of that descriptor."""
     number = SUB_LINK_MODES[kind][mode]
     packed = _U32.pack(number) if kind == _MACVLAN else struct.pack("=H", number)
     info = encode_attribute(_IFLA_INFO_KIND, kind.encode())
     info += encode_attribute(_IFLA_INFO_DATA, encode_attribute(1, packed))
-    body = encode_link(name, index) + _address_and_mtu(mac if kind == _MACVLAN else "", mtu)
-    body += encode_attribute(_IFLA_LINK, _U32.pack(parent)) + encode_attribute(
-        _IFLA_NET_NS_FD, _U32.pack(namespace)
-    )
+    body = encode_link(name) + _address_and_mtu(mac if kind == _MACVLAN else "", mtu)
+    body += encode_attribute(_IFLA_LINK, _U32.pack(parent))
+    body += encode_attribute(_IFLA_NET_NS_FD, _U32.pack(namespace))
     return body + encode_attribute(_IFLA_LINKINFO, info)
 
 
@@ -241,22 +240,20 @@ class Rtnetlink:
         self.queue(RTM_NEWLINK, body, f"create link {name} (peer {peer})", CREATE | EXCL)
 
     def add_sub_link(
-        self,
-        name: str,
-        *,
-        kind: str,
-        mode: str,
-        parent: int,
-        namespace: int,
-        index: int,
-        mac: str = "",
-        mtu: int = 0,
+        self, name: str, *, kind: str, mode: str, parent: int, namespace: int, mac: str = "", mtu: int = 0
     ) -> None:
-        """Queues the creation of a "macvlan" or "ipvlan" link in the namespace of descriptor `namespace`."""
+        """Queues the creation of a "macvlan" or "ipvlan" link in the namespace of descriptor `namespace`.
+
+        flush fails with EEXIST if this socket's namespace has a link of that name; the number is the kernel's choice.
+        """
         body = encode_sub_link(
-            name, kind=kind, mode=mode, parent=parent, index=index, namespace=namespace, mac=mac, mtu=mtu
+            name, kind=kind, mode=mode, parent=parent, namespace=namespace, mac=mac, mtu=mtu
         )
         self.queue(RTM_NEWLINK, body, f"create {kind} link {name}", CREATE | EXCL)
+
+    def rename(self, index: int, name: str) -> None:
+        """Queues giving a link, which has to be down, another name."""
+        self.queue(RTM_NEWLINK, encode_link(name, index), f"rename link {index} to {name}")
 
     def set_up(self, *, index: int = 0, name: str = "") -> None:
         """Queues setting a link up."""

@@ -46,13 +46,13 @@ class HostNetwork:
         Raises NotFoundError if a bridge or parent is gone, ConflictError for an address or name that is taken,
         OSError.
         """
-        self._add_links(endpoints, _FIRST_INTERFACE)
         with Rtnetlink() as inside:
+            numbers = self._add_links(inside, endpoints, _FIRST_INTERFACE)
             inside.set_up(index=1)
-            for index, endpoint in enumerate(endpoints, _FIRST_INTERFACE):
+            for index, endpoint in zip(numbers, endpoints, strict=True):
                 _add_addresses(inside, index, endpoint)
             for ipv6 in (False, True):
-                _add_default_route(inside, endpoints, ipv6=ipv6)
+                _add_default_route(inside, endpoints, numbers, ipv6=ipv6)
             inside.flush()
 
     def connect(self, endpoint: Endpoint, others: Sequence[Endpoint]) -> None:
@@ -60,7 +60,8 @@ class HostNetwork:
 
         Raises as `attach`; the link is taken away again then.
         """
-        self._add_links([endpoint], 0)
+        with Rtnetlink() as inside:
+            self._add_links(inside, [endpoint], 0)
         try:
             with Rtnetlink() as inside:
                 link = inside.link(endpoint.interface)
@@ -89,59 +90,82 @@ class HostNetwork:
                     raise
             _renew_default_routes(inside, others)
 
-    def _add_links(self, endpoints: Sequence[Endpoint], first: int) -> None:
-        """Make the links of endpoints, numbered from `first` on (0 = by the kernel)."""
+    def _add_links(self, inside: Rtnetlink, endpoints: Sequence[Endpoint], first: int) -> list[int]:
+        """Make the links of endpoints; their numbers.
+
+        Those of pairs count from `first` on (0 = are the kernel's choice, and then 0 in what is returned).
+        """
         for endpoint in endpoints:
             for item in endpoint.addresses:
                 self._links[item.address] = endpoint.host_interface
         if not endpoints:
-            return
+            return []
+        numbers = [first + position if first else 0 for position in range(len(endpoints))]
         _disable_ipv6("default")
         namespace = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            self._queue_links(endpoints, first, namespace)
+            self._queue_pairs(endpoints, numbers, namespace)
             try:
                 self.rtnetlink.flush()
             except NetlinkError as error:
                 if any(number != errno.EEXIST for _, number, _ in error.failed):
-                    raise _unsupported(endpoints, error) or error from error
+                    raise
                 # The namespace of this container's last shim has not vanished yet, and its links with it.
-                self._replace_links(endpoints, first, namespace, error)
+                self._replace_pairs(endpoints, numbers, namespace, error)
+            for position, endpoint in enumerate(endpoints):
+                if endpoint.driver != "bridge":
+                    numbers[position] = self._add_sub_link(inside, endpoint, namespace)
         finally:
             os.close(namespace)
         for endpoint in endpoints:
             _write_sysctls(endpoint)
+        return numbers
 
-    def _queue_links(self, endpoints: Sequence[Endpoint], first: int, namespace: int) -> None:
-        numbers: dict[str, int] = {}
-        for position, endpoint in enumerate(endpoints):
-            outer = endpoint.bridge or endpoint.parent
-            if outer and outer not in numbers:
-                numbers[outer] = self._number_of(outer, endpoint)
-            index = first + position if first else 0
-            if endpoint.driver == "bridge":
-                self.rtnetlink.add_veth(
-                    endpoint.host_interface,
-                    peer=endpoint.interface,
-                    peer_index=index,
-                    peer_mac=endpoint.mac,
-                    namespace=namespace,
-                    master=numbers[outer],
-                    mtu=endpoint.mtu,
-                )
-                if endpoint.isolated:
-                    self.rtnetlink.set_isolated(endpoint.host_interface)
-            else:
-                self.rtnetlink.add_sub_link(
-                    endpoint.interface,
-                    kind=endpoint.driver,
-                    mode=endpoint.mode,
-                    parent=numbers[outer],
-                    namespace=namespace,
-                    index=index,
-                    mac=endpoint.mac,
-                    mtu=endpoint.mtu,
-                )
+    def _queue_pairs(self, endpoints: Sequence[Endpoint], numbers: Sequence[int], namespace: int) -> None:
+        bridges: dict[str, int] = {}
+        for index, endpoint in zip(numbers, endpoints, strict=True):
+            if endpoint.driver != "bridge":
+                continue
+            if endpoint.bridge not in bridges:
+                bridges[endpoint.bridge] = self._number_of(endpoint.bridge, endpoint)
+            self.rtnetlink.add_veth(
+                endpoint.host_interface,
+                peer=endpoint.interface,
+                peer_index=index,
+                peer_mac=endpoint.mac,
+                namespace=namespace,
+                master=bridges[endpoint.bridge],
+                mtu=endpoint.mtu,
+            )
+            if endpoint.isolated:
+                self.rtnetlink.set_isolated(endpoint.host_interface)
+
+    def _add_sub_link(self, inside: Rtnetlink, endpoint: Endpoint, namespace: int) -> int:
+        """Make the macvlan or ipvlan link of an interface of the host; its number.
+
+        The kernel looks for its name and number on the host, where the parent is: a name that the host does not have
+        leads past an eth0 there, and is changed inside.
+        """
+        name = f"pm{os.getpid()}"
+        self.rtnetlink.add_sub_link(
+            name,
+            kind=endpoint.driver,
+            mode=endpoint.mode,
+            parent=self._number_of(endpoint.parent, endpoint),
+            namespace=namespace,
+            mac=endpoint.mac,
+            mtu=endpoint.mtu,
+        )
+        try:
+            self.rtnetlink.flush()
+        except NetlinkError as error:
+            raise _unsupported(endpoint, error) or error from error
+        link = inside.link(name)
+        if link is None:
+            raise NotFoundError(f"the {endpoint.driver} link for network {endpoint.network_name} vanished")
+        inside.rename(link.number, endpoint.interface)
+        inside.flush()
+        return link.number
 
     def _number_of(self, name: str, endpoint: Endpoint) -> int:
         link = self.rtnetlink.link(name)
@@ -153,8 +177,8 @@ class HostNetwork:
             )
         return link.number
 
-    def _replace_links(
-        self, endpoints: Sequence[Endpoint], first: int, namespace: int, error: NetlinkError
+    def _replace_pairs(
+        self, endpoints: Sequence[Endpoint], numbers: Sequence[int], namespace: int, error: NetlinkError
     ) -> None:
         """Deletes the host's ends that are in the way (those made a moment ago too) and makes all again."""
         for endpoint in endpoints:
@@ -165,7 +189,7 @@ class HostNetwork:
         except NetlinkError as gone:
             if any(number != errno.ENODEV for _, number, _ in gone.failed):
                 raise
-        self._queue_links(endpoints, first, namespace)
+        self._queue_pairs(endpoints, numbers, namespace)
         try:
             self.rtnetlink.flush()
         except NetlinkError as again:
@@ -207,13 +231,13 @@ class HostNetwork:
         return [(firewall, of_family) for firewall, of_family in families if of_family]
 
 
-def _unsupported(endpoints: Sequence[Endpoint], error: NetlinkError) -> UnsupportedError | None:
+def _unsupported(endpoint: Endpoint, error: NetlinkError) -> UnsupportedError | None:
     """The error for a driver that this kernel does not have, None where that is not the matter."""
     if error.errno != errno.EOPNOTSUPP:
         return None
-    drivers = " or ".join(sorted({endpoint.driver for endpoint in endpoints}))
     return UnsupportedError(
-        f"the kernel refused a {drivers} link: not supported", hint=f"load the module {drivers}"
+        f"the kernel refused a {endpoint.driver} link: not supported",
+        hint=f"load the module {endpoint.driver}",
     )
 
 
@@ -241,11 +265,13 @@ def default_gateway(endpoints: Sequence[Endpoint], *, ipv6: bool = False) -> tup
     return None if best is None else best[1:]
 
 
-def _add_default_route(inside: Rtnetlink, endpoints: Sequence[Endpoint], *, ipv6: bool) -> None:
+def _add_default_route(
+    inside: Rtnetlink, endpoints: Sequence[Endpoint], numbers: Sequence[int], *, ipv6: bool
+) -> None:
     chosen = default_gateway(endpoints, ipv6=ipv6)
     if chosen is not None:
         position, gateway = chosen
-        inside.add_route("", 0, gateway=gateway, link=position + _FIRST_INTERFACE, ipv6=ipv6)
+        inside.add_route("", 0, gateway=gateway, link=numbers[position], ipv6=ipv6)
 
 
 def _renew_default_routes(inside: Rtnetlink, endpoints: Sequence[Endpoint]) -> None:

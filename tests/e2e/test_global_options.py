@@ -1,4 +1,4 @@
-"""--progress, --ansi, the COMPOSE_ variables, and --dry-run where there is no plan."""
+"""--progress, --ansi and the COMPOSE_ variables."""
 
 import json
 
@@ -36,13 +36,4 @@ def test_progress(project: Project) -> None:
     project.environ["COMPOSE_REMOVE_ORPHANS"] = "1"
     project.run("up", "-d")
     assert set(project.ps()) == {"project-b-1"}
-
-    for words in (
-        ("volume", "create", "v"),
-        ("network", "prune"),
-        ("image", "prune", "-f"),
-        ("exec", "b", "touch", "/x"),
-    ):
-        assert "leave out --dry-run" in project.run("--dry-run", *words, code=1).stderr
-    assert project.run("--dry-run", "volume", "ls", "-q").stdout == ""
     project.run("down", "-t", "0")

@@ -125,6 +125,14 @@ def test_names_of_services_and_replicas(setup: Setup) -> None:
     assert setup.asked == 0
 
 
+def test_names_asked_by_turns_have_turns_of_their_own(setup: Setup) -> None:
+    for number in (2, 3):
+        setup.add(f"web-{number}", f"172.18.0.{number}", "web")
+        setup.add(f"api-{number}", f"172.18.1.{number}", "api")
+    firsts = {addresses(setup.ask(name))[0] for _ in range(3) for name in ("web", "api")}
+    assert firsts == {"172.18.0.2", "172.18.0.3", "172.18.1.2", "172.18.1.3"}
+
+
 def test_other_types_of_our_names_are_empty(setup: Setup) -> None:
     setup.add("c", "172.18.0.2", "web")
     for kind in ("AAAA", "MX", "HTTPS"):

@@ -49,6 +49,19 @@ def test_veth_message() -> None:
     assert peer.get_attr("IFLA_NET_NS_FD") == 7
 
 
+def test_sub_link_message() -> None:
+    body = rtnetlink.encode_sub_link(
+        "pm7", kind="macvlan", mode="vepa", parent=9, namespace=3, mac="02:42:0a:00:00:02", mtu=1400
+    )
+    message = decode(ifinfmsg, body)
+    assert message["index"] == 0 and message["flags"] == 0
+    names = ("IFLA_IFNAME", "IFLA_ADDRESS", "IFLA_MTU", "IFLA_LINK", "IFLA_NET_NS_FD")
+    assert [message.get_attr(name) for name in names] == ["pm7", "02:42:0a:00:00:02", 1400, 9, 3]
+    info = message.get_attr("IFLA_LINKINFO")
+    assert info.get_attr("IFLA_INFO_KIND") == "macvlan"
+    assert info.get_attr("IFLA_INFO_DATA").get_attr("IFLA_MACVLAN_MODE") == "vepa"
+
+
 def test_hairpin_message() -> None:
     message = decode(ifinfmsg, rtnetlink.encode_port_flag("pv0", rtnetlink.BRIDGE_PORT_HAIRPIN))
     info = message.get_attr("IFLA_LINKINFO")

@@ -75,7 +75,7 @@ class Responder:
         self._readers: list[ZoneReader] = []
         self.use_zones(zones)
         self._links = {alias.lower(): name for alias, name in (links or {}).items()}
-        self._turn = 0
+        self._turns: dict[tuple[str, str], int] = {}  # (name, type of record) -> how often it was asked for
         # What was asked, byte for byte, and how it was answered: reading and writing messages is most of the work.
         self._queries: dict[bytes, Query] = {}
         self._answers: dict[tuple[bytes, tuple[str, ...]], bytes] = {}
@@ -260,7 +260,7 @@ class Responder:
             ("AAAA", [entry.address6 for entry in found]),
         ):
             if query.kind in (kind, "ANY"):
-                addresses += self._rotate(list(dict.fromkeys(filter(None, of_family))))
+                addresses += self._rotate(name, kind, list(dict.fromkeys(filter(None, of_family))))
         return tuple(addresses)
 
     def _is_alive(self, entry: zone.Entry) -> bool:
@@ -276,12 +276,17 @@ class Responder:
         self._alive.add(entry.live)
         return True
 
-    def _rotate(self, addresses: list[str]) -> list[str]:
-        """Programs take the first: each question begins with another replica."""
-        if not addresses:
-            return []
-        self._turn += 1
-        first = self._turn % len(addresses)
+    def _rotate(self, name: str, kind: str, addresses: list[str]) -> list[str]:
+        """Programs take the first: each question for a name begins with another replica.
+
+        Counted for each name and type: a program that asks for A and AAAA by turns is to see all replicas too.
+        """
+        if len(addresses) < 2:
+            return addresses
+        key = name.lower(), kind
+        turn = self._turns.get(key, 0) + 1
+        _remember(self._turns, key, turn)
+        first = turn % len(addresses)
         return addresses[first:] + addresses[:first]
 
 
