@@ -312,7 +312,8 @@ def _mounts(service: Service, project: Project) -> tuple[MountRequest, ...]:
 
 
 def _mount(mount: Mount, project: Project) -> MountRequest:
-    request = MountRequest(mount.type, mount.target, read_only=mount.read_only)
+    selinux = mount.bind.selinux if mount.bind else ""
+    request = MountRequest(mount.type, mount.target, read_only=mount.read_only, selinux=selinux)
     if mount.type == "bind":
         bind = mount.bind
         return request._replace(
@@ -330,6 +331,7 @@ def _mount(mount: Mount, project: Project) -> MountRequest:
         source=_volume_name(project, mount.source) if mount.source else "",
         nocopy=mount.volume.nocopy if mount.volume else False,
         subpath=mount.volume.subpath if mount.volume else "",
+        labels=tuple(mount.volume.labels.items()) if mount.volume and not mount.source else (),
     )
 
 

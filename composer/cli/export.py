@@ -4,7 +4,7 @@ import sys
 from typing import NamedTuple
 
 from composer.cli.context import Context
-from composer.cli.files import opened_root, service_containers
+from composer.cli.files import opened_root, service_containers, whole_file
 from composer.errors import ComposeError
 from composer.output.terminal import DIM, GREEN
 from runtime import Container, send_root
@@ -36,7 +36,7 @@ def export_container(context: Context, container: Container, output: str) -> Non
     try:
         with opened_root(context, container, mounts=False) as root:
             if output:
-                with open(output, "wb") as file:
+                with whole_file(output) as file:
                     send_root(root, file)
             else:
                 send_root(root, sys.stdout.buffer)

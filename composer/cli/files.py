@@ -1,7 +1,10 @@
 """What commands about containers' files share: which containers, and their root directories."""
 
+import os
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import IO
 
 from composer.cli.context import Context
 from composer.errors import SelectionError
@@ -48,3 +51,28 @@ def opened_root(context: Context, container: Container, *, mounts: bool) -> Iter
             yield root
     finally:
         lock.release()
+
+
+@contextmanager
+def whole_file(path: str) -> Iterator[IO[bytes]]:
+    """A file to write that takes its name, and the place of an older one, when it is whole. Raises OSError.
+
+    What is there and is no regular file (a device, a pipe) is written to as it is.
+    """
+    with suppress(FileNotFoundError):
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            with open(path, "wb") as file:
+                yield file
+            return
+    path = os.path.realpath(path)
+    unfinished = f"{path}.{os.getpid()}.part"
+    try:
+        with open(unfinished, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(unfinished, path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(unfinished)
+        raise

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from composer.cli.context import Context
+from composer.cli.files import whole_file
 from composer.cli.words import parse_label
 from composer.errors import ComposeError
 from composer.output.errors import print_error
@@ -142,7 +143,7 @@ def export(context: Context, *, name: str, output: str) -> int:
     root = os.open(context.engine.volumes.settled(volume.name), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         if output:
-            with open(output, "wb") as file:
+            with whole_file(output) as file:
                 send_root(root, file)
         else:
             send_root(root, sys.stdout.buffer)

@@ -87,8 +87,8 @@ _HONOURED = {
     "services.*.secrets[]": "source target uid gid mode",
     "services.*.ulimits.*": "soft hard",
     "services.*.volumes[]": "type source target read_only bind volume tmpfs image",
-    "services.*.volumes[].bind": "propagation create_host_path recursive",
-    "services.*.volumes[].volume": "nocopy subpath",
+    "services.*.volumes[].bind": "propagation create_host_path recursive selinux",
+    "services.*.volumes[].volume": "labels nocopy subpath",
     "services.*.volumes[].tmpfs": "size mode",
     "services.*.volumes[].image": "subpath",
     "models.*": "name model",
@@ -105,16 +105,11 @@ _HONOURED = {
 }
 
 _NOT_YET = "not honoured yet"
+_FOR_TOOLS = "for people and tools, in what `config` prints"
 _SWARM = "it is for a swarm of machines, and this is one"
 _WINDOWS = "it is for Windows containers"
 
 _WARNED: tuple[tuple[str, str, str], ...] = (
-    (
-        "services.*.volumes[].bind",
-        "selinux",
-        "nothing is relabelled; give the files a label that containers may use",
-    ),
-    ("services.*.volumes[].volume", "labels", "the labels of a volume are those of its definition"),
     ("", "version", "it is obsolete"),
     ("services.*", "cpu_count cpu_percent", _WINDOWS),
     ("services.*", "pull_refresh_after", _NOT_YET),
@@ -165,12 +160,21 @@ _NOTES = {
         " `apparmor=PROFILE|unconfined`, `label=disable` and, where SELinux is on, `label=…`"
     ),
     "services.*.sysctls": "those of the container's own namespaces; the others are refused",
+    "services.*.ports[].app_protocol": _FOR_TOOLS,
+    "services.*.ports[].mode": f"{_FOR_TOOLS}: on one machine `host` and `ingress` are the same",
+    "services.*.ports[].name": _FOR_TOOLS,
     "services.*.userns_mode": "`host`, and `auto[:size=N]` for a range of ids of its own; others are refused",
     "services.*.uts": "`host`",
+    "services.*.volumes[].bind.selinux": "where SELinux is on nothing is relabelled, and a warning says so",
+    "services.*.volumes[].volume.labels": "of an anonymous volume; a named one has those of its definition",
     "services.*.volumes[].type": "`bind`, `volume`, `tmpfs`, `image`; `npipe` and `cluster` are refused",
     "volumes.*.driver": "`local`; others are refused",
     "volumes.*.driver_opts": "`type`, `o`, `device`, as mount(8) has them",
     "secrets.*.external": "refused when a service asks for it: there is nobody to get it from",
+    "secrets.*.labels": _FOR_TOOLS,
+    "secrets.*.name": _FOR_TOOLS,
+    "configs.*.labels": _FOR_TOOLS,
+    "configs.*.name": _FOR_TOOLS,
     "configs.*.external": "refused when a service asks for it: there is nobody to get it from",
 }
 _BETTER = {

@@ -35,6 +35,7 @@ def unsupported(tree: Mapping[str, Any], active: Iterable[str], marks: Marks) ->
         yield from _operators(name, service, marks)
         yield from _drive_letters(name, service, marks)
         yield from _discarded_ports(name, service, tree.get("networks") or {}, marks)
+        yield from _discarded_labels(name, service, marks)
     for section in _RESOURCES:
         for key, item in (tree.get(section) or {}).items():
             options = _unknown_options(item or {}) if section == "networks" else ()
@@ -144,6 +145,16 @@ def _discarded_ports(
     if service.get("ports"):
         message = f"service {name!r}: published ports have no effect {why}"
         yield _line(("services", name, "ports"), marks, message)
+
+
+def _discarded_labels(name: str, service: Mapping[str, Any], marks: Marks) -> Iterator[str]:
+    for index, mount in enumerate(service.get("volumes") or ()):
+        if mount.get("source") and (mount.get("volume") or {}).get("labels"):
+            path: Path = ("volumes", index, "volume", "labels")
+            message = (
+                f"service {name!r}: {dotted(path)} has no effect: a named volume has those of its definition"
+            )
+            yield _line(("services", name, *path), marks, message)
 
 
 def _line(path: Path, marks: Marks, message: str) -> str:

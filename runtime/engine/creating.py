@@ -246,7 +246,8 @@ def _insert_mounts(
     for mount in _volume_mounts(spec.mounts, image.config.volumes):
         name = mount.source or inherited.get(mount.target)
         if not name:
-            name = engine.volumes.create_anonymous(project=spec.labels.get(LABEL_PROJECT, ""))
+            project = spec.labels.get(LABEL_PROJECT, "")
+            name = engine.volumes.create_anonymous(project=project, labels=dict(mount.labels))
         elif not engine.volumes.exists(name):
             engine.volumes.create(name)
         engine.database.execute("INSERT INTO mounts VALUES (?, ?, ?)", container_id, name, mount.target)

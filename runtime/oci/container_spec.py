@@ -24,6 +24,8 @@ class MountRequest(NamedTuple):
     size_bytes: int = 0  # tmpfs
     mode: int | None = None  # tmpfs
     options: tuple[str, ...] = ()  # tmpfs: mount(8) words such as "noexec", "uid=1000"
+    labels: tuple[tuple[str, str], ...] = ()  # of an anonymous volume
+    selinux: str = ""  # bind: "z" or "Z", the label it is to get
 
 
 class FileGrant(NamedTuple):

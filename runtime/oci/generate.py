@@ -114,6 +114,13 @@ def generate(
     if container.oom_score_adj:
         process["oomScoreAdj"] = container.oom_score_adj
     _label(process, security, looked_up, told)
+    if looked_up.selinux:
+        told += [
+            f"{mount.source} is not relabelled for SELinux (selinux: {mount.selinux}): give it a label that"
+            " containers may use, as `chcon -Rt container_file_t`"
+            for mount in container.mounts
+            if mount.selinux
+        ]
     spec: Spec = {
         "ociVersion": OCI_VERSION,
         "root": {"path": rootfs_path, "readonly": container.read_only},

@@ -117,6 +117,7 @@ def test_archives_and_transports(project: Project, busybox_tar: Path) -> None:
     project.run("down")
 
 
+@pytest.mark.covers("services.*.build", "cache_from")
 @pytest.mark.parametrize("kind", ["local", "registry"])
 def test_a_travelling_build_cache(
     project: Project, busybox_tar: Path, tmp_path: Path, registry: Registry, kind: str

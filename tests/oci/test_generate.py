@@ -7,8 +7,8 @@ import pytest
 
 from runtime.errors import EngineError, InvalidError
 from runtime.oci.capabilities import DEFAULT, NAMES
-from runtime.oci.container_spec import ContainerSpec, ResourceLimits, Ulimit
-from runtime.oci.generate import MASKED_PATHS, READ_ONLY_PATHS, generate
+from runtime.oci.container_spec import ContainerSpec, MountRequest, ResourceLimits, Ulimit
+from runtime.oci.generate import MASKED_PATHS, READ_ONLY_PATHS, LookedUp, generate
 from runtime.oci.image_config import ImageConfig
 from runtime.oci.user import ResolvedUser
 
@@ -207,3 +207,11 @@ def test_names() -> None:
     spec = spec_of(domainname="example.org", hostname="web", read_only=True, shm_size_bytes=1024)
     assert (spec["hostname"], spec["domainname"], spec["root"]["readonly"]) == ("web", "example.org", True)
     assert "size=1024" in spec["mounts"][-1]["options"]
+
+
+@pytest.mark.parametrize("selinux", [False, True])
+def test_a_label_that_nobody_sets_is_told_where_it_counts(selinux: bool) -> None:
+    warnings: list[str] = []
+    mount = MountRequest("bind", "/data", "/srv/data", selinux="z")
+    spec_of(mounts=(mount,), options={"looked_up": LookedUp(selinux=selinux), "warnings": warnings})
+    assert [text.split(" for ")[0] for text in warnings] == ["/srv/data is not relabelled"] * selinux

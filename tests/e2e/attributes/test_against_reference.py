@@ -30,10 +30,6 @@ class Case(NamedTuple):
     difference: str = ""
 
 
-def _files(*names: str) -> str:
-    return f"cd /sys/fs/cgroup; for file in {' '.join(names)}; do echo $$file; cat $$file; done"
-
-
 def _mounts(*targets: str) -> str:
     """The mounts at these places: their types and options, but for those that only tell of the kernel's defaults."""
     return (

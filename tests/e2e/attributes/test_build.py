@@ -17,7 +17,7 @@ RUN echo $WHO > /who
 RUN cat /etc/hosts > /hosts
 RUN ls /sys/class/net > /links
 RUN grep /dev/shm /proc/mounts > /shm
-RUN ulimit -n > /files
+RUN ulimit -Sn > /files; ulimit -Hn >> /files
 RUN --mount=type=secret,id=token cat /run/secrets/token > /copied
 RUN --mount=type=secret,id=other,uid=7,mode=0444 stat -c '%u %a' /run/secrets/other > /owner
 RUN --mount=type=ssh test -S "$SSH_AUTH_SOCK" && echo agent > /agent
@@ -31,16 +31,20 @@ RUN touch /not-this
 """
 
 
+_ELSEWHERE = "127.0.0.1:1/box"  # where nobody answers
+
+
 @pytest.mark.covers("services.*", "build")
 @pytest.mark.covers(
     "services.*.build",
     "additional_contexts args context dockerfile dockerfile_inline entitlements extra_hosts labels network no_cache"
-    " no_cache_filter platforms privileged pull secrets shm_size ssh tags target ulimits cache_from cache_to",
+    " no_cache_filter platforms privileged pull secrets shm_size ssh tags target ulimits cache_to",
 )
 @pytest.mark.covers("services.*.build.secrets[]", "source target")
 @pytest.mark.covers("services.*.build.ulimits.*", "soft hard")
 def test_build(project: Project, busybox_tar: Path, tmp_path: Path) -> None:
-    project.run("image", "import", str(busybox_tar), "box")
+    for name in ("box", _ELSEWHERE):
+        project.run("image", "import", str(busybox_tar), name)
     (project.folder / "context").mkdir()
     (project.folder / "context/Other").write_text(_DOCKERFILE)
     (project.folder / "extra").mkdir()
@@ -79,21 +83,33 @@ def test_build(project: Project, busybox_tar: Path, tmp_path: Path) -> None:
             image: inline:1
             command: sleep 1000
             init: true
-            build: {{dockerfile_inline: "FROM box\\nRUN echo inline > /x", privileged: true}}
+            build:
+              dockerfile_inline: |
+                FROM {_ELSEWHERE}
+                RUN echo inline > /x; grep CapEff /proc/self/status > /capabilities
+              privileged: true
+              pull: PULL
         secrets: {{token: {{file: token}}, other-name: {{environment: SECRET}}}}
         """
     agent = socket.socket(socket.AF_UNIX)
     agent.bind(f"{tmp_path}/agent")
     agent.listen(8)
     threading.Thread(target=_serve, args=(agent,), daemon=True).start()
+    project.write(text.replace("OPTION", "").replace("PULL", "true"))
+    assert "127.0.0.1:1" in project.run("build", "b", code=1).stderr, (
+        "a base that is there is pulled all the same"
+    )
+    text = text.replace("PULL", "false")
     project.write(text.replace("OPTION", ""))
     project.run("up", "-d", "--build")
     seen = lambda path, service="a": project.exec(service, "cat", path).strip()  # noqa: E731
     assert seen("/who") == "me" and seen("/note") == "from the other context" and seen("/x", "b") == "inline"
     assert "10.1.2.3" in seen("/hosts") and seen("/links") == "lo"
-    assert "size=3072k" in seen("/shm") and seen("/files") == "111"
+    assert "size=3072k" in seen("/shm") and seen("/files") == "111\n222"
     assert (seen("/copied"), seen("/owner"), seen("/agent")) == ("hush", "7 444", "agent")
-    assert int(seen("/capabilities").split()[1], 16) & 1 << 21, "an insecure step may administer"
+    for service in ("a", "b"):
+        held = int(seen("/capabilities", service).split()[1], 16)
+        assert held & 1 << 21, "an insecure step, and every step of a privileged build, may administer"
     assert project.exec("a", "ls", "/").split().count("not-this") == 0
     (found,) = json.loads(project.run("image", "inspect", "built:again").stdout)
     assert found["Config"]["Labels"]["mark"] == "here" and found["Architecture"] == machine

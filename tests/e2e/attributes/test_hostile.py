@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import tarfile
 import time
 from pathlib import Path
 
@@ -203,3 +204,26 @@ def test_kill_9_while_things_are_removed(project: Project) -> None:
         assert [name for name in os.listdir(volumes) if name.startswith("project_")] == []
         assert theirs.exists()
     project.run("-f", "bystander.yaml", "down", "-v")
+
+
+def test_kill_9_while_a_volume_is_exported(project: Project) -> None:
+    """The backup of yesterday is there until that of today is whole, and the volume is as it was."""
+    script = "for n in $(seq 1000); do mkdir /vol/$n; echo $n > /vol/$n/file; done"
+    project.write(f"services: {{a: {{{SLEEP}, volumes: ['vol:/vol']}}}}\nvolumes: {{vol: {{}}}}\n")
+    project.run("up", "-d")
+    project.exec("a", "sh", "-c", script)
+    backup = project.folder / "backup.tar"
+    for delay in (0.15, 0.25, 0.35, 0.6):
+        backup.write_text("of yesterday")
+        command = project.popen("volume", "export", "-o", "backup.tar", "project_vol")
+        time.sleep(delay)
+        command.kill()
+        command.communicate()
+        if backup.read_bytes() != b"of yesterday":
+            with tarfile.open(backup) as archive:
+                assert len(archive.getmembers()) == 2000
+    project.run("volume", "export", "-o", "backup.tar", "project_vol")
+    project.run("down", "-v")
+    project.run("volume", "import", "project_vol", "backup.tar")
+    assert sum(1 for _ in Path(project.paths.data, "volumes/project_vol/_data").rglob("*")) == 2000
+    project.run("down", "-v")

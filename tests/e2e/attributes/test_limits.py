@@ -20,6 +20,53 @@ DISK = next(
 )
 
 
+_LIMITS = """
+services:
+  a:
+    image: IMAGE
+    command: sleep 1000
+    init: true
+    mem_limit: 64m
+    memswap_limit: 96m
+    mem_reservation: 32m
+    mem_swappiness: 10
+    oom_kill_disable: true
+    oom_score_adj: 123
+    cpus: 0.5
+    cpu_shares: 512
+    cpuset: "0"
+    pids_limit: 33
+    ulimits: {nofile: {soft: 64, hard: 128}, core: 0}
+    blkio_config:
+      weight: 300
+      weight_device: [{path: DISK, weight: 400}]
+      device_read_bps: [{path: DISK, rate: 1mb}]
+      device_read_iops: [{path: DISK, rate: 120}]
+      device_write_bps: [{path: DISK, rate: 1024k}]
+      device_write_iops: [{path: DISK, rate: 30}]
+  b:
+    image: IMAGE
+    command: sleep 1000
+    init: true
+    cgroup_parent: /PARENT-other/below
+    post_start: [{command: 'true'}]
+    cpu_quota: 20000
+    cpu_period: 50000
+    cpu_rt_runtime: 1000
+    cpu_rt_period: 10000
+    deploy:
+      resources:
+        limits: {memory: 48m, pids: 44}
+        reservations: {memory: 16m}
+  c:
+    image: IMAGE
+    command: sleep 1000
+    init: true
+    cpu_shares: 2048
+    deploy: {resources: {limits: {cpus: "0.25"}}}
+"""
+
+
 @pytest.mark.covers(
     "services.*",
     "mem_limit mem_reservation memswap_limit mem_swappiness oom_kill_disable oom_score_adj cpus cpu_shares cpuset"
@@ -40,98 +87,57 @@ DISK = next(
 @pytest.mark.covers("services.*.deploy.resources.reservations", "memory")
 @pytest.mark.covers("services.*.ulimits.*", "soft hard")
 def test_limits(project: Project) -> None:
-    project.write(
-        f"""
-        services:
-          a:
-            image: IMAGE
-            command: sleep 1000
-            init: true
-            mem_limit: 64m
-            memswap_limit: 96m
-            mem_reservation: 32m
-            mem_swappiness: 10
-            oom_kill_disable: true
-            oom_score_adj: 123
-            cpus: 0.5
-            cpu_shares: 512
-            cpuset: "0"
-            pids_limit: 33
-            ulimits: {{nofile: {{soft: 64, hard: 128}}, core: 0}}
-            blkio_config:
-              weight: 300
-              weight_device: [{{path: {DISK}, weight: 400}}]
-              device_read_bps: [{{path: {DISK}, rate: 1mb}}]
-              device_read_iops: [{{path: {DISK}, rate: 120}}]
-              device_write_bps: [{{path: {DISK}, rate: 1024k}}]
-              device_write_iops: [{{path: {DISK}, rate: 30}}]
-          b:
-            image: IMAGE
-            command: sleep 1000
-            init: true
-            cgroup_parent: /{project.paths.cgroup_parent}-other/below
-            post_start: [{{command: 'true'}}]
-            cpu_quota: 20000
-            cpu_period: 50000
-            cpu_rt_runtime: 1000
-            cpu_rt_period: 10000
-            deploy:
-              resources:
-                limits: {{memory: 48m, pids: 44}}
-                reservations: {{memory: 16m}}
-          c:
-            image: IMAGE
-            command: sleep 1000
-            init: true
-            cpu_shares: 2048
-            deploy: {{resources: {{limits: {{cpus: "0.25"}}}}}}
-        """
-    )
+    parent = f"{project.paths.cgroup_parent}-other"
+    text = _LIMITS.replace("DISK", DISK).replace("PARENT-other", parent)
+    project.write(text)
     told = project.run("up", "-d", code=None).stderr
     if "cpu.rt_runtime_us" in told and "refuses" in told:
         # The parent cgroup has no real-time budget to give, as with the reference.
-        text = (project.folder / "compose.yaml").read_text()
-        lines = [line for line in text.splitlines() if "cpu_rt_" not in line]
-        (project.folder / "compose.yaml").write_text("\n".join(lines))
+        project.write("".join(line for line in text.splitlines(keepends=True) if "cpu_rt_" not in line))
         told = project.run("up", "-d").stderr
     first = Limits(project, "project-a-1")
-    assert first.text("memory/memory.limit_in_bytes", "memory.max") == str(64 << 20)
-    if UNIFIED:
-        assert first.text("", "memory.swap.max") == str(32 << 20)
-        assert first.text("", "memory.low") == str(32 << 20)
-        assert first.text("", "cpu.weight") == "59"
-        assert first.text("", "cpu.max") == "50000 100000"
-        assert "memory.swappiness" in told and "memory.oom_control" in told
-    else:
-        assert first.text("memory/memory.memsw.limit_in_bytes", "") == str(96 << 20)
-        assert first.text("memory/memory.soft_limit_in_bytes", "") == str(32 << 20)
-        assert first.text("memory/memory.swappiness", "") == "10"
-        assert "oom_kill_disable 1" in first.text("memory/memory.oom_control", "")
-        assert first.text("cpu/cpu.shares", "") == "512"
-        assert first.text("cpu/cpu.cfs_quota_us", "") == "50000"
-    assert first.text("cpuset/cpuset.cpus", "cpuset.cpus") == "0"
-    assert first.text("pids/pids.max", "pids.max") == "33"
+    _check_memory_and_processors(first, told)
+    _check_block_limits(first, told)
     assert project.exec("a", "sh", "-c", "ulimit -Sn; ulimit -Hn; ulimit -Sc") == "64\n128\n0\n"
     assert project.exec("a", "cat", "/proc/1/oom_score_adj") == "123\n"
-    _check_block_limits(first, told)
-    other = Limits(project, "project-b-1", f"{project.paths.cgroup_parent}-other/below")
-    assert other.text("memory/memory.limit_in_bytes", "memory.max") == str(48 << 20)
-    assert other.text("memory/memory.soft_limit_in_bytes", "memory.low") == str(16 << 20)
-    assert other.text("pids/pids.max", "pids.max") == "44"
-    if UNIFIED:
-        assert other.text("", "cpu.max") == "20000 50000"
-        assert Limits(project, "project-c-1").text("", "cpu.weight") == "174"
-    else:
-        assert other.text("cpu/cpu.cfs_quota_us", "") == "20000"
-        assert other.text("cpu/cpu.cfs_period_us", "") == "50000"
-        assert Limits(project, "project-c-1").text("cpu/cpu.cfs_quota_us", "") == "25000"
+    _check_others(Limits(project, "project-b-1", f"{parent}/below"), Limits(project, "project-c-1"))
     project.run("down", "-t", "0")
-    for controller in Path("/sys/fs/cgroup").glob(f"**/{project.paths.cgroup_parent}-other/below"):
-        assert not [entry for entry in controller.iterdir() if entry.is_dir()], (
-            "only the parent itself is left"
-        )
-        controller.rmdir()
-        controller.parent.rmdir()
+    for folder in Path("/sys/fs/cgroup").glob(f"**/{parent}/below"):
+        assert not [entry for entry in folder.iterdir() if entry.is_dir()], "only the parent itself is left"
+        folder.rmdir()
+        folder.parent.rmdir()
+
+
+def _check_memory_and_processors(limits: Limits, told: str) -> None:
+    assert limits.text("memory/memory.limit_in_bytes", "memory.max") == str(64 << 20)
+    if UNIFIED:
+        assert limits.text("", "memory.swap.max") == str(32 << 20)
+        assert limits.text("", "memory.low") == str(32 << 20)
+        assert limits.text("", "cpu.weight") == "59"
+        assert limits.text("", "cpu.max") == "50000 100000"
+        assert "memory.swappiness" in told and "memory.oom_control" in told
+    else:
+        assert limits.text("memory/memory.memsw.limit_in_bytes", "") == str(96 << 20)
+        assert limits.text("memory/memory.soft_limit_in_bytes", "") == str(32 << 20)
+        assert limits.text("memory/memory.swappiness", "") == "10"
+        assert "oom_kill_disable 1" in limits.text("memory/memory.oom_control", "")
+        assert limits.text("cpu/cpu.shares", "") == "512"
+        assert limits.text("cpu/cpu.cfs_quota_us", "") == "50000"
+    assert limits.text("cpuset/cpuset.cpus", "cpuset.cpus") == "0"
+    assert limits.text("pids/pids.max", "pids.max") == "33"
+
+
+def _check_others(second: Limits, third: Limits) -> None:
+    assert second.text("memory/memory.limit_in_bytes", "memory.max") == str(48 << 20)
+    assert second.text("memory/memory.soft_limit_in_bytes", "memory.low") == str(16 << 20)
+    assert second.text("pids/pids.max", "pids.max") == "44"
+    if UNIFIED:
+        assert second.text("", "cpu.max") == "20000 50000"
+        assert third.text("", "cpu.weight") == "174"
+    else:
+        assert second.text("cpu/cpu.cfs_quota_us", "") == "20000"
+        assert second.text("cpu/cpu.cfs_period_us", "") == "50000"
+        assert third.text("cpu/cpu.cfs_quota_us", "") == "25000"
 
 
 def _check_block_limits(limits: Limits, told: str) -> None:

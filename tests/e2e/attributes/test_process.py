@@ -149,6 +149,7 @@ def test_what_a_program_sees(project: Project) -> None:
             stop_signal: SIGUSR1
             stop_grace_period: 20s
             healthcheck: {disable: true}
+          deaf: {image: IMAGE, command: sleep 1000, stop_grace_period: 200ms}
         """.replace("PLATFORM", {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, "amd64"))
     )
     project.run("up", "-d")
@@ -177,6 +178,10 @@ def test_what_a_program_sees(project: Project) -> None:
     project.run("stop", "b")
     assert project.ps()["project-b-1"]["ExitCode"] == 5
     assert "got usr1" in project.run("logs", "b").stdout
+    begun = time.monotonic()
+    project.run("stop", "deaf")
+    assert project.ps()["project-deaf-1"]["ExitCode"] == 137
+    assert 0.2 <= time.monotonic() - begun < 5
     project.run("down", "-t", "0")
 
 

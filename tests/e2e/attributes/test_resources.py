@@ -51,6 +51,13 @@ def test_resources(project: Project) -> None:
     project.run("up", "-d")
     (own,) = json.loads(project.run("network", "inspect", "own-name").stdout)
     assert own["Labels"]["kind"] == "test" and own["Driver"] == "bridge"
+    assert own["Attachable"] is True
+    # What is for people and tools only is in what they read.
+    config = json.loads(project.run("config", "--format", "json").stdout)
+    (port,) = config["services"]["a"]["ports"]
+    assert (port["name"], port["app_protocol"], port["mode"]) == ("web", "http", "host")
+    assert config["secrets"]["one"]["labels"] == config["configs"]["two"]["labels"] == {"kind": "test"}
+    assert (config["secrets"]["one"]["name"], config["configs"]["two"]["name"]) == ("one-name", "two-name")
     assert len(project.exec("a", "ls", "/sys/class/net").split()) == 4
     with urllib.request.urlopen(f"http://127.0.0.1:{project.ports[0]}/passwd", timeout=5) as answer:
         assert b"root:" in answer.read()

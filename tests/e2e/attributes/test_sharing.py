@@ -4,7 +4,9 @@ import json
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,6 +50,7 @@ def test_namespaces(project: Project) -> None:
             command: sleep 1000
             pid: container:project-owner-1
             depends_on: [owner]
+            stop_grace_period: 0s
           host:
             {SLEEP}
             ipc: host
@@ -140,6 +143,69 @@ def test_what_cannot_be_is_refused_before_anything_is_made(
     project.run("down")
 
 
+_SECCOMP = {
+    "defaultAction": "SCMP_ACT_ALLOW",
+    "syscalls": [
+        {"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28},
+        {"names": ["rmdir"], "action": "SCMP_ACT_ERRNO", "includes": {"caps": ["CAP_SYS_ADMIN"]}},
+    ],
+}
+_DEVICES = """
+services:
+  a:
+    image: IMAGE
+    command: sleep 1000
+    init: true
+    devices: ['/dev/loop7:/dev/disk:r', '/dev/net:/dev/nets', 'pycompose-test.example/gpu=0']
+    device_cgroup_rules: ['b 259:* rm']
+    security_opt: [seccomp=profile.json, 'apparmor=nothing-such', 'label=type:x_t', systempaths=unconfined]
+  b:
+    image: IMAGE
+    command: sleep 1000
+    init: true
+    gpus: [{driver: pycompose-test.example, count: 2}]
+    cap_drop: [MKNOD]
+  c:
+    image: IMAGE
+    command: sleep 1000
+    init: true
+    cap_add: [SYS_ADMIN]
+    deploy:
+      resources:
+        reservations:
+          devices: [{driver: cdi, device_ids: ['pycompose-test.example/gpu=2'], capabilities: [x]}]
+    security_opt: ['seccomp:profile.json', 'no-new-privileges:true']
+"""
+
+
+@pytest.fixture
+def cdi_devices(tmp_path: Path) -> Iterator[None]:
+    """Three CDI devices of the host; each is a node that can only be read, a variable and a mount."""
+    folder = Path("/etc/cdi")
+    made = not folder.exists()
+    folder.mkdir(exist_ok=True)
+    document = {
+        "cdiVersion": "0.6.0",
+        "kind": "pycompose-test.example/gpu",
+        "containerEdits": {"env": ["CDI_KIND=test"]},
+        "devices": [_cdi_device(number, tmp_path) for number in range(3)],
+    }
+    (folder / "pycompose-test.json").write_text(json.dumps(document))
+    yield
+    (folder / "pycompose-test.json").unlink()
+    if made:
+        folder.rmdir()
+
+
+def _cdi_device(number: int, folder: Path) -> dict[str, Any]:
+    node = {"path": f"/dev/cdi{number}", "hostPath": "/dev/loop7", "permissions": "r"}
+    mount = {"hostPath": str(folder), "containerPath": f"/cdi{number}", "options": ["ro", "rbind"]}
+    return {
+        "name": str(number),
+        "containerEdits": {"env": [f"CDI_{number}=yes"], "deviceNodes": [node], "mounts": [mount]},
+    }
+
+
 @pytest.mark.covers("services.*", "devices device_cgroup_rules privileged security_opt cap_add cap_drop gpus")
 @pytest.mark.covers("services.*.devices[]", "source target permissions")
 @pytest.mark.covers("services.*.gpus[]", "capabilities count device_ids driver")
@@ -147,106 +213,48 @@ def test_what_cannot_be_is_refused_before_anything_is_made(
 @pytest.mark.covers(
     "services.*.deploy.resources.reservations.devices[]", "capabilities count device_ids driver"
 )
-def test_devices_and_security(project: Project, tmp_path: Path) -> None:
-    profile = {
-        "defaultAction": "SCMP_ACT_ALLOW",
-        "syscalls": [
-            {"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28},
-            {"names": ["rmdir"], "action": "SCMP_ACT_ERRNO", "includes": {"caps": ["CAP_SYS_ADMIN"]}},
-        ],
-    }
-    (project.folder / "profile.json").write_text(json.dumps(profile, indent=2))
-    cdi = Path("/etc/cdi")
-    made = not cdi.exists()
-    cdi.mkdir(exist_ok=True)
-    document = {
-        "cdiVersion": "0.6.0",
-        "kind": "pycompose-test.example/gpu",
-        "containerEdits": {"env": ["CDI_KIND=test"]},
-        "devices": [
-            {
-                "name": str(number),
-                "containerEdits": {
-                    "env": [f"CDI_{number}=yes"],
-                    "deviceNodes": [
-                        {"path": f"/dev/cdi{number}", "hostPath": "/dev/loop7", "permissions": "r"}
-                    ],
-                    "mounts": [
-                        {
-                            "hostPath": str(tmp_path),
-                            "containerPath": f"/cdi{number}",
-                            "options": ["ro", "rbind"],
-                        }
-                    ],
-                },
-            }
-            for number in range(3)
-        ],
-    }
-    (cdi / "pycompose-test.json").write_text(json.dumps(document))
-    try:
-        project.write(
-            """
-            services:
-              a:
-                image: IMAGE
-                command: sleep 1000
-                init: true
-                devices: ['/dev/loop7:/dev/disk:r', '/dev/net:/dev/nets', 'pycompose-test.example/gpu=0']
-                device_cgroup_rules: ['b 259:* rm']
-                security_opt: [seccomp=profile.json, 'apparmor=nothing-such', 'label=type:x_t', systempaths=unconfined]
-              b:
-                image: IMAGE
-                command: sleep 1000
-                init: true
-                gpus: [{driver: pycompose-test.example, count: 2}]
-                cap_drop: [MKNOD]
-              c:
-                image: IMAGE
-                command: sleep 1000
-                init: true
-                cap_add: [SYS_ADMIN]
-                deploy: {resources: {reservations: {devices: [{driver: cdi, device_ids: ['pycompose-test.example/gpu=2'], capabilities: [x]}]}}}
-                security_opt: ['seccomp:profile.json', 'no-new-privileges:true']
-            """
-        )
-        told = project.run("up", "-d").stderr
-        inside = lambda service, script: project.exec(service, "sh", "-c", script).strip()  # noqa: E731
-        assert (
-            inside("a", "stat -c '%F %t:%T' /dev/disk /dev/nets/tun")
-            == "block special file 7:7\ncharacter special file a:c8"
-        )
-        assert (
-            inside(
-                "a",
-                "dd if=/dev/disk count=1 2>/dev/null && echo read; echo x > /dev/disk 2>/dev/null || echo refused",
-            )
-            == "read\nrefused"
-        )
-        assert inside(
-            "a",
-            "dd if=/dev/cdi0 count=1 2>/dev/null && echo read; echo x > /dev/cdi0 2>/dev/null || echo refused; echo $CDI_KIND$CDI_0; ls -d /cdi0",
-        ).endswith("testyes\n/cdi0")
-        if not UNIFIED:
-            assert "b 259:* rm" in inside("a", "cat /sys/fs/cgroup/devices/devices.list")
-        assert (
-            inside("a", "mkdir /x 2>&1; wc -c < /proc/timer_list | grep -vx 0 > /dev/null && echo unmasked")
-            == "mkdir: can't create directory '/x': No space left on device\nunmasked"
-        )
-        assert inside("b", "echo $CDI_0$CDI_1$CDI_2; ls /dev/cdi*") == "yesyes\n/dev/cdi0\n/dev/cdi1"
-        assert inside(
-            "c", "echo $CDI_2; rmdir /home 2>&1; grep NoNewPrivs /proc/self/status | tr -d '\\t'"
-        ) == ("yes\nrmdir: '/home': Operation not permitted\nNoNewPrivs:1")
-        for module, name in (("AppArmor", "nothing-such"), ("SELinux", "x_t")):
-            assert (module in told) == (name in told), "what the kernel lacks is told"
-        assert project.run("up", "-d").stderr.count("Running") == 3
-        (project.folder / "profile.json").write_text(json.dumps({"defaultAction": "SCMP_ACT_ALLOW"}))
-        project.run("up", "-d")
-        assert inside("a", "mkdir /x && echo made") == "made", (
-            "a profile that changed makes the container anew"
-        )
-        project.run("down", "-t", "0")
-    finally:
-        (cdi / "pycompose-test.json").unlink()
-        if made:
-            cdi.rmdir()
+def test_devices_and_security(project: Project, cdi_devices: None) -> None:
+    (project.folder / "profile.json").write_text(json.dumps(_SECCOMP, indent=2))
+    project.write(_DEVICES)
+    told = project.run("up", "-d").stderr
+    _check_devices(project)
+    _check_security(project)
+    for module, name in (("AppArmor", "nothing-such"), ("SELinux", "x_t")):
+        assert (module in told) == (name in told), "what the kernel lacks is told"
+    assert project.run("up", "-d").stderr.count("Running") == 3
+    (project.folder / "profile.json").write_text(json.dumps({"defaultAction": "SCMP_ACT_ALLOW"}))
+    project.run("up", "-d")
+    assert inside(project, "a", "mkdir /x && echo made") == "made", (
+        "a profile that changed makes the container anew"
+    )
+    project.run("down", "-t", "0")
+
+
+def inside(project: Project, service: str, script: str) -> str:
+    return project.exec(service, "sh", "-c", script).strip()
+
+
+def _check_devices(project: Project) -> None:
+    nodes = inside(project, "a", "stat -c '%F %t:%T' /dev/disk /dev/nets/tun")
+    assert nodes == "block special file 7:7\ncharacter special file a:c8"
+    for device in ("disk", "cdi0"):
+        script = f"dd if=/dev/{device} count=1 2>/dev/null && echo read; echo x > /dev/{device} 2>/dev/null || echo refused"
+        assert inside(project, "a", script) == "read\nrefused"
+    assert inside(project, "a", "echo $CDI_KIND$CDI_0; ls -d /cdi0") == "testyes\n/cdi0"
+    if not UNIFIED:
+        assert "b 259:* rm" in inside(project, "a", "cat /sys/fs/cgroup/devices/devices.list")
+    assert inside(project, "b", "echo $CDI_0$CDI_1$CDI_2; ls /dev/cdi*") == "yesyes\n/dev/cdi0\n/dev/cdi1"
+    assert inside(project, "b", "mknod /n c 1 3 2>&1; true") == "mknod: /n: Operation not permitted"
+
+
+def _check_security(project: Project) -> None:
+    assert (
+        inside(project, "a", "mkdir /x 2>&1; true")
+        == "mkdir: can't create directory '/x': No space left on device"
+    )
+    assert (
+        inside(project, "a", "wc -c < /proc/timer_list | grep -vx 0 > /dev/null && echo unmasked")
+        == "unmasked"
+    )
+    script = "echo $CDI_2; rmdir /home 2>&1; grep NoNewPrivs /proc/self/status | tr -d '\\t'"
+    assert inside(project, "c", script) == "yes\nrmdir: '/home': Operation not permitted\nNoNewPrivs:1"

@@ -1,5 +1,6 @@
 """What volumes and mounts do, read from inside the container."""
 
+import json
 import os
 import stat
 import subprocess
@@ -15,6 +16,10 @@ SLEEP = "command: sleep 1000, init: true, stop_grace_period: 0s"
 
 def data_of(project: Project, volume: str) -> Path:
     return Path(project.paths.data, "volumes", f"project_{volume}", "_data")
+
+
+def _names(project: Project) -> list[str]:
+    return project.run("volume", "ls", "-q").stdout.split()
 
 
 @pytest.fixture
@@ -33,8 +38,8 @@ def image_root(tmp_path: Path, busybox_root: Path) -> Path:
 
 @pytest.mark.covers("services.*", "volumes volumes_from tmpfs shm_size read_only")
 @pytest.mark.covers("services.*.volumes[]", "type source target read_only bind volume tmpfs image")
-@pytest.mark.covers("services.*.volumes[].bind", "propagation create_host_path recursive")
-@pytest.mark.covers("services.*.volumes[].volume", "nocopy subpath")
+@pytest.mark.covers("services.*.volumes[].bind", "propagation create_host_path recursive selinux")
+@pytest.mark.covers("services.*.volumes[].volume", "labels nocopy subpath")
 @pytest.mark.covers("services.*.volumes[].tmpfs", "size mode")
 @pytest.mark.covers("services.*.volumes[].image", "subpath")
 @pytest.mark.covers("", "volumes")
@@ -74,7 +79,7 @@ def test_mounts(project: Project, image_root: Path, tmp_path: Path) -> None:
               - {{type: bind, source: {tmp_path}/made/here, target: /made, bind: {{create_host_path: true}}}}
               - {{type: tmpfs, target: /fast, tmpfs: {{size: 1048576, mode: 0o711}}}}
               - {{type: image, source: IMAGE, target: /other, image: {{subpath: etc}}}}
-              - /anonymous
+              - {{type: volume, target: /anonymous, volume: {{labels: {{whose: mine}}}}}}
           b:
             image: rootfs:{image_root}
             {SLEEP.replace(", ", chr(10) + " " * 12)}
@@ -94,7 +99,12 @@ def test_mounts(project: Project, image_root: Path, tmp_path: Path) -> None:
         """
     )
     try:
-        project.run("up", "-d")
+        told = project.run("up", "-d").stderr
+        assert "volumes[1].volume.labels has no effect" in told and "selinux" not in told
+        labels = [
+            json.loads(project.run("volume", "inspect", name).stdout)[0]["Labels"] for name in _names(project)
+        ]
+        assert {"whose": "mine"} in labels
         _check_mounts(project, device, host, tmp_path)
         before = project.exec("a", "sh", "-c", "echo kept > /anonymous/x; cat /anonymous/x")
         project.run("up", "-d", "--force-recreate")
