@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from runtime.shim.launch import Launch
     from runtime.shim.logs.reader import LogReader
     from runtime.shim.logs.record import Line
+    from runtime.shim.state import ProbeResult
     from runtime.store.events import Event, EventReader
     from runtime.store.files import read_json, write_json
     from runtime.store.locks import FileLock
@@ -147,6 +148,7 @@ _HOMES = {
     "MountRequest": "runtime.oci.container_spec",
     "NetworkAttachment": "runtime.oci.container_spec",
     "PortRequest": "runtime.oci.container_spec",
+    "ProbeResult": "runtime.shim.state",
     "ResourceLimits": "runtime.oci.container_spec",
     "RestartPolicy": "runtime.oci.container_spec",
     "Ulimit": "runtime.oci.container_spec",
@@ -223,6 +225,7 @@ __all__ = [
     "NotFoundError",
     "Paths",
     "PortRequest",
+    "ProbeResult",
     "ResourceLimits",
     "RestartPolicy",
     "StartError",

@@ -50,6 +50,7 @@ def container_document(context: Context, container: Container) -> dict[str, Any]
             image=containers.inherited(container.id),
             log_path=containers.log_path(container.id),
             stop_signal=containers.stop_signal(container),
+            probes=containers.probe_results(container.id),
         ),
     )
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from runtime import Container, ContainerSpec, Endpoint, Healthcheck, MountRequest, VolumeRow
+from runtime import Container, ContainerSpec, Endpoint, Healthcheck, MountRequest, ProbeResult, VolumeRow
 
 _NEVER = "0001-01-01T00:00:00Z"
 _SECOND_NS = 1_000_000_000
@@ -20,6 +20,7 @@ class Surroundings(NamedTuple):
     image: Mapping[str, Any] = {}  # the configuration it inherits: Cmd, Entrypoint, Env, …
     log_path: str = ""
     stop_signal: str = ""
+    probes: Sequence[ProbeResult] = ()  # of its health check, the newest last
 
 
 def describe_container(container: Container, around: Surroundings) -> dict[str, Any]:
@@ -32,7 +33,7 @@ def describe_container(container: Container, around: Surroundings) -> dict[str, 
         "Created": moment(container.created_ns),
         "Path": words[0] if words else "",
         "Args": words[1:],
-        "State": _state(container),
+        "State": _state(container, around.probes),
         "Image": container.image_id,
         "LogPath": around.log_path,
         "Name": f"/{container.name}",
@@ -83,7 +84,7 @@ def _program(spec: ContainerSpec, image: Mapping[str, Any]) -> tuple[list[str], 
     return entrypoint, inherited if spec.command is None else list(spec.command)
 
 
-def _state(container: Container) -> dict[str, Any]:
+def _state(container: Container, probes: Sequence[ProbeResult]) -> dict[str, Any]:
     live, ended = container.live, container.exit
     state: dict[str, Any] = {
         "Status": container.status,
@@ -102,9 +103,15 @@ def _state(container: Container) -> dict[str, Any]:
         state["Health"] = {
             "Status": live.health,
             "FailingStreak": live.failing_streak,
-            "Log": [{"ExitCode": int(live.failing_streak > 0), "Output": live.health_output}]
-            if live.health_output
-            else [],
+            "Log": [
+                {
+                    "Start": moment(probe.started_ns),
+                    "End": moment(probe.ended_ns),
+                    "ExitCode": probe.code,
+                    "Output": probe.output,
+                }
+                for probe in probes
+            ],
         }
     return state
 

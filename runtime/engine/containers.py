@@ -13,7 +13,16 @@ from runtime.oci import container_spec
 from runtime.oci.container_spec import ContainerSpec, MountRequest, NetworkAttachment
 from runtime.oci.labels import LABEL_ONEOFF
 from runtime.shim import control
-from runtime.shim.state import CREATED, EXITED, ExitRecord, LiveState, read_exit_record, read_live_state
+from runtime.shim.state import (
+    CREATED,
+    EXITED,
+    ExitRecord,
+    LiveState,
+    ProbeResult,
+    read_exit_record,
+    read_live_state,
+    read_probe_results,
+)
 from runtime.store.events import DESTROY, append_event
 from runtime.store.locks import is_locked
 from runtime.store.trash import discard
@@ -173,6 +182,10 @@ class Containers:
     def live_directory(self, container_id: str) -> str:
         """The STATE directory, where the shim of a running container answers."""
         return self._paths.live(container_id)
+
+    def probe_results(self, container_id: str) -> tuple[ProbeResult, ...]:
+        """The last results of a running container's health check, the newest last."""
+        return read_probe_results(self._paths.live(container_id))
 
     def log_path(self, container_id: str) -> str:
         """The file that `shim.logs.reader.LogReader` reads."""

@@ -6,7 +6,9 @@ from runtime.oci.container_spec import Healthcheck
 from runtime.shim.state import HEALTH_HEALTHY, HEALTH_STARTING, HEALTH_UNHEALTHY
 
 _SECOND_NS = 1_000_000_000
+# What is kept of a probe's output, and how many results are; Docker's limits.
 OUTPUT_BYTES = 4096
+KEPT_RESULTS = 5
 
 
 class Probe(NamedTuple):

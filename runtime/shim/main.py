@@ -111,7 +111,7 @@ def _supervise(task: ShimTask, report: socket.socket, lock: int, client: Streams
 
 def _clear(directory: str) -> None:
     # The lock goes last and stays held by this process until it has ended.
-    for name in ("state.json", "control.sock"):
+    for name in ("state.json", "health.json", "control.sock"):
         remove_file(f"{directory}/{name}")
     remove_tree(f"{directory}/etc")
     remove_file(f"{directory}/lock")

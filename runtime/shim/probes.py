@@ -7,17 +7,20 @@ from collections.abc import Callable
 
 from runtime.container.exec import ExecProcess, exec_process, manner_of, spawn_exec
 from runtime.errors import EngineError
-from runtime.shim.health import OUTPUT_BYTES, Health, Probe, judge, next_delay_ns
+from runtime.shim.health import KEPT_RESULTS, OUTPUT_BYTES, Health, Probe, judge, next_delay_ns
 from runtime.shim.loop import Loop
+from runtime.shim.state import ProbeResult
 from runtime.shim.world import Program, World
+
+_NOT_RUN = -1  # exit code of a probe that could not be started, or took too long; Docker's
 
 
 class Prober:
-    """Probes one run of the program. `on_change` is called after every result; read `health` and `output`."""
+    """Probes one run of the program. `on_change` is called after every result; read `health` and `results`."""
 
     __slots__ = (
-        "_init", "_loop", "_null", "_on_change", "_paused", "_probe", "_reader", "_running", "_started_ns",
-        "_timed_out", "_world", "health", "output",
+        "_begun_ns", "_init", "_loop", "_null", "_on_change", "_output", "_paused", "_probe", "_reader", "_running",
+        "_started_ns", "_timed_out", "_world", "health", "results",
     )  # fmt: skip
 
     def __init__(
@@ -40,8 +43,10 @@ class Prober:
         self._timed_out = False
         self._paused = False
         self._null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+        self._begun_ns = 0  # when the last probe was started
+        self._output = b""
         self.health = Health()
-        self.output = ""
+        self.results: tuple[ProbeResult, ...] = ()  # the last ones, the newest last
         self._schedule()
 
     def _uptime_ns(self) -> int:
@@ -69,7 +74,8 @@ class Prober:
 
     def _start(self) -> None:
         self._timed_out = False
-        self.output = ""
+        self._begun_ns = time.time_ns()
+        self._output = b""
         reader, writer = os.pipe2(os.O_CLOEXEC)
         try:
             process = exec_process(self._world.spec, self._probe.args)
@@ -84,8 +90,8 @@ class Prober:
             )
         except (EngineError, OSError) as error:
             os.close(reader)
-            self.output = str(error)
-            self._result(passed=False)
+            self._output = str(error).encode()
+            self._result(_NOT_RUN)
             return
         finally:
             os.close(writer)
@@ -101,7 +107,7 @@ class Prober:
         except BlockingIOError:
             return
         if data:
-            self.output = (self.output + data.decode(errors="replace"))[:OUTPUT_BYTES]
+            self._output = (self._output + data)[:OUTPUT_BYTES]
         else:
             self._close_reader()
 
@@ -114,13 +120,14 @@ class Prober:
     def _on_timeout(self) -> None:
         if self._running is not None:
             self._timed_out = True
-            self.output = f"the health check took longer than {self._probe.timeout_ns / 1e9:g} s"
+            self._output = f"the health check took longer than {self._probe.timeout_ns / 1e9:g} s".encode()
             signal.pidfd_send_signal(self._running.pidfd, signal.SIGKILL)
 
     def _on_exit(self) -> None:
         status = self._reap()
         if status is not None:
-            self._result(passed=not self._timed_out and os.waitstatus_to_exitcode(status) == 0)
+            code = os.waitstatus_to_exitcode(status)
+            self._result(_NOT_RUN if self._timed_out else code if code >= 0 else 128 - code)
 
     def _reap(self) -> int | None:
         running = self._running
@@ -136,8 +143,11 @@ class Prober:
         self._close_reader()
         return status
 
-    def _result(self, *, passed: bool) -> None:
-        self.health = judge(self._probe, self.health, passed=passed, uptime_ns=self._uptime_ns())
+    def _result(self, code: int) -> None:
+        self.health = judge(self._probe, self.health, passed=code == 0, uptime_ns=self._uptime_ns())
+        output = self._output.decode(errors="replace")
+        result = ProbeResult(self._begun_ns, time.time_ns(), code, output)
+        self.results = (*self.results, result)[-KEPT_RESULTS:]
         self._on_change()
         self._schedule()
 

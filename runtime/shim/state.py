@@ -3,6 +3,7 @@
 Written by the shim alone, read by everybody without a lock.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from runtime.linux.procfs import boot_id
@@ -47,6 +48,15 @@ class LiveState(NamedTuple):
     ports: tuple[PublishedAddress, ...] = ()
 
 
+class ProbeResult(NamedTuple):
+    """One run of a health check. Times in ns since the epoch; code -1 = it could not be run, or took too long."""
+
+    started_ns: int
+    ended_ns: int
+    code: int
+    output: str
+
+
 class ExitRecord(NamedTuple):
     """exit: how the last run ended. `error` is set where the program could not be started."""
 
@@ -75,6 +85,17 @@ def read_live_state(directory: str) -> LiveState | None:
     document["ports"] = tuple(PublishedAddress(*port) for port in document.get("ports", ()))
     known = LiveState._fields
     return LiveState(**{key: value for key, value in document.items() if key in known})
+
+
+def write_probe_results(directory: str, results: Sequence[ProbeResult]) -> None:
+    """Replace health.json in a container's STATE directory: apart from state.json, which every `ps` reads."""
+    write_json(f"{directory}/health.json", {"v": VERSION, "results": results}, durable=False)
+
+
+def read_probe_results(directory: str) -> tuple[ProbeResult, ...]:
+    """The last results of a running container's health check, the newest last."""
+    document = read_json(f"{directory}/health.json") or {}
+    return tuple(ProbeResult(*result) for result in document.get("results", ()))
 
 
 def write_exit_record(directory: str, record: ExitRecord) -> None:

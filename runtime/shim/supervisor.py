@@ -42,6 +42,7 @@ from runtime.shim.state import (
     PublishedAddress,
     write_exit_record,
     write_live_state,
+    write_probe_results,
 )
 from runtime.shim.stdio import Stdio, Streams
 from runtime.shim.task import ShimTask
@@ -122,8 +123,9 @@ class Supervisor:
         self._state = self._state._replace(
             health=prober.health.status,
             failing_streak=prober.health.failing_streak,
-            health_output=prober.output,
+            health_output=prober.results[-1].output,
         )
+        write_probe_results(self._directory, prober.results)
         self._publish_state()
         if (
             prober.health.status == HEALTH_UNHEALTHY

@@ -131,15 +131,24 @@ def test_inspect_tells_no_secret(project: Project) -> None:
     project.write(
         """
         services: {a: {image: IMAGE, command: sleep 1000, init: true, network_mode: none, secrets: [token],
-          healthcheck: {test: [CMD, "true"], start_period: 5s, start_interval: 50ms}}}
+          healthcheck: {test: "printf %05000d 0; test -e /tmp/well", interval: 100ms, retries: 1}}}
         secrets: {token: {environment: TOKEN}}
         """
     )
-    project.run("up", "-d", "--wait")
+    project.run("up", "-d")
     text = project.run("inspect", "project-a-1").stdout
     assert "/run/secrets/token" in text and "hush-hush" not in text
-    (found,) = json.loads(text)
-    assert found["State"]["Health"]["Status"] == "healthy"
+    project.exec("a", "touch", "/tmp/well")
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        health = _inspect(project, "project-a-1")["State"]["Health"]
+        if health["Status"] == "healthy" and len(health["Log"]) == 5:
+            break
+    results = health["Log"]
+    assert len(results) == 5
+    assert [result["ExitCode"] for result in results[-2:]] in ([1, 0], [0, 0])
+    assert results == sorted(results, key=lambda result: result["Start"])
+    assert all(result["Start"] < result["End"] and result["Output"] == "0" * 4096 for result in results)
     project.run("down", "-t", "0")
 
 
