@@ -18,11 +18,12 @@ def parse_signal(text: str) -> int:
         if not sign:
             base, sign, offset = name.partition("-")
         base = base if base.startswith("SIG") else f"SIG{base}"
-        found = signal.Signals.__members__.get(base)
+        # Not signal.Signals: it would load enum, for a command that is called often.
+        found = None if base.startswith("SIG_") else getattr(signal, base, None)
         if found is not None and not sign:
             return int(found)
         if found is not None and base in ("SIGRTMIN", "SIGRTMAX") and offset.isdigit():
-            number = found + (int(offset) if sign == "+" else -int(offset))
+            number = int(found) + (int(offset) if sign == "+" else -int(offset))
             if signal.SIGRTMIN <= number <= signal.SIGRTMAX:
                 return number
     raise InvalidError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from runtime.errors import InvalidError
@@ -12,8 +11,6 @@ if TYPE_CHECKING:
 
 # Character devices: null, zero, full, random, urandom, tty, console, ptmx, pts/*.
 _ALLOWED = ((1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2), (136, -1))
-
-_RULE = re.compile(r"([abc]) (\*|\d+):(\*|\d+) ([rwm]{1,3})")
 
 DENY_ALL: DeviceRule = {"allow": False, "access": "rwm"}
 
@@ -35,12 +32,18 @@ def standard_device_rules() -> list[DeviceRule]:
 
 def parse_device_rule(text: str) -> DeviceRule:
     """`c 1:3 mr`, `a *:* rwm`: a line of device_cgroup_rules. Raises InvalidError."""
-    found = _RULE.fullmatch(text.strip())
-    if found is None:
+    kind, _, rest = text.strip().partition(" ")
+    numbers, _, access = rest.partition(" ")
+    major, _, minor = numbers.partition(":")
+    if not (
+        kind in ("a", "b", "c")
+        and all(number == "*" or (number.isascii() and number.isdigit()) for number in (major, minor))
+        and 0 < len(access) <= 3
+        and not access.strip("rwm")
+    ):
         raise InvalidError(
             f"{text!r} is no device rule", hint="type, major:minor and access, as in `c 1:3 rwm` or `b 8:* r`"
         )
-    kind, major, minor, access = found.groups()
     rule: DeviceRule = {"allow": True, "type": kind, "access": access}
     if major != "*":
         rule["major"] = int(major)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from runtime.container.bundle import load_process
 from runtime.container.oci_exec import exec_in_container
 from runtime.container.state import StateDirectory
 from runtime.container.users import resolve_user
 from runtime.errors import EngineError, InvalidError
 from runtime.oci.capabilities import parse_capability
-from runtime.oci.spec import Process, Spec
 from runtime.oci.validate import check_process
 from runtime.oci_cli.creating import check_console, preserved, send_console, write_pid_file
 from runtime.oci_cli.main import Call
 from runtime.oci_cli.options import FLAG, LIST, VALUE, Option, Parsed
+
+if TYPE_CHECKING:
+    from runtime.oci.spec import Process, Spec
 
 HELP = (
     "exec [options] CONTAINER COMMAND [arguments]\n"

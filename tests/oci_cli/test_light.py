@@ -3,15 +3,20 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
-from tests.oci_cli.runtime import REPOSITORY
+from tests.oci_cli.runtime import OURS, REPOSITORY, Bundle, Runtime
 
 LIGHT = REPOSITORY / "runtime/oci_cli/light"
 
+DOCUMENT = {"a": [1, -2.5, None, True, "\u00e4\n"], "b": {}}
+LAID_OUT = json.dumps({**DOCUMENT, "c": [[], [{"d": ()}]]}, indent=2)
 SCRIPT = f"""
 import sys
 sys.path.insert(0, {str(LIGHT)!r})
 import collections.abc, json, signal, socket, typing
+
+LAID_OUT = {LAID_OUT!r}
 
 assert not {{"re", "enum", "functools", "collections.OrderedDict"}} & sys.modules.keys()
 
@@ -30,8 +35,9 @@ for wrong in (lambda: Row(), lambda: Row("a", 1, 2), lambda: Row("a", other=1), 
         continue
     raise SystemExit("a wrong call was taken")
 
-document = {{"a": [1, -2.5, None, True, "\\u00e4\\n"], "b": {{}}}}
+document = {DOCUMENT!r}
 assert json.loads(json.dumps(document)) == document == json.loads(b"  " + json.dumps(document).encode() + b"\\n")
+assert json.dumps({{**document, "c": [[], [{{"d": ()}}]]}}, indent=2) == LAID_OUT
 left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 with left, right:
     socket.send_fds(left, [b"x"], [0])
@@ -57,3 +63,28 @@ def test_the_stand_ins() -> None:
     done = subprocess.run([sys.executable, "-IS", "-c", SCRIPT], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == "done"
+
+
+def test_what_a_call_loads(oci: Runtime, bundle: Bundle, tmp_path: Path) -> None:
+    # Each takes as long as a third of the runtime's own modules; one `import re` anywhere brings four of them.
+    slow = {"re", "enum", "functools", "contextlib", "dataclasses", "inspect", "subprocess"}
+    traced = [*OURS[:1], "-X", "importtime", *OURS[1:], "--root", str(oci.root)]
+    path, waits, runs = str(bundle.shell("sleep 60").write()), oci.name(), oci.name()
+    for words in (
+        ["create", "--bundle", path, waits],
+        ["state", waits],
+        ["start", waits],
+        ["kill", waits, "KILL"],
+        ["delete", "--force", waits],
+        ["run", "--detach", "--bundle", path, runs],
+        ["exec", runs, "true"],
+        ["list"],
+        ["delete", "--force", runs],
+    ):
+        with open(tmp_path / "loaded", "w+") as loaded:
+            quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+            subprocess.run([*traced, *words], check=True, stderr=loaded, **quiet)
+            loaded.seek(0)
+            names = {line.rpartition("|")[2].strip() for line in loaded}
+        assert "runtime.oci_cli.main" in names
+        assert not slow & names, words

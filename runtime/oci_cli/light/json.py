@@ -17,6 +17,7 @@ class _Context:
 _scan = _json.make_scanner(_Context)
 _encode = _json.make_encoder(None, None, _json.encode_basestring_ascii, None, ": ", ", ", False, False, True)
 _BLANK = " \t\n\r"
+_INDENT = 2  # spaces; that of all documents a call prints
 
 
 def loads(text):
@@ -33,13 +34,25 @@ def loads(text):
 
 
 def dumps(value, **how):
-    """A document. What is to be laid out, or holds other types, goes to the module proper."""
-    if not how:
-        try:
+    """A document. What holds other types, or is to be written in a way no call asks for, goes to the module proper."""
+    try:
+        if not how:
             return "".join(_encode(value, 0))
-        except (TypeError, ValueError):
-            pass
+        if how == {"indent": _INDENT}:
+            return _lay_out(value, "\n")
+    except (TypeError, ValueError):
+        pass
     return proper("json").dumps(value, **how)
+
+
+def _lay_out(value, margin):
+    inner = margin + " " * _INDENT
+    if value and isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        entries = (f"{dumps(key)}: {_lay_out(item, inner)}" for key, item in value.items())
+        return f"{{{inner}{f',{inner}'.join(entries)}{margin}}}"
+    if value and isinstance(value, list | tuple):
+        return f"[{inner}{f',{inner}'.join(_lay_out(item, inner) for item in value)}{margin}]"
+    return dumps(value)
 
 
 __getattr__ = lender("json")
