@@ -9,6 +9,11 @@ from runtime.cgroups.detect import V2
 from runtime.cgroups.files import read_keyed, read_text
 from runtime.cgroups.manager import Cgroup
 
+_CPUSET_SWITCHES = (
+    "cpu_exclusive", "mem_exclusive", "mem_hardwall", "memory_migrate", "memory_pressure", "memory_spread_page",
+    "memory_spread_slab", "sched_load_balance", "sched_relax_domain_level",
+)  # fmt: skip
+
 
 def read_usage(cgroup: Cgroup) -> dict[str, Any]:
     """Processor, memory, processes, block I/O and huge pages; what the kernel does not count is 0 or left out."""
@@ -22,11 +27,11 @@ def read_usage(cgroup: Cgroup) -> dict[str, Any]:
             "hugetlb": _hugetlb(directory, "max", "current"),
             "intel_rdt": {},
         }
-    found = {
-        name: _directory(cgroup, name) for name in ("cpuacct", "cpu", "memory", "pids", "blkio", "hugetlb")
-    }
+    names = ("cpuacct", "cpu", "cpuset", "memory", "pids", "blkio", "hugetlb")
+    found = {name: _directory(cgroup, name) for name in names}
     return {
         "cpu": _cpu_v1(found["cpuacct"], found["cpu"]),
+        "cpuset": _cpuset_v1(found["cpuset"]),
         "memory": _memory_v1(found["memory"]),
         "pids": _pids(found["pids"]),
         "blkio": {
@@ -48,15 +53,21 @@ def _number(directory: str, file: str) -> int:
     return int(text) if text and text.lstrip("-").isdigit() else 0
 
 
+def _numbers(directory: str, file: str) -> list[int]:
+    text = read_text(directory, file) if directory else None
+    return [int(word) for word in (text or "").split()]
+
+
 def _cpu_v1(accounting: str, limits: str) -> dict[str, Any]:
     tick_ns = 10**9 // os.sysconf("SC_CLK_TCK")
     times = read_keyed(accounting, "cpuacct.stat") if accounting else {}
     throttled = read_keyed(limits, "cpu.stat") if limits else {}
-    per_cpu = (read_text(accounting, "cpuacct.usage_percpu") or "") if accounting else ""
     return {
         "usage": {
             "total": _number(accounting, "cpuacct.usage"),
-            "percpu": [int(text) for text in per_cpu.split()],
+            "percpu": _numbers(accounting, "cpuacct.usage_percpu"),
+            "percpu_kernel": _numbers(accounting, "cpuacct.usage_percpu_sys"),
+            "percpu_user": _numbers(accounting, "cpuacct.usage_percpu_user"),
             "kernel": times.get("system", 0) * tick_ns,
             "user": times.get("user", 0) * tick_ns,
         },
@@ -66,6 +77,23 @@ def _cpu_v1(accounting: str, limits: str) -> dict[str, Any]:
             "throttledTime": throttled.get("throttled_time", 0),
         },
     }
+
+
+def _cpuset_v1(directory: str) -> dict[str, Any]:
+    return {
+        **{name: _listed(directory, f"cpuset.{name}") for name in ("cpus", "mems")},
+        **{name: _number(directory, f"cpuset.{name}") for name in _CPUSET_SWITCHES},
+    }
+
+
+def _listed(directory: str, file: str) -> list[int]:
+    """The numbers of a list such as "0-3,8" (cpuset(7): List format)."""
+    found: list[int] = []
+    for part in (read_text(directory, file) or "").split(",") if directory else ():
+        first, _, last = part.strip().partition("-")
+        if first:
+            found.extend(range(int(first), int(last or first) + 1))
+    return found
 
 
 def _cpu_v2(directory: str) -> dict[str, Any]:

@@ -27,7 +27,8 @@ def run(call: Call) -> int:
     if not 1 <= len(call.options.arguments) <= 2:
         raise InvalidError("a container id is needed, and at most a signal after it")
     pattern, *signals = call.options.arguments
-    number = parse_signal(signals[0]) if signals else 15
+    # 0 only asks whether it is there (kill(2)).
+    number = 15 if not signals else 0 if signals[0] == "0" else parse_signal(signals[0])
     for container_id in select_ids(call.root, pattern, call.options.flag("regex")):
         _kill(StateDirectory(call.root, container_id), number, to_all=call.options.flag("all"))
     return 0

@@ -51,6 +51,7 @@ def test_create_start_state_kill_delete(oci: Runtime, bundle: Bundle, tmp_path: 
     assert refused.returncode == 1
     assert "running" in refused.stderr
 
+    oci.call("kill", name, "0")
     oci.call("kill", name, "TERM")
     oci.wait_for(name, "stopped")
     assert oci.state(name)["pid"] == 0
@@ -170,7 +171,11 @@ def test_events(oci: Runtime, bundle: Bundle) -> None:
     assert (once["type"], once["id"]) == ("stats", name)
     assert once["data"]["pids"]["current"] >= 1
     assert once["data"]["memory"]["usage"]["usage"] > 0
-    assert once["data"]["cpu"]["usage"]["total"] > 0
+    used = once["data"]["cpu"]["usage"]
+    assert used["total"] > 0
+    if "cpuset" in once["data"]:  # cgroup v1
+        assert once["data"]["cpuset"]["cpus"] == sorted(os.sched_getaffinity(0))
+        assert len(used["percpu"]) == len(used["percpu_kernel"]) == len(used["percpu_user"])
     words = [*oci.command, "events", "--interval", "100ms", name]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as events:
         assert events.stdout is not None
