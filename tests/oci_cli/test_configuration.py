@@ -2,11 +2,12 @@
 
 import errno
 import os
+import shutil
 import socket
 import struct
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -302,6 +303,32 @@ def test_labels(oci: Runtime, bundle: Bundle) -> None:
     if not os.path.exists("/sys/fs/selinux/enforce"):
         bundle.process["selinuxLabel"] = "a:b:c"
         assert "SELinux does not take it; is it enabled?" in oci.run(bundle).stderr
+
+
+@pytest.fixture
+def apparmor_profile(tmp_path: Path) -> Iterator[str]:
+    """A profile that allows everything but to write to /forbidden, loaded into the kernel."""
+    parser = shutil.which("apparmor_parser", path=f"{os.environ['PATH']}:/usr/sbin")
+    if parser is None or not Path("/sys/kernel/security/apparmor/profiles").exists():
+        pytest.skip("needs AppArmor in the kernel, and apparmor_parser")
+    name, file = f"pctest-{os.getpid()}", tmp_path / "profile"
+    rules = "capability, file, mount, signal, deny /forbidden w,"
+    file.write_text(f"profile {name} flags=(attach_disconnected,mediate_deleted) {{ {rules} }}\n")
+    subprocess.run([parser, "--replace", str(file)], check=True)
+    yield name
+    subprocess.run([parser, "--remove", str(file)], check=True)
+
+
+def test_apparmor_profile(oci: Runtime, bundle: Bundle, apparmor_profile: str) -> None:
+    bundle.process["apparmorProfile"] = apparmor_profile
+    script = "cat /proc/self/attr/current; echo x > /allowed && echo written; echo x > /forbidden"
+    done = oci.run(bundle.shell(script))
+    assert done.stdout == f"{apparmor_profile} (enforce)\nwritten\n", done.stderr
+    assert "/forbidden: Permission denied" in done.stderr
+    name = oci.detached(bundle.shell("sleep 100"))
+    assert apparmor_profile in oci.call("exec", name, "cat", "/proc/self/attr/current").stdout
+    other = oci.call("exec", "--apparmor", "unconfined", name, "cat", "/proc/self/attr/current")
+    assert other.stdout == "unconfined\n"
 
 
 def test_seccomp_listener(oci: Runtime, bundle: Bundle, tmp_path: Path) -> None:

@@ -215,7 +215,8 @@ def _cdi_device(number: int, folder: Path) -> dict[str, Any]:
 )
 def test_devices_and_security(project: Project, cdi_devices: None) -> None:
     (project.folder / "profile.json").write_text(json.dumps(_SECCOMP, indent=2))
-    project.write(_DEVICES)
+    enabled = Path("/sys/module/apparmor/parameters/enabled").exists()
+    project.write(_DEVICES.replace("nothing-such", "unconfined") if enabled else _DEVICES)
     told = project.run("up", "-d").stderr
     _check_devices(project)
     _check_security(project)
