@@ -26,11 +26,13 @@ from composer.translate_build import image_name, translate_build
 from composer.translate_grants import content_fields, grant_problems, translate_grants
 from composer.translate_host import (
     seccomp_files,
+    storage_problems,
     translate_block_limits,
     translate_device_requests,
     translate_devices,
     translate_namespace,
     translate_security,
+    translate_storage,
     translate_volumes_from,
     userns_problems,
 )
@@ -143,6 +145,7 @@ def _desired_service(
             *grant_problems(service),
             *unhealthy_problems(service, place_of(result.marks, ("services", service.name, ON_UNHEALTHY))),
             *userns_problems(spec, place_of(result.marks, ("services", service.name, "userns_mode"))),
+            *storage_problems(service, place_of(result.marks, ("services", service.name, "storage_opt"))),
             *logging_problems(spec, place_of(result.marks, ("services", service.name, "logging"))),
             *(content.value for content in _asked_for(service, spec, contents) if content.kind == PROBLEM),
         ),
@@ -224,6 +227,7 @@ def translate_service(
         shm_size_bytes=service.shm_size,
         resources=translate_resources(service),
         block_limits=translate_block_limits(service),
+        storage_bytes=translate_storage(service),
         cgroup_parent=service.cgroup_parent,
         devices=translate_devices(service),
         device_requests=translate_device_requests(service),

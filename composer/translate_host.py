@@ -7,6 +7,7 @@ from composer.model.project import Project
 from composer.model.service import Service
 from composer.plan.desired import TEXT, Content
 from composer.translate_networks import first_container
+from composer.values import parse_size_bytes
 from runtime import (
     BlockLimits,
     ContainerSpec,
@@ -85,6 +86,27 @@ def translate_block_limits(service: Service) -> BlockLimits:
         write_bps=tuple((item.path, item.rate) for item in block.device_write_bps),
         write_iops=tuple((item.path, item.rate) for item in block.device_write_iops),
     )
+
+
+def translate_storage(service: Service) -> int:
+    """`storage_opt.size` in bytes, 0 = no limit or none that makes sense (`storage_problems`)."""
+    try:
+        size = parse_size_bytes(service.storage_opt.get("size", "0"))
+    except ValueError:
+        return 0
+    return size if size < 1 << 63 else 0
+
+
+def storage_problems(service: Service, origin: str) -> tuple[str, ...]:
+    """What is wrong with `storage_opt`."""
+    unknown = [name for name in service.storage_opt if name != "size"]
+    if unknown:
+        return (f"{origin}: storage_opt: unknown option {unknown[0]!r} (there is one, `size`)",)
+    if service.storage_opt and not translate_storage(service):
+        return (
+            f"{origin}: storage_opt.size: {service.storage_opt['size']!r} is no size such as 512m or 10G",
+        )
+    return ()
 
 
 def seccomp_files(service: Service) -> Mapping[str, str]:

@@ -14,8 +14,11 @@ EngineError                     a message, the object it is about, and what to d
 class EngineError(Exception):
     """Base of all deliberate errors of this package.
 
-    `message` says what happened to which object, `hint` how to go on (empty if there is nothing to say).
+    `message` says what happened to which object, `hint` how to go on (empty if there is nothing to say). `origin` is
+    where the user has asked for it, set by who knows the place.
     """
+
+    origin = ""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)

@@ -111,7 +111,7 @@ def run_up(context: Context, arguments: Arguments) -> int:
             context,
             desired,
             plan_it,
-            check=lambda plan: _check_and_explain(context, plan, explain=arguments.explain),
+            check=lambda plan: _check_and_explain(context, desired, plan, explain=arguments.explain),
             deadline=deadline,
         )
     except ExecutionError as error:
@@ -190,17 +190,23 @@ def parse_scale(words: tuple[str, ...], desired: Desired) -> dict[str, int]:
     return scale
 
 
-def _check_and_explain(context: Context, plan: Plan, *, explain: bool) -> None:
-    check_plan(context, plan)
+def _check_and_explain(context: Context, desired: Desired, plan: Plan, *, explain: bool) -> None:
+    check_plan(context, desired, plan)
     if explain and plan.actions:
         context.err.line(render_plan(plan))
 
 
-def check_plan(context: Context, plan: Plan) -> None:
+def check_plan(context: Context, desired: Desired, plan: Plan) -> None:
     """Refuse the plan if a container of it can't ever start or a host port is taken. Raises EngineError."""
     for action in plan.actions:
         if action.kind is Kind.CREATE:
-            context.engine.containers.check(from_json(action.spec))
+            try:
+                context.engine.containers.check(from_json(action.spec))
+            except EngineError as error:
+                error.origin = next(
+                    (item.origin for item in desired.services if item.name == action.service), ""
+                )
+                raise
     # Ports that a container of this plan gives up are free by the time they are wanted.
     stopped = {action.name for action in plan.actions if action.kind in (Kind.STOP, Kind.REMOVE)}
     requests = [

@@ -40,8 +40,8 @@ _HONOURED = {
         links logging mac_address mem_limit mem_reservation mem_swappiness memswap_limit models network_mode
         networks oom_kill_disable oom_score_adj pid pids_limit platform ports post_start pre_start pre_stop
         privileged profiles provider pull_policy read_only restart runtime scale secrets security_opt shm_size
-        stdin_open stop_grace_period stop_signal sysctls tmpfs tty ulimits user userns_mode uts volumes volumes_from
-        working_dir
+        stdin_open stop_grace_period stop_signal storage_opt sysctls tmpfs tty ulimits user userns_mode uts volumes
+        volumes_from working_dir
         """,
     "services.*.blkio_config": """
         device_read_bps device_read_iops device_write_bps device_write_iops weight weight_device
@@ -140,7 +140,6 @@ _REFUSED: tuple[tuple[str, str, str], ...] = (
     ("services.*", "credential_spec", f"{_WINDOWS}: remove it"),
     ("services.*.credential_spec", "config file registry", _WINDOWS),
     ("services.*", "use_api_socket", "there is no Docker API and so no socket of one; remove it"),
-    ("services.*", "storage_opt", "the writable layer has no quota of its own; remove it"),
 )
 # Bounds of what is honoured.
 _NOTES = {
@@ -159,6 +158,7 @@ _NOTES = {
         "`no-new-privileges`, `seccomp=FILE|unconfined|builtin`, `systempaths=unconfined`,"
         " `apparmor=PROFILE|unconfined`, `label=disable` and, where SELinux is on, `label=…`"
     ),
+    "services.*.storage_opt": "`size`, where the data directory is on XFS or ext4 with project quotas; else refused",
     "services.*.sysctls": "those of the container's own namespaces; the others are refused",
     "services.*.ports[].app_protocol": _FOR_TOOLS,
     "services.*.ports[].mode": f"{_FOR_TOOLS}: on one machine `host` and `ingress` are the same",

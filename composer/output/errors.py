@@ -2,6 +2,7 @@
 
 from composer.errors import ComposeError, LoadError, Problem
 from composer.output.terminal import RED, YELLOW, Terminal
+from runtime import EngineError
 
 _MOST_SHOWN = 50
 
@@ -14,7 +15,7 @@ def print_error(terminal: Terminal, error: Exception) -> None:
         if len(error.problems) > _MOST_SHOWN:
             terminal.line(f"… and {len(error.problems) - _MOST_SHOWN} more errors")
         return
-    where = f"{error.origin}: " if isinstance(error, ComposeError) and error.origin else ""
+    where = f"{error.origin}: " if isinstance(error, ComposeError | EngineError) and error.origin else ""
     terminal.line(f"{terminal.paint('error:', RED)} {where}{error}")
     _print_hint(terminal, getattr(error, "hint", ""))
 

@@ -294,6 +294,10 @@ class Containers:
         self.repair(container_id)
         anonymous = self.anonymous_volumes(container_id) if volumes else {}
         self._database.execute("UPDATE containers SET intent = 'removing' WHERE id = ?", container_id)
+        if '"storage_bytes"' in container.spec_text:
+            from runtime.engine.storage import release_storage
+
+            release_storage(f"{self._paths.container(container_id)}/layer")
         discard(self._paths, self._paths.container(container_id))
         self._database.execute("DELETE FROM containers WHERE id = ?", container_id)
         append_event(

@@ -53,6 +53,10 @@ def check_spec(engine: "Engine", spec: ContainerSpec) -> ResolvedImage:
             engine.images.resolve(mount.source)
     _check_mounts(spec)
     _check_network(spec)
+    if spec.storage_bytes:
+        from runtime.engine.storage import check_storage_limit
+
+        check_storage_limit(engine.paths)
     if spec.logging != LogRequest():
         from runtime.oci.logging import plan_logging
 
@@ -128,18 +132,25 @@ def create_container(
     image = check_spec(engine, spec)
     container_id = os.urandom(32).hex()
     inherited = engine.containers.anonymous_volumes(replaces) if keep_volumes else {}
+    unfinished = bool(spec.files or spec.storage_bytes)
     with engine.database.transaction():
         _make_way(engine, replaces)
         if spec.userns:
             from runtime.engine.id_ranges import with_id_range
 
             spec = with_id_range(engine, spec)
-        _insert(engine, container_id, spec, image, fields, intent="creating" if spec.files else _intent(spec))
+        _insert(engine, container_id, spec, image, fields, intent="creating" if unfinished else _intent(spec))
         addresses.allocate(engine, container_id, spec)
         _insert_mounts(engine, container_id, spec, image, inherited)
     ensure_folder(engine.paths.container(container_id), container_id, spec)
+    if spec.storage_bytes:
+        from runtime.engine.storage import limit_storage
+
+        limit_storage(f"{engine.paths.container(container_id)}/layer", spec.storage_bytes)
     if spec.files:
         _write_files(engine, container_id, spec, contents)
+    if unfinished:
+        engine.database.execute("UPDATE containers SET intent = ? WHERE id = ?", _intent(spec), container_id)
     append_event(
         engine.paths,
         CREATE,
@@ -175,12 +186,11 @@ def _mounts_from(engine: "Engine", spec: ContainerSpec) -> list[MountRequest]:
 def _write_files(
     engine: "Engine", container_id: str, spec: ContainerSpec, contents: Mapping[str, bytes]
 ) -> None:
-    """Keep what the container's files hold where only root can read it; then the container is complete."""
+    """Keep what the container's files hold where only root can read it."""
     folder = engine.paths.granted(container_id)
     os.makedirs(folder, mode=0o700, exist_ok=True)
     for number, grant in enumerate(spec.files):
         write_file(f"{folder}/{number}", contents[grant.content])
-    engine.database.execute("UPDATE containers SET intent = ? WHERE id = ?", _intent(spec), container_id)
 
 
 def _intent(spec: ContainerSpec) -> str:

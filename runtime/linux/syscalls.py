@@ -42,7 +42,7 @@ if MACHINE not in _NUMBERS:
 _PIVOT_ROOT, _CAPGET, _CAPSET, _SECCOMP, _BPF, _KEYCTL, *_SCHEDULING = _NUMBERS[MACHINE]
 _IOPRIO_SET, _SCHED_SETATTR, _SET_MEMPOLICY = _SCHEDULING
 _PIDFD_SEND_SIGNAL, _OPEN_TREE, _MOVE_MOUNT, _CLONE3 = 424, 428, 429, 435
-_CLOSE_RANGE, _OPENAT2, _MOUNT_SETATTR = 436, 437, 442
+_CLOSE_RANGE, _OPENAT2, _MOUNT_SETATTR, _QUOTACTL_FD = 436, 437, 442, 443
 
 _libc.mount.argtypes = (_charp, _charp, _charp, _ulong, _charp)
 _libc.umount2.argtypes = (_charp, _int)
@@ -384,6 +384,14 @@ def fstatfs_type(fd: int) -> int:
 def syncfs(fd: int) -> None:
     """syncfs(2): all that was written to the file system of a descriptor is on its disk."""
     if _unlocked_libc.syncfs(fd) != 0:
+        raise _fail()
+
+
+def quotactl_fd(fd: int, command: int, number: int, buffer: bytearray) -> None:
+    """quotactl_fd(2) on the file system of a descriptor; the kernel reads or fills `buffer`."""
+    memory = (ctypes.c_char * len(buffer)).from_buffer(buffer)
+    words = (_long(fd), _ulong(command), _long(number), ctypes.byref(memory))
+    if _syscall(_long(_QUOTACTL_FD), *words) != 0:
         raise _fail()
 
 

@@ -186,6 +186,7 @@ class ContainerSpec(NamedTuple):
     shm_size_bytes: int = 0  # 0 = 64 MiB
     resources: ResourceLimits = ResourceLimits()
     block_limits: BlockLimits = BlockLimits()
+    storage_bytes: int = 0  # the most its writable layer may take on the disk, 0 = no limit
     cgroup_parent: str = ""  # "" = the root's own
     devices: tuple[DeviceMapping, ...] = ()
     device_requests: tuple[DeviceRequest, ...] = ()
