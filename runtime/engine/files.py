@@ -12,7 +12,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from runtime.errors import NotFoundError, StateError, UnsupportedError
-from runtime.image.snapshot import SnapshotMount, mount_snapshot, plan_snapshot, prepare_layer_dir
+from runtime.image.snapshot import (
+    SnapshotMount,
+    ensure_base,
+    mount_snapshot,
+    plan_snapshot,
+    prepare_layer_dir,
+)
 from runtime.linux import constants as k
 from runtime.linux import syscalls
 from runtime.linux.paths import O_PATH, ensure_directory, ensure_file, mount_path, open_in_root, open_root
@@ -68,7 +74,8 @@ def _mounted(engine: "Engine", container: "Container", *, mounts: bool) -> Itera
     if row is None:
         raise NotFoundError(f"container {container.name} was removed by another command")
     engine.containers.repair(container.id)
-    snapshot = plan_snapshot(stored_image(engine, row), f"{engine.paths.container(container.id)}/layer")
+    layer = f"{engine.paths.container(container.id)}/layer"
+    snapshot = plan_snapshot(stored_image(engine, row), layer, base=ensure_base(engine.paths.base))
     wanted = stored_mounts(engine, container.id, container.spec) if mounts else ()
     images = mounted_images(engine, container.spec) if mounts else {}
     sources = Sources(engine.paths, container.id, wanted, images)

@@ -19,6 +19,7 @@ from runtime.linux.constants import (
     RESOLVE_IN_ROOT,
     RESOLVE_NO_SYMLINKS,
 )
+from runtime.store.files import remove_tree
 
 _O_PATH = 0x200000
 # mount(2) takes one page of options, its NUL included.
@@ -37,10 +38,14 @@ class SnapshotMount(NamedTuple):
     work: str
 
 
-def plan_snapshot(image: ResolvedImage, layer_dir: str) -> tuple[SnapshotMount, ...]:
-    """The overlays of a container, in the order they are mounted. `layer_dir` holds what it writes. Pure."""
+def plan_snapshot(image: ResolvedImage, layer_dir: str, *, base: str = "") -> tuple[SnapshotMount, ...]:
+    """The overlays of a container, in the order they are mounted. `layer_dir` holds what it writes. Pure.
+
+    `base` (`ensure_base`) lies below an image's layers, which may hide what it has; `host:/` needs none.
+    """
     if image.kind != "host":
-        return (_overlay("/", tuple(reversed(image.layers)), layer_dir),)
+        lower = (*reversed(image.layers), base) if base else tuple(reversed(image.layers))
+        return (_overlay("/", lower, layer_dir),)
     skeleton, mask = image.layers[:_HOST_PARTS]
     mounts = [_overlay("/", (skeleton,), layer_dir)]
     for directory in image.layers[_HOST_PARTS:]:
@@ -52,6 +57,26 @@ def plan_snapshot(image: ResolvedImage, layer_dir: str) -> tuple[SnapshotMount, 
 def _overlay(target: str, lower: tuple[str, ...], layer_dir: str) -> SnapshotMount:
     base = f"{layer_dir}/{target.strip('/').replace('/', '-') or 'root'}"
     return SnapshotMount(target, lower, f"{base}/upper", f"{base}/work")
+
+
+def ensure_base(path: str) -> str:
+    """The directory with what every container has unless its image has it: what Docker gives one. Raises OSError.
+
+    /.dockerenv, by which programs see that they are in a container, and /etc/mtab, which older ones read.
+    """
+    if not os.path.isdir(path):
+        made = f"{path}.{os.urandom(4).hex()}"
+        os.makedirs(f"{made}/etc", 0o755)
+        os.chmod(made, 0o755)
+        os.close(os.open(f"{made}/.dockerenv", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o755))
+        os.symlink("/proc/mounts", f"{made}/etc/mtab")
+        try:
+            os.rename(made, path)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+            remove_tree(made)  # another shim was faster
+    return path
 
 
 def prepare_layer_dir(mounts: tuple[SnapshotMount, ...]) -> None:

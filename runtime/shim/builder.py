@@ -28,7 +28,7 @@ from runtime.cgroups.manager import open_cgroup
 from runtime.container.start import Init, spawn_init
 from runtime.container.users import resolve_user
 from runtime.errors import EngineError, StateError
-from runtime.image.snapshot import mount_snapshot, plan_snapshot, prepare_layer_dir
+from runtime.image.snapshot import ensure_base, mount_snapshot, plan_snapshot, prepare_layer_dir
 from runtime.linux import constants as k
 from runtime.linux import syscalls
 from runtime.linux.capabilities import permitted_names
@@ -192,7 +192,7 @@ class Builder:
 
     def _mount_root(self) -> None:
         layer = f"{self._task.paths.container(self._task.container_id)}/layer"
-        mounts = plan_snapshot(self._task.image, layer)
+        mounts = plan_snapshot(self._task.image, layer, base=ensure_base(self._task.paths.base))
         prepare_layer_dir(mounts)
         if self._user_namespace < 0:
             mount_snapshot(mounts, self._rootfs)

@@ -10,6 +10,7 @@ DATA (/var/lib/pycompose, `--root`, PYCOMPOSE_ROOT) survives a reboot:
     layers/CHAINID-HEX/     one unpacked layer each, shared by all containers
     downloads/HEX.part      blobs on their way; HEX.lock is held by the pull that writes one
     build/                  the build cache: records, sources, cache mounts (runtime/build/cache.py)
+    base/                   what every container has (runtime/image/snapshot.py)
     host/KEY/               skeleton and /etc mask of `host:/`
     containers/ID/          config.json (the OCI spec), rootfs (mount point), layer/ (upper and work
                             directories), granted/ (secrets and configs), sources/ (where volumes, subpaths and
@@ -89,6 +90,10 @@ class Paths(NamedTuple):
     @property
     def build(self) -> str:
         return f"{self.data}/build"
+
+    @property
+    def base(self) -> str:
+        return f"{self.data}/base"
 
     @property
     def host(self) -> str:

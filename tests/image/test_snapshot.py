@@ -66,6 +66,9 @@ def test_plan(tmp_path: Path) -> None:
     image = ResolvedImage("web", "id", ImageConfig(), ("/a", "/b"))
     assert plan_snapshot(image, "/l") == (SnapshotMount("/", ("/b", "/a"), "/l/root/upper", "/l/root/work"),)
     host = ResolvedImage("host:/", "id", ImageConfig(), ("/s", "/m", "/usr", "/etc"), "host")
+    (based,) = plan_snapshot(image, "/l", base="/d/base")
+    assert based.lower == ("/b", "/a", "/d/base")
+    assert plan_snapshot(host, "/l", base="/d/base") == plan_snapshot(host, "/l")
     assert plan_snapshot(host, "/l") == (
         SnapshotMount("/", ("/s",), "/l/root/upper", "/l/root/work"),
         SnapshotMount("/usr", ("/usr",), "/l/usr/upper", "/l/usr/work"),
