@@ -7,15 +7,16 @@ import json
 import os
 import stat
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from runtime.errors import InvalidError, NotFoundError
 from runtime.linux.devices import describe_node
 from runtime.oci import cdi
 from runtime.oci.container_spec import BlockLimits, ContainerSpec
-from runtime.oci.spec import Device, DeviceRule, Mount
+from runtime.oci.spec import Device, DeviceRule, Hook, Mount
 
 _ACCESS = frozenset("rwm")
+RUN_HOOKS = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart")
 
 
 class DeviceGrants(NamedTuple):
@@ -26,6 +27,7 @@ class DeviceGrants(NamedTuple):
     mounts: tuple[Mount, ...] = ()
     environment: tuple[str, ...] = ()
     groups: tuple[int, ...] = ()
+    hooks: Mapping[str, list[Hook]] = {}
     warnings: tuple[str, ...] = ()
 
 
@@ -61,8 +63,22 @@ def load_grants(spec: ContainerSpec) -> DeviceGrants:
         tuple(_mount(mount) for mount in edits.mounts),
         edits.environment,
         edits.groups,
-        tuple(f"the hook {hook.get('path')} of a CDI device is not run" for hook in edits.hooks),
+        *_hooks(edits.hooks),
     )
+
+
+def _hooks(asked: Iterable[Mapping[str, Any]]) -> tuple[Mapping[str, list[Hook]], tuple[str, ...]]:
+    """The hooks by when they are run, and warnings: by poststop nothing is left that would run any."""
+    hooks: dict[str, list[Hook]] = {}
+    warnings = []
+    for item in asked:
+        kind = item.get("hookName", "")
+        if kind in RUN_HOOKS:
+            hook = {key: item[key] for key in ("path", "args", "env", "timeout") if key in item}
+            hooks.setdefault(kind, []).append(cast(Hook, hook))
+        else:
+            warnings.append(f"the {kind} hook {item.get('path')} of a CDI device is not run")
+    return hooks, tuple(warnings)
 
 
 def _nodes(source: str, target: str) -> list[Device]:

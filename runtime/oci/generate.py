@@ -16,7 +16,18 @@ from runtime.oci.image_config import ImageConfig
 from runtime.oci.resources import LARGEST, plan_resources
 from runtime.oci.seccomp_profile import default_profile
 from runtime.oci.security import SecurityOptions, check_sysctls, parse_security_options
-from runtime.oci.spec import OCI_VERSION, Device, DeviceRule, Linux, Mount, Namespace, Process, Rlimit, Spec
+from runtime.oci.spec import (
+    OCI_VERSION,
+    Device,
+    DeviceRule,
+    Hook,
+    Linux,
+    Mount,
+    Namespace,
+    Process,
+    Rlimit,
+    Spec,
+)
 from runtime.oci.user import ResolvedUser
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -53,6 +64,7 @@ class LookedUp(NamedTuple):
     mounts: Sequence[Mount] = ()
     environment: Sequence[str] = ()
     groups: Sequence[int] = ()
+    hooks: Mapping[str, list[Hook]] = {}
     block_numbers: Mapping[str, tuple[int, int]] = {}
     machine: str = ""  # uname(2)
     kernel: str = ""
@@ -131,6 +143,8 @@ def generate(
     }
     if container.privileged:
         spec["linux"]["devices"] = [*host_devices, *looked_up.devices]
+    if looked_up.hooks:
+        spec["hooks"] = dict(looked_up.hooks)
     if container.annotations:
         spec["annotations"] = dict(container.annotations)
     if container.domainname:

@@ -330,10 +330,10 @@ class Builder:
         spec = join_namespaces(task, spec)
         if task.spec.runtime:
             pid, console = self._run_on_other_runtime(spec, stdio)
-        elif task.spec.id_range:
-            from runtime.shim.remapped import start_remapped
+        elif task.spec.id_range or spec.get("hooks"):
+            from runtime.shim.bundled import start_bundled
 
-            pid, console = start_remapped(task, spec, stdio, self._user_namespace, self._tell_born)
+            pid, console = start_bundled(task, spec, stdio, self._user_namespace, self._tell_born)
         else:
             init = self._spawn(spec, stdio, seccomp)
             pid, console = init.pid, init.console

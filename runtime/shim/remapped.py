@@ -2,31 +2,23 @@
 
 Nothing on disk is of those ids. Layers, volumes and binds are mounted with their owners mapped (mount_setattr(2),
 MOUNT_ATTR_IDMAP), so that they keep the container's own numbers, whatever range it gets the next time. The user
-namespace is the shim's to keep, like the network namespace that belongs to it; the program is born in both as one of an
-engine's bundle is (`container.create`). Used by a builder; loaded only for a container that wants it.
+namespace is the shim's to keep, like the network namespace that belongs to it; `bundled` starts the program in both.
+Used by a builder; loaded only for a container that wants it.
 """
 
 import errno
 import os
-import resource
 import signal
-import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from runtime.container.create import Options, create_container
-from runtime.container.oci_start import start_now
-from runtime.container.state import StateDirectory
 from runtime.errors import UnsupportedError
 from runtime.image.snapshot import SnapshotMount, mount_snapshot
 from runtime.linux import constants as k
 from runtime.linux import syscalls
 from runtime.oci.container_spec import MountRequest
-from runtime.oci.spec import Namespace, Process, Spec
 from runtime.oci.user_mapping import IdRange
-from runtime.shim.external import with_init
 from runtime.shim.sources import Sources
-from runtime.shim.task import ShimTask
 
 _LAYERS_HINT = "it takes Linux 5.19 and a file system such as ext4, xfs or btrfs; leave out userns_mode"
 
@@ -139,56 +131,3 @@ def _mapped(path: str, user_namespace: int, *, recursive: bool = False) -> int:
         os.close(tree)
         raise
     return tree
-
-
-def start_remapped(
-    task: ShimTask,
-    spec: Spec,
-    stdio: tuple[int, int, int],
-    user_namespace: int,
-    born: Callable[[int, int], None],
-) -> tuple[int, int]:
-    """Start the program; (pid, console or -1). `born` is told its pid and pidfd before it runs.
-
-    Takes the caller's standard streams for it. Raises StartError, InvalidError, OSError.
-    """
-    folder = task.paths.container(task.container_id)
-    if task.spec.init:
-        spec = with_init(spec, folder)
-    _raise_limits(spec["process"])
-    _give_streams(stdio, spec["process"], IdRange(*task.spec.id_range))
-    for number, descriptor in enumerate(stdio):
-        os.dup2(descriptor, number)
-    state = f"{task.paths.state}/other-runtime"
-    StateDirectory(state, task.container_id).remove()  # a killed builder's
-    joined = {"user": f"/proc/self/fd/{user_namespace}", "network": "/proc/self/ns/net"}
-    namespaces: list[Namespace] = [
-        {"type": item["type"], "path": joined[item["type"]]} if item["type"] in joined else item
-        for item in spec["linux"]["namespaces"]
-    ]
-    spec = {**spec, "linux": {**spec["linux"], "namespaces": namespaces}}
-    created = create_container(spec, task.container_id, Options(root=state, bundle=folder), waiting=False)
-    try:
-        born(created.record.pid, created.pidfd)
-        start_now(created)
-    finally:
-        created.directory.remove()  # the shim knows it, and nobody else asks
-    return created.record.pid, created.console
-
-
-def _raise_limits(process: Process) -> None:
-    """In a user namespace a limit can only be lowered: what is to be higher the program inherits from here."""
-    for limit in process.get("rlimits", ()):
-        kind = getattr(resource, limit["type"])
-        hard = resource.getrlimit(kind)[1]
-        wanted = resource.RLIM_INFINITY if limit["hard"] >= 1 << 63 else limit["hard"]
-        if hard != resource.RLIM_INFINITY and (wanted == resource.RLIM_INFINITY or wanted > hard):
-            resource.setrlimit(kind, (hard, wanted))
-
-
-def _give_streams(stdio: Sequence[int], process: Process, ids: IdRange) -> None:
-    """A program may open /dev/stdout again; inside, nobody can give it pipes that belong to the host's root."""
-    user = process["user"]
-    for descriptor in stdio:
-        if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
-            os.fchown(descriptor, ids.outside(user["uid"]), ids.outside(user["gid"]))

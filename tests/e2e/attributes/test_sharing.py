@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -189,7 +190,10 @@ def cdi_devices(tmp_path: Path) -> Iterator[None]:
     document = {
         "cdiVersion": "0.6.0",
         "kind": "pycompose-test.example/gpu",
-        "containerEdits": {"env": ["CDI_KIND=test"]},
+        "containerEdits": {
+            "env": ["CDI_KIND=test"],
+            "hooks": [_cdi_hook(tmp_path, kind) for kind in _CDI_HOOKS],
+        },
         "devices": [_cdi_device(number, tmp_path) for number in range(3)],
     }
     (folder / "pycompose-test.json").write_text(json.dumps(document))
@@ -197,6 +201,24 @@ def cdi_devices(tmp_path: Path) -> Iterator[None]:
     (folder / "pycompose-test.json").unlink()
     if made:
         folder.rmdir()
+
+
+_CDI_HOOKS = ("createRuntime", "createContainer", "poststart")
+_HOOK = """
+import json, sys
+state = json.load(sys.stdin)
+root = json.load(open(state["bundle"] + "/config.json"))["root"]["path"]
+if sys.argv[1] == "createContainer":
+    open(root + "/made-by-hook", "w").write(state["id"])
+open(sys.argv[2], "a").write(f"{sys.argv[1]} {state['status']}\\n")
+"""
+
+
+def _cdi_hook(folder: Path, kind: str) -> dict[str, Any]:
+    """What notes when it is run, and leaves a file in the container's root as a vendor's hooks do."""
+    (folder / "hook.py").write_text(_HOOK)
+    words = ["hook", str(folder / "hook.py"), kind, str(folder / "hooks-run")]
+    return {"hookName": kind, "path": sys.executable, "args": words}
 
 
 def _cdi_device(number: int, folder: Path) -> dict[str, Any]:
@@ -244,6 +266,13 @@ def _check_devices(project: Project) -> None:
         script = f"dd if=/dev/{device} count=1 2>/dev/null && echo read; echo x > /dev/{device} 2>/dev/null || echo refused"
         assert inside(project, "a", script) == "read\nrefused"
     assert inside(project, "a", "echo $CDI_KIND$CDI_0; ls -d /cdi0") == "testyes\n/cdi0"
+    container = Engine(project.paths.data, project.paths.state).containers.find("project-a-1")
+    assert container is not None
+    assert inside(project, "a", "cat /made-by-hook") == container.id
+    run = (project.folder.parent / "hooks-run").read_text().splitlines()
+    assert sorted(run) == sorted(
+        ["createRuntime creating", "createContainer creating", "poststart running"] * 3
+    )
     if not UNIFIED:
         assert "b 259:* rm" in inside(project, "a", "cat /sys/fs/cgroup/devices/devices.list")
     assert inside(project, "b", "echo $CDI_0$CDI_1$CDI_2; ls /dev/cdi*") == "yesyes\n/dev/cdi0\n/dev/cdi1"
