@@ -4,10 +4,10 @@ import sys
 from typing import NamedTuple
 
 from composer.cli.context import Context
-from composer.cli.files import opened_root, service_containers, whole_file
+from composer.cli.files import opened_root, service_containers, write_archive
 from composer.errors import ComposeError
 from composer.output.terminal import DIM, GREEN
-from runtime import Container, send_root
+from runtime import Container
 
 
 class Arguments(NamedTuple):
@@ -33,14 +33,6 @@ def export_container(context: Context, container: Container, output: str) -> Non
         )
     what = f" {container.name} export {container.name} to {output or 'standard output'}"
     context.err.line(f"{what} {context.err.paint('Exporting', DIM)}")
-    try:
-        with opened_root(context, container, mounts=False) as root:
-            if output:
-                with whole_file(output) as file:
-                    send_root(root, file)
-            else:
-                send_root(root, sys.stdout.buffer)
-                sys.stdout.buffer.flush()
-    except OSError as error:
-        raise ComposeError(f"cannot write {output or 'the archive'}: {error.strerror or error}") from error
+    with opened_root(context, container, mounts=False) as root:
+        write_archive(root, output)
     context.err.line(f"{what} {context.err.paint('Exported', GREEN)}")

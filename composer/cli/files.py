@@ -2,13 +2,14 @@
 
 import os
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import IO
 
 from composer.cli.context import Context
-from composer.errors import SelectionError
-from runtime import Container, container_root
+from composer.errors import ComposeError, SelectionError
+from runtime import Container, container_root, send_root
 
 
 def service_containers(
@@ -53,8 +54,21 @@ def opened_root(context: Context, container: Container, *, mounts: bool) -> Iter
         lock.release()
 
 
+def write_archive(root: int, output: str) -> None:
+    """Write what is below an open directory as a tar to a file, "" = standard output. Raises ComposeError."""
+    try:
+        if output:
+            with _whole_file(output) as file:
+                send_root(root, file)
+        else:
+            send_root(root, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+    except OSError as error:
+        raise ComposeError(f"cannot write {output or 'the archive'}: {error.strerror or error}") from error
+
+
 @contextmanager
-def whole_file(path: str) -> Iterator[IO[bytes]]:
+def _whole_file(path: str) -> Iterator[IO[bytes]]:
     """A file to write that takes its name, and the place of an older one, when it is whole. Raises OSError.
 
     What is there and is no regular file (a device, a pipe) is written to as it is.

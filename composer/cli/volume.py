@@ -6,13 +6,13 @@ import sys
 from collections.abc import Sequence
 
 from composer.cli.context import Context
-from composer.cli.files import whole_file
+from composer.cli.files import write_archive
 from composer.cli.words import parse_label
 from composer.errors import ComposeError
 from composer.output.errors import print_error
 from composer.output.inspect import describe_volume
 from composer.output.tables import render_table
-from runtime import EngineError, VolumeRow, send_root
+from runtime import EngineError, VolumeRow
 
 
 def find(context: Context, name: str) -> VolumeRow:
@@ -142,14 +142,7 @@ def export(context: Context, *, name: str, output: str) -> int:
         return 0
     root = os.open(context.engine.volumes.settled(volume.name), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        if output:
-            with whole_file(output) as file:
-                send_root(root, file)
-        else:
-            send_root(root, sys.stdout.buffer)
-            sys.stdout.buffer.flush()
-    except OSError as error:
-        raise ComposeError(f"cannot write {output or 'the archive'}: {error.strerror or error}") from error
+        write_archive(root, output)
     finally:
         os.close(root)
     return 0

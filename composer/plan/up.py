@@ -162,16 +162,7 @@ class _UpPlanner:
     def _remove_leftovers(self) -> None:
         for container in self._observed.containers:
             if container.leftover:
-                cause = "left by an interrupted command"
-                needs = self._stop(container, cause)
-                self._builder.add(
-                    Kind.REMOVE,
-                    container.name,
-                    cause,
-                    needs=needs,
-                    service=container.service,
-                    container_id=container.id,
-                )
+                self._remove(container, "left by an interrupted command")
 
     def _stop(self, container: ObservedContainer, cause: str, after: tuple[int, ...] = ()) -> tuple[int, ...]:
         if not container.live:
