@@ -5,11 +5,10 @@ import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from composer.cli.carry_out import carry_out, obtain_images
+from composer.cli.carry_out import obtain_images
 from composer.cli.context import Context
-from composer.cli.exec import report_start
-from composer.cli.run import discard, follow_attached
-from composer.cli.up import check_plan, image_options
+from composer.cli.run_container import Manner, run_container
+from composer.cli.up import image_options
 from composer.cli.words import (
     console_size,
     parse_entrypoint,
@@ -18,12 +17,11 @@ from composer.cli.words import (
     parse_publish,
     parse_volume,
 )
-from composer.errors import ComposeError, ExecutionError
+from composer.errors import ComposeError
 from composer.plan.action import Kind, Plan, PlanBuilder
 from composer.plan.desired import Desired, DesiredNetwork, DesiredService
 from composer.plan.observed import ObservedState
 from composer.values import parse_nano_cpus, parse_size_bytes
-from runtime import Attachment, StartError
 
 # The network of containers that name none; it is made when the first one wants it.
 DEFAULT_NETWORK = "bridge"
@@ -77,30 +75,15 @@ def run(context: Context, arguments: Arguments) -> int:
     images = image_options(arguments.pull, build=False, no_build=True)
     if not context.options.dry_run:
         obtain_images(context, desired, (service,), images, quiet=arguments.quiet)
-    attachment = None
-    if not arguments.detach and not context.options.dry_run:
-        attachment = Attachment(tty=arguments.tty, interactive=arguments.interactive)
-    try:
-        carry_out(
-            context,
-            desired,
-            lambda wanted, observed: _plan(wanted, observed, name),
-            check=lambda plan: check_plan(context, desired, plan),
-            attachments={} if attachment is None else {name: attachment},
-            quiet=True,
-        )
-    except (ExecutionError, StartError) as error:
-        if arguments.rm:
-            discard(context, desired, name)
-        return report_start(context, error)
-    container = context.engine.containers.find(name)
-    if container is None or context.options.dry_run:
-        return 0
-    if attachment is None:
-        context.out.line(container.id)
-        return 0
-    return follow_attached(
-        context, desired, container, attachment, interactive=arguments.interactive, auto_remove=arguments.rm
+    manner = Manner(
+        tty=arguments.tty,
+        interactive=arguments.interactive,
+        detach=arguments.detach,
+        auto_remove=arguments.rm,
+        quiet=True,
+    )
+    return run_container(
+        context, desired, name, lambda wanted, observed: _plan(wanted, observed, name), manner
     )
 
 

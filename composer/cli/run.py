@@ -4,10 +4,10 @@ import os
 import sys
 from typing import NamedTuple
 
-from composer.cli.carry_out import ask_providers, carry_out, obtain_images
+from composer.cli.carry_out import ask_providers, obtain_images
 from composer.cli.context import Context
-from composer.cli.exec import report_start
-from composer.cli.up import check_plan, image_options
+from composer.cli.run_container import Manner, run_container
+from composer.cli.up import image_options
 from composer.cli.words import (
     console_size,
     parse_entrypoint,
@@ -16,13 +16,10 @@ from composer.cli.words import (
     parse_publish,
     parse_volume,
 )
-from composer.errors import ComposeError, ExecutionError
-from composer.plan.action import Kind, Plan, PlanBuilder
+from composer.errors import ComposeError
 from composer.plan.desired import Desired
-from composer.plan.observed import ObservedState
 from composer.plan.run import RunOptions, one_off, plan_run
 from composer.plan.selection import select_services
-from runtime import Attachment, Container, EngineError, Session, StartError, parse_signal
 
 _SLUG_BYTES = 32
 _SHORT_SLUG = 12
@@ -72,87 +69,16 @@ def run(context: Context, arguments: Arguments) -> int:
         quiet = arguments.quiet or arguments.quiet_pull or arguments.quiet_build
         obtain_images(context, desired, services, options.images, quiet=quiet)
         options = options._replace(images=options.images._replace(ready=True))
-    attachment = None
-    if not arguments.detach and not context.options.dry_run:
-        attachment = Attachment(tty=options.tty, interactive=options.interactive)
-    try:
-        carry_out(
-            context,
-            desired,
-            lambda wanted, observed: plan_run(wanted, observed, options),
-            check=lambda plan: check_plan(context, desired, plan),
-            attachments={} if attachment is None else {options.name: attachment},
-            quiet=arguments.quiet,
-        )
-    except (ExecutionError, StartError) as error:
-        if options.auto_remove:
-            discard(context, desired, options.name)
-        return report_start(context, error)
-    if context.options.dry_run:
-        return 0
-    container = context.engine.containers.find(options.name)
-    if container is None:
-        return 0  # another command has removed it already
-    if attachment is None:
-        context.out.line(container.id)
-        return 0
-    return follow_attached(
-        context,
-        desired,
-        container,
-        attachment,
+    manner = Manner(
+        tty=options.tty,
         interactive=options.interactive,
+        detach=arguments.detach,
         auto_remove=options.auto_remove,
+        quiet=arguments.quiet,
     )
-
-
-def follow_attached(
-    context: Context,
-    desired: Desired,
-    container: Container,
-    attachment: Attachment,
-    *,
-    interactive: bool,
-    auto_remove: bool,
-) -> int:
-    """Pass the streams of a container just started on until it ends; its exit code, 0 after detaching."""
-    containers = context.engine.containers
-
-    def kill() -> None:
-        try:
-            containers.signal(container, parse_signal("SIGKILL"))
-        except EngineError:
-            pass  # it has just ended
-
-    code = Session(containers, container, attachment, interactive=interactive, on_impatience=kill).run()
-    if code is None:
-        return 0
-    if auto_remove:
-        discard(context, desired, container.name)
-    return code
-
-
-def discard(context: Context, desired: Desired, name: str) -> None:
-    """Remove a container that is not to stay with its anonymous volumes, if it is still there."""
-    if context.engine.containers.find(name) is None:
-        return
-
-    def plan(wanted: Desired, observed: ObservedState) -> Plan:
-        builder = PlanBuilder(wanted.project)
-        for container in observed.containers:
-            # A container of that name which is there for longer is another one.
-            if container.name == name and container.leftover and not container.live:
-                builder.add(
-                    Kind.REMOVE,
-                    container.name,
-                    "--rm",
-                    service=container.service,
-                    container_id=container.id,
-                    anonymous_volumes=True,
-                )
-        return builder.plan()
-
-    carry_out(context, desired, plan, quiet=True)
+    return run_container(
+        context, desired, options.name, lambda wanted, observed: plan_run(wanted, observed, options), manner
+    )
 
 
 # ---- the command line
