@@ -7,12 +7,10 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from runtime.engine.subscription import Subscription, subscribe
 from runtime.errors import ConflictError, EngineError, NotFoundError, StateError
 from runtime.oci import container_spec
 from runtime.oci.container_spec import ContainerSpec, MountRequest, NetworkAttachment
 from runtime.oci.labels import LABEL_ONEOFF
-from runtime.shim import control
 from runtime.shim.state import (
     CREATED,
     EXITED,
@@ -30,6 +28,7 @@ from runtime.store.trash import discard
 if TYPE_CHECKING:
     from runtime.engine.engine import Engine
     from runtime.engine.stopping import Stopping
+    from runtime.engine.subscription import Subscription
     from runtime.network.record import Endpoint
     from runtime.shim.launch import Launch
     from runtime.shim.stdio import Streams
@@ -377,17 +376,23 @@ class Containers:
 
     def signal(self, container: Container, number: int) -> None:
         """Send a signal to the container's first process. Raises StateError if it does not run."""
-        answer = control.request(self._paths.live(container.id), {"op": "kill", "signal": number})
+        answer = self._ask(container, {"op": "kill", "signal": number})
         if answer is None or "error" in answer:
             raise StateError(f"container {container.name} is not running")
 
     def pause(self, container: Container, *, paused: bool = True) -> None:
         """Freeze all processes of a container, or let them go on. Raises StateError if it is not in that state."""
-        answer = control.request(self._paths.live(container.id), {"op": "pause" if paused else "resume"})
+        answer = self._ask(container, {"op": "pause" if paused else "resume"})
         if answer is None:
             raise StateError(f"container {container.name} is not running")
         if "error" in answer:
             raise StateError(str(answer["error"]))
+
+    def _ask(self, container: Container, message: dict[str, Any]) -> dict[str, Any] | None:
+        # Looking at containers is done without a socket, and socket is slow to load.
+        from runtime.shim import control
+
+        return control.request(self._paths.live(container.id), message)
 
     def processes(self, container: Container) -> Sequence[int]:
         """The pids of a running container on the host, [] if it does not run."""
@@ -395,8 +400,10 @@ class Containers:
 
         return open_cgroup(self.cgroup_path(container)).procs() if container.is_live else []
 
-    def subscribe(self, container_id: str) -> Subscription | None:
+    def subscribe(self, container_id: str) -> "Subscription | None":
         """News of a container; None if it has no shim."""
+        from runtime.engine.subscription import subscribe
+
         return subscribe(self, container_id)
 
     # ---- networks
