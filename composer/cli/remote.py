@@ -43,6 +43,8 @@ def fetch_files(engine: "Engine", file: str) -> list[str]:
     os.makedirs(remote, mode=0o700, exist_ok=True)
     work = f"{remote}/{sha256(file.encode()).hexdigest()[:16]}.new"
     with FileLock(f"{work}.lock"):
+        if not file.startswith(OCI_PREFIX) and (known := _at_hand(engine, file, remote)):
+            return known
         _remove(work)  # what a killed command left
         try:
             fresh = f"{work}/files"
@@ -90,13 +92,23 @@ def _remove(folder: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+def _at_hand(engine: "Engine", url: str, remote: str) -> list[str]:
+    """The Compose file of the commit that a git URL means now, if it has been fetched before; else nothing."""
+    folder = f"{remote}/{_git_version(url, engine.images.commit_of(url))}/{_project_name(url)}"
+    return [f"{folder}/{name}" for name in DEFAULT_NAMES if os.path.isfile(f"{folder}/{name}")][:1]
+
+
+def _git_version(url: str, commit: str) -> str:
+    address, _, fragment = url.partition("#")
+    return _version(address, fragment.partition(":")[2], commit)
+
+
 def _clone(engine: "Engine", url: str, folder: str) -> tuple[str, list[str]]:
     """The version, which is one of this folder of the repository, and the Compose file."""
     commit = engine.images.clone(url, folder)
     for name in DEFAULT_NAMES:
         if os.path.isfile(f"{folder}/{name}"):
-            address, _, fragment = url.partition("#")
-            return _version(address, fragment.partition(":")[2], commit), [name]
+            return _git_version(url, commit), [name]
     raise ComposeError(f"{url} has no {DEFAULT_NAMES[0]}", hint="name its folder: URL#BRANCH:FOLDER")
 
 

@@ -13,6 +13,7 @@ from runtime.errors import EngineError, NotFoundError
 _GIT_SCP = re.compile(r"[\w.-]+@[\w.-]+:")
 _GIT_URL = re.compile(r"(?:git|ssh)://|https?://[^#?]+\.git(?:[#?]|\Z)|github\.com/")
 _COMMIT = re.compile(r"[0-9a-f]{7,64}\Z")
+_WHOLE_COMMIT = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
 _GIT_TIMEOUT_S = 600
 _CHUNK = 1 << 20
 
@@ -74,14 +75,34 @@ def fetch_file(url: str, path: str) -> tuple[str, float]:
         return digest.hexdigest(), 0.0
 
 
-def clone(url: str, folder: str, *, keep_git: bool = False) -> str:
-    """A git repository, URL#REF:SUBFOLDER, into an empty folder; its commit. Raises NotFoundError, EngineError."""
+def commit_of(url: str) -> str:
+    """The commit that a git URL means now, "" if only a clone can tell. Raises NotFoundError, EngineError."""
+    address, reference, _ = _parts(url)
+    if _WHOLE_COMMIT.match(reference):
+        return reference
+    named = reference or "HEAD"
+    # A tag with a message of its own (^{}) stands for the commit it is on.
+    listed = _git(["ls-remote", "--", address, named, f"{named}^{{}}"], "/")
+    found = {name: commit for commit, _, name in (line.partition("\t") for line in listed.splitlines())}
+    for place in ("", "refs/", "refs/tags/", "refs/heads/"):  # in git's order (gitrevisions(7))
+        name = f"{place}{named}"
+        if name in found:
+            return found.get(f"{name}^{{}}", found[name])
+    return ""
+
+
+def _parts(url: str) -> tuple[str, str, str]:
+    """Address, reference and folder of URL#REF:FOLDER. Raises NotFoundError without a git to ask."""
     if shutil.which("git") is None:
         raise NotFoundError("git is not installed", hint=f"it is needed for {url}: apt-get install git")
     address, _, fragment = url.partition("#")
-    if address.startswith("github.com/"):
-        address = f"https://{address}"
     reference, _, below = fragment.partition(":")
+    return f"https://{address}" if address.startswith("github.com/") else address, reference, below
+
+
+def clone(url: str, folder: str, *, keep_git: bool = False) -> str:
+    """A git repository, URL#REF:SUBFOLDER, into an empty folder; its commit. Raises NotFoundError, EngineError."""
+    address, reference, below = _parts(url)
     work = f"{folder}.git-work"
     os.makedirs(work)
     try:

@@ -163,6 +163,17 @@ class Images:
 
         return str(Job(f"clone {url}", work).finish())
 
+    def commit_of(self, url: str) -> str:
+        """The commit that a git URL means now, "" if only a clone can tell. Raises EngineError."""
+        from runtime.engine.job import Job
+
+        def work(_: "Report") -> str:
+            from runtime.build.remote import commit_of
+
+            return commit_of(url)
+
+        return str(Job(f"ask {url}", work).finish())
+
     def login(self, registry: str, username: str, password: str) -> str:
         """Check a user and a password with a registry and keep them; where. Raises EngineError if they are wrong."""
         from runtime.engine.job import Job

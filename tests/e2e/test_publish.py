@@ -183,7 +183,16 @@ def test_git(project: Project) -> None:
         assert before["name"] == "sub" and data.parent.name == "sub"
         data.mkdir()
         (data / "kept").touch()
+        trace = project.folder / "trace"
+        project.environ["GIT_TRACE"] = str(trace)
         assert config() == before and (data / "kept").exists()
+        asked = trace.read_text()
+        assert "ls-remote" in asked and "fetch" not in asked, "a commit that is here is not fetched again"
+        for words in (("tag", "-a", "v1", "-m", "one"), ("push", "-q", str(bare), "v1")):
+            subprocess.run(["git", *words], cwd=work, env=environ, check=True)
+        trace.unlink()
+        assert project.run("-f", f"{url}#v1:sub", "config", "--services").stdout == "a\n"
+        assert "fetch" not in trace.read_text(), "whatever it is called"
         for words in (("commit", "-q", "--allow-empty", "-m", "y"), ("push", "-q", str(bare), "main")):
             subprocess.run(["git", *words], cwd=work, env=environ, check=True)
         assert config()["name"] == "sub" and config() != before and (data / "kept").exists()
