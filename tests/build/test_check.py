@@ -1,13 +1,20 @@
 """Warnings about Dockerfiles."""
 
+from pathlib import Path
+
 import pytest
 
-from runtime.build.check import check_dockerfile
+from runtime import BuildRequest
+from runtime.build.check import check_build, check_dockerfile
 from runtime.build.check_stages import Stages
 from runtime.build.dockerfile import parse_dockerfile
 from runtime.build.graph import plan_build
 from runtime.build.ignore import Matcher
 from runtime.image.platform import Platform
+from runtime.image.store import ImageStore
+from runtime.store.paths import Paths
+from tests.image.builder import Layout, tar_of
+from tests.registry import Registry, skopeo
 
 _BAD = """FROM busybox AS Base
 MAINTAINER me
@@ -100,3 +107,21 @@ def test_rules_about_stages(text: str) -> None:
         f"{item.line} {item.message}" for item in check_dockerfile(dockerfile, stages) if item.rule in rules
     ]
     assert found == _STAGE_CASES[text]
+
+
+def test_of_a_base_only_its_configuration_is_fetched(registry: Registry, tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "layout")
+    layout.image("one", [tar_of({"a": "1"})], config={"Env": ["GIVEN=1"]})
+    name = f"{registry.host}/checked:1"
+    skopeo("copy", "-q", "--dest-tls-verify=false", f"oci:{layout.path}:one", f"docker://{name}")
+    paths = Paths(str(tmp_path / "data"), str(tmp_path / "state"))
+    (tmp_path / "context").mkdir()
+    text = f"FROM {name}\nENV A=$GIVEN$OTHER\n"
+    checked = check_build(paths, BuildRequest(str(tmp_path / "context"), dockerfile_inline=text))
+    assert [item.message for item in checked.findings] == ["nothing defines the variable $OTHER"]
+    assert not checked.notes and not ImageStore(paths).entries() and not Path(paths.layers).exists()
+    checked = check_build(
+        paths,
+        BuildRequest(str(tmp_path / "context"), dockerfile_inline=text.replace(":1", ":2", 1)),
+    )
+    assert not checked.findings and "what it defines is not checked" in checked.notes[0]
