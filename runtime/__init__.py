@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from runtime.build.check import check_build
     from runtime.build.ignore import Matcher, parse_ignore_file
+    from runtime.build.outcomes import Outcome
     from runtime.build.remote import is_git_url
     from runtime.build.request import LOCAL_IMAGE, BuildRequest, BuildSecret, build_from_json, build_to_json
     from runtime.container.kill import parse_signal
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "check_build": "runtime.build.check",
+    "Outcome": "runtime.build.outcomes",
     "LOCAL_IMAGE": "runtime.build.request",
     "BuildRequest": "runtime.build.request",
     "BuildSecret": "runtime.build.request",
@@ -176,6 +178,7 @@ __all__ = [
     "check_build",
     "BuildRequest",
     "BuildSecret",
+    "Outcome",
     "Job",
     "Endpoint",
     "HostInfo",

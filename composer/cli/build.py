@@ -1,14 +1,16 @@
 """`build`: build the images of services. Hot: a build without changes should take no time."""
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from composer.cli.carry_out import carry_out_images
 from composer.cli.context import Context
 from composer.errors import ComposeError
 from composer.output.errors import print_warning
-from composer.plan.action import PlanBuilder
+from composer.plan.action import Action, Kind, Plan, PlanBuilder
 from composer.plan.build import BuildOptions, plan_build
-from composer.plan.render import render_plan
+from runtime import build_from_json
+
+if TYPE_CHECKING:
+    from runtime import Outcome
 
 _NO = ("", "false", "0", "no")
 
@@ -61,16 +63,53 @@ def run(context: Context, arguments: Arguments) -> int:
 
         return check(context, plan)
     if context.options.dry_run:
+        from composer.plan.render import render_plan
+
         context.out.line(render_plan(plan))
         return 0
     if not plan.actions:
         context.err.line("no service is to be built")
     quiet = arguments.quiet or arguments.progress == "quiet"
-    carry_out_images(context, desired, plan, quiet=quiet, plain=arguments.progress == "plain")
+    plain = arguments.progress == "plain"
+    known = _recall(context, plan)
+    if known:
+        _show(context, known, quiet=quiet, plain=plain)
+    else:
+        from composer.cli.carry_out import carry_out_images
+
+        carry_out_images(context, desired, plan, quiet=quiet, plain=plain)
     if arguments.quiet:
+        images = {action.name: outcome.image for action, outcome in known}
         for action in plan.actions:
-            context.out.line(context.engine.images.resolve(action.name).id)
+            context.out.line(images.get(action.name) or context.engine.images.resolve(action.name).id)
     return 0
+
+
+def _recall(context: Context, plan: Plan) -> "list[tuple[Action, Outcome]]":
+    """What all builds of a plan would give; nothing if there is anything to do."""
+    known = []
+    for action in plan.actions:
+        outcome = (
+            context.engine.recall_build(build_from_json(action.spec)) if action.kind is Kind.BUILD else None
+        )
+        if outcome is None:
+            return []
+        known.append((action, outcome))
+    return known
+
+
+def _show(context: Context, known: "list[tuple[Action, Outcome]]", *, quiet: bool, plain: bool) -> None:
+    """Tell of builds what their execution would."""
+    from composer.execute.event import Event, Phase
+    from composer.output.progress import Progress
+
+    progress = Progress(context.status, quiet=quiet or context.quiet, plain=plain)
+    for action, outcome in known:
+        progress(Event(Phase.BEGUN, action))
+        for news in outcome.news:
+            progress(Event(Phase.NEWS, action, news=news))
+        progress(Event(Phase.DONE, action))
+    progress.close()
 
 
 def _warn(context: Context, arguments: Arguments) -> None:

@@ -2,6 +2,7 @@
 
 from composer.cli.context import Context
 from composer.errors import ComposeError
+from composer.output.errors import print_warning
 from composer.plan.action import Kind, Plan
 from runtime import EngineError, build_from_json, check_build
 
@@ -13,13 +14,15 @@ def check(context: Context, plan: Plan) -> int:
         if action.kind is not Kind.BUILD:
             continue
         try:
-            warnings = check_build(build_from_json(action.spec))
+            checked = check_build(context.engine.paths, build_from_json(action.spec))
         except EngineError as error:
             raise ComposeError(f"service {action.service}: {error}", hint=error.hint) from error
-        for warning in warnings:
+        for note in checked.notes:
+            print_warning(context.err, f"service {action.service}: {note}")
+        for warning in checked.findings:
             context.out.line(f"{action.service}: line {warning.line}: {warning.rule}: {warning.message}")
             context.out.line(f"  {warning.line} | {warning.text}")
-        found += len(warnings)
+        found += len(checked.findings)
     if not found:
         context.out.line("Check complete, no warnings found.")
         return 0

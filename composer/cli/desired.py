@@ -7,7 +7,6 @@ import errno
 import gc
 import json
 import os
-import signal
 from typing import Any, NoReturn
 
 from composer.cli import load_cache
@@ -62,6 +61,8 @@ def _problem(item: list[Any]) -> Problem:
 
 
 def _load_and_exit(options: LoadOptions, writer: int) -> NoReturn:
+    import signal
+
     code = 1
     try:
         signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -5,8 +5,8 @@ from composer.cli.context import Context
 from composer.errors import ExecutionError
 from composer.execute.observe import observe
 from composer.plan.action import PlanBuilder
-from composer.plan.build import TransferOptions, plan_pull, plan_push
 from composer.plan.render import render_plan
+from composer.plan.transfer import TransferOptions, plan_pull, plan_push
 
 
 def pull(

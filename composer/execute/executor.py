@@ -7,11 +7,11 @@ decides nothing: it walks the plan. The project's lock is given back while there
 import select
 import time
 from collections.abc import Callable, Mapping
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.errors import ComposeError, DeadlineError, ExecutionError
 from composer.execute.effects import Effects
+from composer.execute.event import Event, Phase
 from composer.execute.wait import Waiter, describe_unready
 from composer.plan.action import READY, UPDATED, Action, Kind, Plan
 from composer.plan.desired import Desired
@@ -30,28 +30,6 @@ if TYPE_CHECKING:
 
 DEFAULT_PARALLEL = 16
 _WITHOUT_LOCK = (Kind.WAIT, Kind.PULL, Kind.BUILD, Kind.PUSH, Kind.HOOK, Kind.PROVIDE)
-
-
-class Phase(StrEnum):
-    """Where an action is."""
-
-    BEGUN = "begun"
-    DONE = "done"
-    FAILED = "failed"
-    NEWS = "news"
-    SKIPPED = "skipped"
-
-
-class Event(NamedTuple):
-    """News for whoever shows progress. `error` with FAILED, and with SKIPPED where there was one.
-
-    `news` is what a pull or a build tells of itself, with NEWS.
-    """
-
-    phase: Phase
-    action: Action
-    error: str = ""
-    news: Mapping[str, Any] = {}
 
 
 class Failure(NamedTuple):

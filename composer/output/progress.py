@@ -2,7 +2,7 @@
 
 import json
 
-from composer.execute.executor import Event, Phase
+from composer.execute.event import Event, Phase
 from composer.output.build import BuildProgress
 from composer.output.terminal import DIM, GREEN, RED, YELLOW, Terminal
 from composer.output.transfer import LiveLines, TransferProgress

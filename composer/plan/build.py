@@ -1,16 +1,14 @@
-"""Plans `build`, `pull` and `push`. Pure."""
+"""Plans `build`. Pure, and light: a build without changes takes no longer than a look at it."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from composer.errors import SelectionError
+from composer.errors import ComposeError, SelectionError
 from composer.plan.action import Kind, PlanBuilder
 from composer.plan.desired import Desired, DesiredService
-from composer.plan.images import ImageOptions, contexts_first, plan_images
-from composer.plan.observed import ObservedState
 from composer.plan.selection import select_services
 
-_LOCAL_IMAGE = "local-image://"
+LOCAL_IMAGE = "local-image://"  # before the name of an image that another service builds
 
 
 class BuildOptions(NamedTuple):
@@ -23,15 +21,6 @@ class BuildOptions(NamedTuple):
     push: bool = False
     with_dependencies: bool = False
     ssh: Mapping[str, str] = {}
-
-
-class TransferOptions(NamedTuple):
-    """The options of `pull` and `push` that change the plan."""
-
-    services: tuple[str, ...] = ()
-    include_deps: bool = False
-    ignore_buildable: bool = False
-    policy: str = ""
 
 
 def plan_build(builder: PlanBuilder, desired: Desired, options: BuildOptions) -> None:
@@ -52,7 +41,7 @@ def plan_build(builder: PlanBuilder, desired: Desired, options: BuildOptions) ->
             "pull": options.pull or service.build.get("pull", False),
         }
         values = service.build.get("additional_contexts", {}).values()
-        needs = tuple(action for image, action in built.items() if f"{_LOCAL_IMAGE}{image}" in values)
+        needs = tuple(action for image, action in built.items() if f"{LOCAL_IMAGE}{image}" in values)
         built[service.image] = builder.add(
             Kind.BUILD, service.image, "build", needs=needs, service=service.name, spec=spec
         )
@@ -73,34 +62,30 @@ def _with_contexts(desired: Desired, chosen: list[DesiredService]) -> tuple[Desi
             continue
         found[service.name] = service
         for value in service.build.get("additional_contexts", {}).values():
-            other = by_image.get(str(value).removeprefix(_LOCAL_IMAGE))
-            if other is not None and str(value).startswith(_LOCAL_IMAGE):
+            other = by_image.get(str(value).removeprefix(LOCAL_IMAGE))
+            if other is not None and str(value).startswith(LOCAL_IMAGE):
                 waiting.append(other)
     return tuple(found.values())
 
 
-def plan_pull(
-    builder: PlanBuilder, desired: Desired, observed: ObservedState, options: TransferOptions
-) -> None:
-    """Pull the images of services: all but those that are only built, or whose policy says never."""
-    chosen = select_services(desired, options.services, no_deps=not options.include_deps)
-    services = []
-    for service in chosen:
-        if service.image.startswith(("host:", "rootfs:")) or not service.image:
-            continue
-        only_built = service.build and service.image == f"{desired.project}-{service.name}"
-        if only_built or (service.build and options.ignore_buildable):
-            continue
-        if service.pull_policy in ("never", "build") and not options.policy:
-            continue
-        services.append(service)
-    plan_images(builder, services, observed, ImageOptions(options.policy or "always", no_build=True))
+def contexts_first(services: tuple[DesiredService, ...]) -> list[DesiredService]:
+    """Services ordered so that one whose image another is built with comes first. Raises ComposeError for a circle."""
+    by_image = {service.image: service for service in services}
+    ordered: dict[str, DesiredService] = {}
 
+    def visit(service: DesiredService, above: tuple[str, ...]) -> None:
+        if service.name in above:
+            raise ComposeError(
+                f"{service.origin}: services build with each other's images: {' -> '.join(above)}"
+            )
+        if service.name in ordered:
+            return
+        for context in service.build.get("additional_contexts", {}).values():
+            other = by_image.get(str(context).removeprefix(LOCAL_IMAGE))
+            if other is not None and str(context).startswith(LOCAL_IMAGE):
+                visit(other, (*above, service.name))
+        ordered[service.name] = service
 
-def plan_push(builder: PlanBuilder, desired: Desired, options: TransferOptions) -> None:
-    """Push the images of services that have a `build` and a name of their own, as the reference does."""
-    chosen = select_services(desired, options.services, no_deps=not options.include_deps)
-    for image, service in {item.image: item for item in chosen if item.build and item.image}.items():
-        names = service.build.get("names") or (image,)
-        for name in names:
-            builder.add(Kind.PUSH, name, "push", service=service.name)
+    for service in services:
+        visit(service, ())
+    return list(ordered.values())

@@ -9,15 +9,14 @@ from typing import NamedTuple
 
 from composer.errors import ComposeError
 from composer.plan.action import Kind, PlanBuilder
+from composer.plan.build import LOCAL_IMAGE, contexts_first
 from composer.plan.desired import DesiredService
 from composer.plan.hooks import step_images
 from composer.plan.observed import ObservedState
-from composer.values import parse_duration_ns
 
 ALWAYS, NEVER, MISSING, BUILD = "always", "never", "missing", "build"
 _DAY_NS = 86_400_000_000_000
 _LOCAL = ("host:", "rootfs:")
-_LOCAL_IMAGE = "local-image://"
 
 
 class ImageOptions(NamedTuple):
@@ -151,7 +150,7 @@ class _ImagePlanner:
         before = [
             action
             for other in self._services
-            if f"{_LOCAL_IMAGE}{other.image}" in service.build.get("additional_contexts", {}).values()
+            if f"{LOCAL_IMAGE}{other.image}" in service.build.get("additional_contexts", {}).values()
             for action in self._builds.get(other.name, ())
         ]
         action = self._builder.add(
@@ -167,29 +166,6 @@ class _ImagePlanner:
         return action
 
 
-def contexts_first(services: tuple[DesiredService, ...]) -> list[DesiredService]:
-    """Services ordered so that one whose image another is built with comes first. Raises ComposeError for a circle."""
-    by_image = {service.image: service for service in services}
-    ordered: dict[str, DesiredService] = {}
-
-    def visit(service: DesiredService, above: tuple[str, ...]) -> None:
-        if service.name in above:
-            raise ComposeError(
-                f"{service.origin}: services build with each other's images: {' -> '.join(above)}"
-            )
-        if service.name in ordered:
-            return
-        for context in service.build.get("additional_contexts", {}).values():
-            other = by_image.get(str(context).removeprefix(_LOCAL_IMAGE))
-            if other is not None and str(context).startswith(_LOCAL_IMAGE):
-                visit(other, (*above, service.name))
-        ordered[service.name] = service
-
-    for service in services:
-        visit(service, ())
-    return list(ordered.values())
-
-
 def refresh_ns(policy: str) -> int:
     """After what time an image is pulled again: daily, weekly, every_12h, every_1w2d. Raises ComposeError."""
     known: Mapping[str, int] = {"daily": _DAY_NS, "weekly": 7 * _DAY_NS}
@@ -200,6 +176,8 @@ def refresh_ns(policy: str) -> int:
             f"pull_policy {policy!r} is not known",
             hint="always, never, missing, if_not_present, build, daily, weekly or every_<duration>",
         )
+    from composer.values import parse_duration_ns  # few services have such a policy
+
     text, total = policy.removeprefix("every_"), 0
     for unit, days in (("w", 7), ("d", 1)):
         head, found, rest = text.partition(unit)

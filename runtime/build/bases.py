@@ -6,7 +6,9 @@ from typing import Any
 from runtime.build.cache import Layer, make_key
 from runtime.build.request import LOCAL_IMAGE
 from runtime.build.stage import StageResult
+from runtime.build.witness import Witness
 from runtime.errors import NotFoundError
+from runtime.image.platform import Platform
 from runtime.image.store import ImageStore
 
 _DOCKER_IMAGE, _OCI_LAYOUT = "docker-image://", "oci-layout://"
@@ -14,11 +16,27 @@ _DOCKER_IMAGE, _OCI_LAYOUT = "docker-image://", "oci-layout://"
 Report = Callable[[Mapping[str, Any]], None]
 
 
+def describe_base(store: ImageStore, name: str, platform: Platform) -> Mapping[str, Any]:
+    """The configuration of an image, from the store or its registry; its layers stay there. Raises EngineError."""
+    plain = name.removeprefix(LOCAL_IMAGE).removeprefix(_DOCKER_IMAGE)
+    try:
+        return store.config(store.manifest(store.find_entry(plain)["digest"]))[1]
+    except NotFoundError:
+        if name.startswith((LOCAL_IMAGE, _OCI_LAYOUT)):
+            raise
+    from runtime.image.pull import fetch_config
+
+    return fetch_config(plain, platform)
+
+
 class Bases:
     """Finds each image once. With `pull`, the registry is asked even for one that is here."""
 
-    def __init__(self, store: ImageStore, platform: str, pull: bool, report: Report) -> None:
+    def __init__(
+        self, store: ImageStore, platform: str, pull: bool, report: Report, witness: Witness
+    ) -> None:
         self._store = store
+        self._witness = witness
         self._platform = platform
         self._pull = pull
         self._report = report
@@ -37,6 +55,7 @@ class Bases:
         if name.startswith(_OCI_LAYOUT):
             from runtime.image.load import load_transport
 
+            self._witness.give_up()
             return self._result(load_transport(self._store, f"oci:{name.removeprefix(_OCI_LAYOUT)}"))
         plain = name.removeprefix(_DOCKER_IMAGE)
         if not self._pull:
@@ -52,7 +71,8 @@ class Bases:
 
     def _result(self, name: str) -> StageResult:
         self._store.resolve(name)  # all layers are there
-        manifest = self._store.manifest(self._store.find_entry(name)["digest"])
+        digest = self._witness.images[name] = self._store.find_entry(name)["digest"]
+        manifest = self._store.manifest(digest)
         _, document = self._store.config(manifest)
         diff_ids = document["rootfs"]["diff_ids"]
         layers = tuple(

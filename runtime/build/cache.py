@@ -6,6 +6,7 @@
     DATA/build/digests.json         sha256 of files of contexts, by inode, size and times
 
     DATA/build/bounded              when the whole was last kept from growing
+    DATA/build/outcomes/            whole builds (outcomes.py)
 
 The layers themselves are the store's. A record whose layers are gone is a miss; deleting all changes nothing but time.
 """
@@ -17,13 +18,15 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from runtime.image.intake import NewLayer
 from runtime.image.store import ImageStore
 from runtime.oci.digest import chain_ids
 from runtime.store.files import read_json, write_json
 from runtime.store.paths import Paths
+
+if TYPE_CHECKING:
+    from runtime.image.intake import NewLayer
 
 _BOUND_EVERY_S = 3600.0
 
@@ -37,7 +40,7 @@ class Layer(NamedTuple):
     media_type: str
 
     @classmethod
-    def of(cls, layer: NewLayer) -> "Layer":
+    def of(cls, layer: "NewLayer") -> "Layer":
         return cls(layer.diff_id, layer.digest, layer.size, layer.media_type)
 
 
@@ -82,8 +85,16 @@ class BuildCache:
 
 
 def prune_records(paths: Paths, *, older_than_s: float) -> int:
-    """Forget records not used for so long; their number. The layers go at the store's next collection."""
-    folder, gone = f"{paths.build}/records", 0
+    """Forget records not used for so long; their number. The layers go at the store's next collection.
+
+    So go whole builds that were not asked for again.
+    """
+    _drop_old(f"{paths.build}/outcomes", older_than_s)
+    return _drop_old(f"{paths.build}/records", older_than_s)
+
+
+def _drop_old(folder: str, older_than_s: float) -> int:
+    gone = 0
     try:
         names = os.listdir(folder)
     except FileNotFoundError:

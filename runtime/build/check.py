@@ -1,30 +1,39 @@
 """`build --check`: what is wrong with a Dockerfile before anything is built, and what its language advises against.
 
 The rules' names and meaning are BuildKit's (docs.docker.com/reference/build-checks). Pure, but for `check_build`, which
-loads the context.
+loads the context and looks at base images.
 """
 
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
+from runtime.build.bases import describe_base
 from runtime.build.check_from import FROM_RULES
 from runtime.build.check_rule import Found
+from runtime.build.check_stages import EXPERIMENTAL, STAGE_RULES, Stages
 from runtime.build.context import load_context
 from runtime.build.dockerfile import Dockerfile, DockerfileError, Instruction, parse_dockerfile, split_words
-from runtime.build.graph import plan_build, platform_arguments
+from runtime.build.graph import SCRATCH, BuildPlan, plan_build, platform_arguments
+from runtime.build.ignore import Matcher
 from runtime.build.request import BuildRequest
-from runtime.errors import InvalidError
-from runtime.image.platform import host_platform
+from runtime.build.witness import Witness
+from runtime.errors import EngineError, InvalidError
+from runtime.image.platform import Platform, host_platform, parse_platform
+from runtime.image.store import ImageStore
+from runtime.store.paths import Paths
 
 _SECRET = re.compile(
     r"(?:^|_)(?:apikey|auth|credentials?|key|password|pword|passwd|secret|token)(?:_|$)", re.IGNORECASE
 )
 _NOT_SECRET = re.compile(r"(?:^|_)public(?:_|$)|_file$", re.IGNORECASE)
 _ONLY_LAST_COUNTS = ("CMD", "ENTRYPOINT", "HEALTHCHECK")
+
+
+_BASE_NOT_HAD = "what it defines is not checked"
 
 
 class Finding(NamedTuple):
@@ -36,49 +45,103 @@ class Finding(NamedTuple):
     text: str = ""
 
 
-def check_build(request: BuildRequest) -> tuple[Finding, ...]:
-    """Warnings about what would be built. Raises InvalidError with the line for what can't be."""
+class Checked(NamedTuple):
+    """What was found, and what could not be looked at."""
+
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...] = ()
+
+
+def check_build(paths: Paths, request: BuildRequest) -> Checked:
+    """Warnings about what would be built. Raises InvalidError with the line for what can't be.
+
+    Base images that are not in the store are asked for in their registry; only their configuration is fetched.
+    """
     space = tempfile.mkdtemp(prefix="pycompose-check-")
     try:
-        context = load_context(request, space)
+        context = load_context(request, space, Witness())
         try:
             dockerfile = parse_dockerfile(context.dockerfile)
-            _plan(dockerfile, request)
+            plan = _plan(dockerfile, request)
+            stages, notes = look_at_stages(ImageStore(paths), request, dockerfile, plan, context.tree.ignore)
+            return Checked(check_dockerfile(dockerfile, stages), tuple(notes))
         except DockerfileError as error:
             raise InvalidError(f"{context.name}:{error.line}: {error}", hint=error.hint) from error
-        return check_dockerfile(dockerfile)
     finally:
         shutil.rmtree(space, ignore_errors=True)
 
 
-def _plan(dockerfile: Dockerfile, request: BuildRequest) -> None:
+def _plan(dockerfile: Dockerfile, request: BuildRequest) -> BuildPlan:
     host = host_platform(os.uname().machine)
-    plan_build(
+    return plan_build(
         dockerfile,
-        given={name: value for name, value in request.args.items() if value is not None},
-        automatic=platform_arguments(host, host, request.target),
+        given=request.given,
+        automatic=platform_arguments(host, _platform(request), request.target),
         target=request.target,
         contexts=tuple(request.additional_contexts),
     )
 
 
-def check_dockerfile(dockerfile: Dockerfile) -> tuple[Finding, ...]:
-    """Warnings in the order of lines, without those that `# check=skip=RULE,...` leaves out."""
-    skipped = _skipped(dict(dockerfile.directives).get("check", ""))
-    if "all" in skipped:
-        return ()
-    found = [
+def _platform(request: BuildRequest) -> Platform:
+    host = host_platform(os.uname().machine)
+    return parse_platform(request.platforms[0], host) if request.platforms else host
+
+
+def look_at_stages(
+    store: ImageStore, request: BuildRequest, dockerfile: Dockerfile, plan: BuildPlan, ignore: Matcher
+) -> tuple[Stages, list[str]]:
+    """What the rules about stages look at, and what of it could not be had."""
+    notes: list[str] = []
+    platform = _platform(request)
+    bases: dict[int, Mapping[str, Any]] = {}
+    for stage in (plan.stages[number] for number in plan.order):
+        if stage.base == SCRATCH:
+            bases[stage.number] = {}
+        elif stage.base:
+            wanted = parse_platform(stage.platform, platform) if stage.platform else platform
+            name = request.additional_contexts.get(stage.base, stage.base)
+            try:
+                bases[stage.number] = describe_base(store, name, wanted)
+            except EngineError as error:
+                notes.append(f"FROM {stage.base} (line {stage.line}): {error}; {_BASE_NOT_HAD}")
+    directive = request.given.get("BUILDKIT_DOCKERFILE_CHECK", "")
+    return Stages(dockerfile, plan, ignore, platform, request.given, bases, directive), notes
+
+
+def check_dockerfile(dockerfile: Dockerfile, stages: Stages | None = None) -> tuple[Finding, ...]:
+    """Warnings in the order of lines, without those that `# check=skip=RULE,...` leaves out.
+
+    Experimental rules are asked for by `# check=experimental=RULE,...`. Without `stages`, only what the text tells.
+    """
+    directive = _directive(dockerfile, stages)
+    skipped, experimental = _named(directive, "skip"), _named(directive, "experimental")
+    found = [*((rule, item) for rule, check in _RULES.items() for item in check(dockerfile))]
+    if stages is not None:
+        for rule, look in STAGE_RULES.items():
+            if rule not in EXPERIMENTAL or {rule.lower(), "all"} & experimental:
+                found += [(rule, item) for item in look(stages)]
+    findings = [
         Finding(rule, instruction.line, message, instruction.original)
-        for rule, check in _RULES.items()
-        if rule.lower() not in skipped
-        for instruction, message in check(dockerfile)
+        for rule, (instruction, message) in found
+        if not {rule.lower(), "all"} & skipped
     ]
-    return tuple(sorted(found, key=lambda finding: finding.line))
+    return tuple(sorted(findings, key=lambda finding: finding.line))
 
 
-def _skipped(directive: str) -> set[str]:
+def failing(dockerfile: Dockerfile, stages: Stages) -> bool:
+    """Whether a warning is to fail the build: `# check=error=true`."""
+    return "true" in _named(_directive(dockerfile, stages), "error")
+
+
+def _directive(dockerfile: Dockerfile, stages: Stages | None) -> str:
+    """The build argument counts more than the line in the file."""
+    return (stages.directive if stages is not None else "") or dict(dockerfile.directives).get("check", "")
+
+
+def _named(directive: str, option: str) -> set[str]:
+    """The rules that an option of `# check=` names, in lowercase."""
     options = dict(part.strip().partition("=")[::2] for part in directive.split(";"))
-    return {name.strip().lower() for name in options.get("skip", "").split(",")}
+    return {name.strip().lower() for name in options.get(option, "").split(",")}
 
 
 def _json_recommended(dockerfile: Dockerfile) -> Found:

@@ -125,7 +125,8 @@ def _add_volumes(config: Config, instruction: Instruction, variables: Variables,
 def _add_ports(config: Config, instruction: Instruction, variables: Variables, escape: str) -> None:
     ports = dict(config.get("ExposedPorts") or {})
     for word in expand_words(instruction.text, variables, escape, instruction.line):
-        match = _PORT.match(word)
+        # An address or a port of the host says nothing here; the checks warn of it, as BuildKit's do.
+        match = _PORT.match(word.rpartition(":")[2])
         if match is None:
             raise DockerfileError(
                 f"EXPOSE {word}: not a port", instruction.line, hint="80, 53/udp, 8000-8010"

@@ -6,6 +6,7 @@ Runs in a process of its own (engine/job.py), so that nothing of it reaches the 
 """
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -13,16 +14,19 @@ from typing import Any
 
 from runtime.build.bases import Bases
 from runtime.build.cache import BuildCache, FileDigests, bound_cache
+from runtime.build.check import check_dockerfile, failing, look_at_stages
 from runtime.build.config import trigger_text
 from runtime.build.context import Context, load_context, load_named
 from runtime.build.dockerfile import Dockerfile, DockerfileError, Instruction, parse_dockerfile
 from runtime.build.exchange import CACHE_KEY, export_cache, import_cache
 from runtime.build.graph import SCRATCH, BuildPlan, Stage, add_triggers, plan_build, platform_arguments
+from runtime.build.outcomes import keep_outcome
 from runtime.build.request import BuildRequest
 from runtime.build.sources import Sources
 from runtime.build.stage import Network, Report, StageBuilder, StageResult, Surroundings
 from runtime.build.steps_run import PROXIES
 from runtime.build.tree import Tree
+from runtime.build.witness import Witness
 from runtime.errors import EngineError, InvalidError, UnsupportedError
 from runtime.image.intake import NewLayer, commit, config_document, timestamp, workspace
 from runtime.image.naming import parse_target
@@ -33,6 +37,8 @@ from runtime.linux import constants as k
 from runtime.linux import syscalls
 from runtime.store.paths import Paths
 
+# BuildKit's own frontend, whatever its release and registry.
+_DOCKERFILE_SYNTAX = re.compile(r"(?:[^/]+/)?docker/dockerfile(?:-upstream)?(?:[:@]|\Z)")
 _IMAGE_CONTEXTS = ("docker-image://", "oci-layout://", "local-image://")
 
 
@@ -49,11 +55,18 @@ def build_image(paths: Paths, request: BuildRequest, networks: NetworkMaker, rep
             # Mounts of this process and its children are nobody else's, and end with them.
             syscalls.unshare(k.CLONE_NEWNS)
             syscalls.mount(None, "/", None, k.MS_REC | k.MS_SLAVE, None)
-            build = _Build(store, request, platform, space, networks, report)
+            news: list[Mapping[str, Any]] = []
+
+            def tell(item: Mapping[str, Any]) -> None:
+                news.append(item)
+                report(item)
+
+            build = _Build(store, request, platform, space, networks, tell)
             config, layers = build.run()
             image_id = commit(store, names, config, layers, annotations={})
             export_cache(store, image_id, request.cache_to, report)
             bound_cache(store)
+            keep_outcome(store, request, build.witness, build.steps, image_id, news)
             return image_id
         finally:
             _leave(space)
@@ -95,22 +108,44 @@ class _Build:
         self._report = report
         self._cache = BuildCache(store)
         self._digests = FileDigests(store.paths)
-        self._bases = Bases(store, str(platform) if request.platforms else "", request.pull, report)
-        self._given = {name: value for name, value in request.args.items() if value is not None}
+        self.witness = Witness()
+        self.steps: list[str] = []  # keys of all steps
+        self._bases = Bases(
+            store, str(platform) if request.platforms else "", request.pull, report, self.witness
+        )
+        self._given = request.given
 
     def run(self) -> tuple[bytes, list[NewLayer]]:
         """The image's configuration and layers, all in the store."""
-        context = load_context(self._request, self._space)
+        context = load_context(self._request, self._space, self.witness)
         import_cache(self._store, self._cache, self._request.cache_from, self._report)
         try:
             dockerfile = parse_dockerfile(context.dockerfile)
             plan, bases = self._with_triggers(self._plan(dockerfile))
+            warnings = self._check(context, dockerfile, plan)
             result = self._build_stages(context, dockerfile, plan, bases)
         except DockerfileError as error:
             raise _located(error, context) from error
         self._digests.save()
+        for text in (*warnings, *self._unused(dockerfile)):
+            self._report({"status": f"warning: {text}"})
         config, layers = self._export(result)
         return config, layers
+
+    def _check(self, context: Context, dockerfile: Dockerfile, plan: BuildPlan) -> list[str]:
+        """What the language advises against. Raises InvalidError where the file says that it must not be."""
+        stages, _ = look_at_stages(self._store, self._request, dockerfile, plan, context.tree.ignore)
+        found = [
+            f"{item.rule}: {item.message} (line {item.line})" for item in check_dockerfile(dockerfile, stages)
+        ]
+        if found and failing(dockerfile, stages):
+            raise InvalidError(
+                f"{context.name}: check=error=true, and there are warnings: {'; '.join(found)}"
+            )
+        syntax = self._given.get("BUILDKIT_SYNTAX") or dict(dockerfile.directives).get("syntax", "")
+        if syntax and not _DOCKERFILE_SYNTAX.match(syntax):
+            found.append(f"syntax={syntax}: other languages than the Dockerfile's are not known")
+        return found
 
     def _plan(self, dockerfile: Dockerfile) -> BuildPlan:
         host = host_platform(os.uname().machine)
@@ -159,6 +194,7 @@ class _Build:
             given=self._given,
             automatic=platform_arguments(host, self._platform, self._request.target),
             sources=self._sources(context),
+            witness=self.witness,
             space=self._space,
             epoch=_source_date_epoch(self._given),
         )
@@ -172,8 +208,8 @@ class _Build:
             stages = [plan.stages[number] for number in ready]
             for stage, result in zip(stages, self._side_by_side(around, stages, bases, results), strict=True):
                 results[stage.number] = result
+                self.steps += [step.key for step in result.trail if step.key not in self.steps]
                 around.sources.built(stage.number, result)
-        self._warn_of_unused(dockerfile)
         return results[plan.target]
 
     def _side_by_side(
@@ -190,16 +226,18 @@ class _Build:
                 builder = StageBuilder(around, stage, base, tell, network)
                 result = builder.build()
             around.digests.save()
-            return result._asdict()
+            return {"stage": result._asdict(), "seen": around.witness.to_json()}
 
         answers = run_parallel(stages, work, self._report, workers=max(2, os.cpu_count() or 1))
-        return [StageResult.from_json(answer) for answer in answers]
+        for answer in answers:
+            self.witness.add(answer["seen"])
+        return [StageResult.from_json(answer["stage"]) for answer in answers]
 
     def _sources(self, context: Context) -> Sources:
         trees: dict[str, Tree] = {}
         for name, value in self._request.additional_contexts.items():
             if not value.startswith(_IMAGE_CONTEXTS):
-                trees[name] = load_named(value, f"{self._space}/context-{len(trees)}")
+                trees[name] = load_named(value, f"{self._space}/context-{len(trees)}", self.witness)
         return Sources(
             self._store.paths.layers,
             self._space,
@@ -223,12 +261,11 @@ class _Build:
         except EngineError as error:
             raise DockerfileError(f"FROM {stage.base}: {error}", stage.line, hint=error.hint) from error
 
-    def _warn_of_unused(self, dockerfile: Dockerfile) -> None:
+    def _unused(self, dockerfile: Dockerfile) -> list[str]:
         text = " ".join(item.text for item in dockerfile.instructions if item.name == "ARG")
         unused = [name for name in self._given if name not in text and name not in PROXIES
-                  and name not in ("SOURCE_DATE_EPOCH", "BUILDKIT_INLINE_CACHE")]  # fmt: skip
-        if unused:
-            self._report({"status": f"warning: no ARG takes the build argument {', '.join(sorted(unused))}"})
+                  and name != "SOURCE_DATE_EPOCH" and not name.startswith("BUILDKIT_")]  # fmt: skip
+        return [f"no ARG takes the build argument {', '.join(sorted(unused))}"] if unused else []
 
     def _export(self, result: StageResult) -> tuple[bytes, list[NewLayer]]:
         config = dict(result.config)

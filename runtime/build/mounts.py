@@ -148,9 +148,11 @@ def _cache(builder: "StageBuilder", mount: RunMount, stack: ExitStack, line: int
         )
     target = builder.path(mount.target)
     options = mount.options
-    path = stack.enter_context(
-        cache_mount(builder.around.store.paths, f"{options.get('id') or target}", sharing)
-    )
+    identity = options.get("id") or target
+    namespace = builder.around.given.get("BUILDKIT_CACHE_MOUNT_NS")
+    if namespace:
+        identity = f"{namespace}/{identity}"
+    path = stack.enter_context(cache_mount(builder.around.store.paths, identity, sharing))
     if not os.listdir(path):
         if options.get("from"):
             origin = tree_of(builder, options["from"], line)

@@ -5,10 +5,11 @@ import re
 import shutil
 import subprocess
 from hashlib import sha256
-from urllib.parse import unquote, urlsplit
+from typing import NamedTuple
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from runtime.build.dockerfile import DockerfileError
-from runtime.errors import EngineError, NotFoundError
+from runtime.errors import EngineError, InvalidError, NotFoundError
 
 _GIT_SCP = re.compile(r"[\w.-]+@[\w.-]+:")
 _GIT_URL = re.compile(r"(?:git|ssh)://|https?://[^#?]+\.git(?:[#?]|\Z)|github\.com/")
@@ -32,7 +33,7 @@ def download(url: str, space: str, *, checksum: str = "", keep_git: bool = False
     """Bring a file or repository into a folder; the file's name, "" for a repository's tree."""
     if is_git_url(url):
         commit = clone(url, space, keep_git=keep_git)
-        if checksum and not commit.startswith(checksum):
+        if not commit.startswith(checksum):
             raise DockerfileError(f"{url} is at commit {commit}, not {checksum}", line)
         return ""
     name = os.path.basename(unquote(urlsplit(url).path)) or "index"
@@ -75,14 +76,64 @@ def fetch_file(url: str, path: str) -> tuple[str, float]:
         return digest.hexdigest(), 0.0
 
 
+class GitSource(NamedTuple):
+    """What a git URL asks for."""
+
+    address: str
+    reference: str = ""  # a branch, tag or commit; "" = what the server's HEAD is
+    below: str = ""  # a folder in the repository
+    checksum: str = ""  # the beginning of the commit's id
+    keep_git: bool = False
+    submodules: bool = True
+
+
+def parse_git_url(url: str) -> GitSource:
+    """URL#REF:SUBFOLDER, or as BuildKit's documentation prefers, URL?branch=NAME&subdir=FOLDER. Raises InvalidError."""
+    plain, _, fragment = url.partition("#")
+    address, _, query = plain.partition("?")
+    if address.startswith("github.com/"):
+        address = f"https://{address}"
+    reference, _, below = fragment.partition(":")
+    if not query:
+        return GitSource(address, reference, below)
+    if fragment:
+        raise InvalidError(f"{url} has a query and a fragment", hint="say all of it in the query")
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    checksum = options.pop("checksum", "") or options.pop("commit", "")
+    references = [
+        f"{prefix}{options.pop(name)}"
+        for name, prefix in (("ref", ""), ("branch", "refs/heads/"), ("tag", "refs/tags/"))
+        if options.get(name)
+    ]
+    if len(references) > 1:
+        raise InvalidError(f"{url}: only one of ref, branch and tag can be asked for")
+    source = GitSource(
+        address,
+        "".join(references) or checksum,
+        options.pop("subdir", ""),
+        checksum,
+        _is_on(options.pop("keep-git-dir", "false")),
+        _is_on(options.pop("submodules", "true")),
+    )
+    if options:
+        known = "ref, branch, tag, checksum, subdir, keep-git-dir, submodules"
+        raise InvalidError(f"{url}: {next(iter(options))} is not known", hint=f"known are {known}")
+    return source
+
+
+def _is_on(text: str) -> bool:
+    return text.lower() in ("", "1", "true")
+
+
 def commit_of(url: str) -> str:
     """The commit that a git URL means now, "" if only a clone can tell. Raises NotFoundError, EngineError."""
-    address, reference, _ = _parts(url)
-    if _WHOLE_COMMIT.match(reference):
-        return reference
-    named = reference or "HEAD"
+    _need_git(url)
+    wanted = parse_git_url(url)
+    if _WHOLE_COMMIT.match(wanted.reference):
+        return wanted.reference
+    named = wanted.reference or "HEAD"
     # A tag with a message of its own (^{}) stands for the commit it is on.
-    listed = _git(["ls-remote", "--", address, named, f"{named}^{{}}"], "/")
+    listed = _git(["ls-remote", "--", wanted.address, named, f"{named}^{{}}"], "/")
     found = {name: commit for commit, _, name in (line.partition("\t") for line in listed.splitlines())}
     for place in ("", "refs/", "refs/tags/", "refs/heads/"):  # in git's order (gitrevisions(7))
         name = f"{place}{named}"
@@ -91,30 +142,30 @@ def commit_of(url: str) -> str:
     return ""
 
 
-def _parts(url: str) -> tuple[str, str, str]:
-    """Address, reference and folder of URL#REF:FOLDER. Raises NotFoundError without a git to ask."""
+def _need_git(url: str) -> None:
     if shutil.which("git") is None:
         raise NotFoundError("git is not installed", hint=f"it is needed for {url}: apt-get install git")
-    address, _, fragment = url.partition("#")
-    reference, _, below = fragment.partition(":")
-    return f"https://{address}" if address.startswith("github.com/") else address, reference, below
 
 
 def clone(url: str, folder: str, *, keep_git: bool = False) -> str:
-    """A git repository, URL#REF:SUBFOLDER, into an empty folder; its commit. Raises NotFoundError, EngineError."""
-    address, reference, below = _parts(url)
+    """A git repository (`parse_git_url`) into an empty folder; its commit. Raises NotFoundError, EngineError."""
+    _need_git(url)
+    wanted = parse_git_url(url)
+    below = wanted.below
     work = f"{folder}.git-work"
     os.makedirs(work)
     try:
         _git(["init", "--quiet"], work)
-        _check_out(address, reference, work)
+        _check_out(wanted.address, wanted.reference, work)
         commit = _git(["rev-parse", "HEAD"], work).strip()
-        if os.path.exists(f"{work}/.gitmodules"):
+        if not commit.startswith(wanted.checksum):
+            raise EngineError(f"{url} is at commit {commit}, not {wanted.checksum}")
+        if wanted.submodules and os.path.exists(f"{work}/.gitmodules"):
             _git(["submodule", "--quiet", "update", "--init", "--recursive"], work)
-        if not keep_git:
+        if not (keep_git or wanted.keep_git):
             shutil.rmtree(f"{work}/.git")
         root = os.path.realpath(work)
-        source = os.path.realpath(f"{work}/{below}")
+        source = os.path.realpath(f"{work}/{below.lstrip('/')}")
         if source != root and not source.startswith(f"{root}/"):
             raise EngineError(f"{url}: {below} leads out of the repository")
         if not os.path.isdir(source):

@@ -42,6 +42,11 @@ class BuildRequest(NamedTuple):
     privileged: bool = False
     entitlements: tuple[str, ...] = ()
 
+    @property
+    def given(self) -> dict[str, str]:
+        """The build arguments that have a value."""
+        return {name: value for name, value in self.args.items() if value is not None}
+
 
 _DEFAULTS: dict[str, Any] = BuildRequest._field_defaults
 # What an additional context of another service's image is written as: it is never looked for in a registry.

@@ -181,8 +181,8 @@ class _Run:
         addresses = [place.address for place in places]
         gateway = places[0].gateway if places else ""
         texts = {
-            "hosts": etc_files.hosts_text("buildkitsandbox", "", addresses, step.spec.extra_hosts, gateway),
-            "hostname": etc_files.hostname_text("buildkitsandbox"),
+            "hosts": etc_files.hosts_text(step.spec.hostname, "", addresses, step.spec.extra_hosts, gateway),
+            "hostname": etc_files.hostname_text(step.spec.hostname),
             "resolv.conf": etc_files.resolv_conf_text(host, embedded=False),
         }
         for name, text in texts.items():
@@ -209,7 +209,7 @@ class _Run:
     def _generate(self, mounts: Sequence[MountRequest]) -> Spec:
         step = self._step
         return generate(
-            step.spec._replace(hostname="buildkitsandbox"),
+            step.spec,
             ImageConfig(),
             container_id=step.id,
             user=resolve_user(self._rootfs, step.spec.user),

@@ -26,6 +26,7 @@ from runtime.build.graph import BuildPlan, Stage
 from runtime.build.layers import PendingLayer, is_empty, settle
 from runtime.build.request import BuildRequest
 from runtime.build.sources import Sources
+from runtime.build.witness import Witness
 from runtime.image.intake import timestamp
 from runtime.image.snapshot import SnapshotMount, mount_snapshot, prepare_layer_dir
 from runtime.image.store import ImageStore
@@ -80,6 +81,7 @@ class Surroundings(NamedTuple):
     given: Mapping[str, str]  # --build-arg
     automatic: Mapping[str, str]  # TARGETPLATFORM and the like
     sources: Sources
+    witness: Witness
     space: str  # a folder for this build
     epoch: int | None  # SOURCE_DATE_EPOCH
 

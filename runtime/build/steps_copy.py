@@ -230,6 +230,7 @@ def _write_document(root: str, copier: Copier, copy: Copy, name: str, text: str,
 
 
 def _fetch(builder: "StageBuilder", copy: Copy, url: str) -> tuple[Tree, list[Found]]:
+    builder.around.witness.give_up()
     space = builder.new_space()
     name = download(url, space, checksum=copy.checksum, keep_git=copy.keep_git, line=copy.instruction.line)
     tree = Tree(space)

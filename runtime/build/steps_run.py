@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # Arguments that every RUN sees without an ARG, and that change no cache key (docs: predefined ARGs).
 PROXIES = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "FTP_PROXY", "ftp_proxy", "NO_PROXY", "no_proxy",
            "ALL_PROXY", "all_proxy")  # fmt: skip
+_HOSTNAME = "buildkitsandbox"
 _TAIL_LINES = 30
 
 
@@ -42,6 +43,7 @@ def run_command(builder: "StageBuilder", instruction: Instruction) -> None:
     script = _script(instruction)
     values = {**builder.arguments, **environment(builder.config)}
     config, request = builder.config, builder.around.request
+    hostname = builder.around.given.get("BUILDKIT_SANDBOX_HOSTNAME") or _HOSTNAME
     key = builder.key(
         "run",
         arguments,
@@ -55,6 +57,7 @@ def run_command(builder: "StageBuilder", instruction: Instruction) -> None:
         request.extra_hosts,
         request.ulimits,
         request.shm_size_bytes,
+        *([hostname] if hostname != _HOSTNAME else []),
     )
     proxies = {name: builder.around.given[name] for name in PROXIES if name in builder.around.given}
 
@@ -67,6 +70,7 @@ def run_command(builder: "StageBuilder", instruction: Instruction) -> None:
             {"PATH": DEFAULT_PATH, **proxies, **values},
             working_dir=config.get("WorkingDir") or "/",
             user=config.get("User") or "",
+            hostname=hostname,
             network_mode=network,
             privileged=privileged,
             shm_size_bytes=request.shm_size_bytes,

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from runtime.build.cache import FileDigests
 from runtime.build.dockerfile import DockerfileError
 from runtime.build.ignore import Matcher, translate
+from runtime.build.witness import Witness
 from runtime.linux.paths import O_PATH, open_in_root
 
 _MAGIC = re.compile(r"[*?\[\\]")
@@ -29,12 +30,23 @@ class Found(NamedTuple):
 
 
 class Tree:
-    """A directory to take files from. `ignore` hides some; `keep_owner`: files keep their owners."""
+    """A directory to take files from. `ignore` hides some; `keep_owner`: files keep their owners.
 
-    def __init__(self, root: str, ignore: Matcher | None = None, *, keep_owner: bool = False) -> None:
+    `witness` is told of everything that is looked at.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        ignore: Matcher | None = None,
+        *,
+        keep_owner: bool = False,
+        witness: Witness | None = None,
+    ) -> None:
         self.root = root
         self.ignore = ignore or Matcher(())
         self.keep_owner = keep_owner
+        self._witness = witness or Witness()
 
     def find(self, pattern: str, line: int = 0) -> list[Found]:
         """What a source of COPY names, in the order of names. Raises DockerfileError if it is nothing."""
@@ -67,11 +79,17 @@ class Tree:
                 os.close(root)
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                self._witness.give_up()  # a link that leads nowhere yet
                 return None
             raise
         try:
             real = os.path.relpath(os.readlink(f"/proc/self/fd/{fd}"), os.path.realpath(self.root))
-            return Found("" if real == "." else real, name, os.fstat(fd))
+            found = Found("" if real == "." else real, name, os.fstat(fd))
+            if found.path == name:
+                self._witness.saw(f"{self.root}/{name}", found.status)
+            else:
+                self._witness.give_up()  # which links led there is not known
+            return found
         finally:
             os.close(fd)
 
@@ -126,11 +144,13 @@ class Tree:
             hidden = self.ignore.excludes(path) or bool(exclude and exclude.excludes(inner))
             if not stat.S_ISDIR(status.st_mode):
                 if not hidden:
+                    self._witness.saw(f"{self.root}/{path}", status)
                     yield path, status
                 continue
             reentered = self.ignore.has_exceptions or bool(exclude and exclude.has_exceptions)
             if hidden and not reentered:
                 continue
+            self._witness.saw(f"{self.root}/{path}", status)
             below = self.walk(path, exclude, base)
             if hidden:
                 first = next(below, None)

@@ -3,17 +3,18 @@
 import os
 from typing import TYPE_CHECKING
 
-from runtime.store.database import Database
 from runtime.store.locks import FileLock
 from runtime.store.paths import BUILD_PREFIX, DEFAULT_DATA, DEFAULT_STATE, Paths
 
 if TYPE_CHECKING:
+    from runtime.build.outcomes import Outcome
     from runtime.build.request import BuildRequest
     from runtime.engine.containers import Containers
     from runtime.engine.images import Images
     from runtime.engine.job import Job, Report
     from runtime.engine.networks import Networks
     from runtime.engine.volumes import Volumes
+    from runtime.store.database import Database
 
 
 class Engine:
@@ -34,8 +35,10 @@ class Engine:
         self._networks: Networks | None = None
 
     @property
-    def database(self) -> Database:
+    def database(self) -> "Database":
         if self._database is None:
+            from runtime.store.database import Database
+
             self._database = Database(self.paths)
         return self._database
 
@@ -53,9 +56,20 @@ class Engine:
 
         return Images(self)
 
+    def recall_build(self, request: "BuildRequest") -> "Outcome | None":
+        """What a build would give if nothing has changed since the last one; None where it has to be done."""
+        from runtime.build.outcomes import recall_outcome
+
+        return recall_outcome(self.paths, request)
+
     def begin_build(self, request: "BuildRequest") -> "Job":
-        """Build an image in a process of its own; the outcome is its id."""
-        from runtime.engine.job import Job
+        """Build an image in a process of its own; the outcome is its id. Nothing is done where nothing has changed."""
+        from runtime.engine.job import FinishedJob, Job
+
+        name = f"build {request.names[0] if request.names else request.context}"
+        known = self.recall_build(request)
+        if known is not None:
+            return FinishedJob(name, known.image, known.news)
 
         def work(report: "Report") -> str:
             from runtime.build.executor import build_image
@@ -65,7 +79,7 @@ class Engine:
 
         if self._database is not None:
             self._database.release()
-        return Job(f"build {request.names[0] if request.names else request.context}", work)
+        return Job(name, work)
 
     @property
     def networks(self) -> "Networks":

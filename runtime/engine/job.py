@@ -8,7 +8,7 @@ import json
 import os
 import select
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from runtime.errors import EngineError, StateError
@@ -81,6 +81,35 @@ class Job:
         except ProcessLookupError:
             pass
         end_child(self._pid)
+        if not self.done:
+            os.close(self._reader)
+            self.done = True
+
+
+class FinishedJob(Job):
+    """Work that was found to be done already: what it has to tell is there at once."""
+
+    __slots__ = ("_news",)
+
+    def __init__(self, name: str, outcome: Any, news: Sequence[Mapping[str, Any]] = ()) -> None:
+        self.name = name
+        self.done = False
+        self._news = [dict(item) for item in news]
+        self._outcome = outcome
+        self._reader = os.eventfd(1, os.EFD_CLOEXEC)  # readable from the beginning
+
+    def read(self) -> list[dict[str, Any]]:
+        self.done = True
+        news, self._news = self._news, []
+        return news
+
+    def finish(self, report: Report = lambda _: None) -> Any:
+        for news in self.read():
+            report(news)
+        os.close(self._reader)
+        return self._outcome
+
+    def cancel(self) -> None:
         if not self.done:
             os.close(self._reader)
             self.done = True

@@ -82,6 +82,17 @@ def pull_image(store: ImageStore, name: str, platform: str = "", report: Report 
     raise AssertionError("unreachable")
 
 
+def fetch_config(name: str, platform: Platform) -> Mapping[str, Any]:
+    """The configuration of an image in its registry. Raises NotFoundError, ImageError, InvalidError, EngineError."""
+    reference = parse_reference(name)
+    repository = Repository(reference.registry, reference.repository)
+    try:
+        manifest = resolve(repository, reference, platform).manifest
+        return parse_json(repository.small_blob(manifest.config), "the configuration of the image")
+    finally:
+        repository.close()
+
+
 def resolve(repository: Repository, reference: Reference, wanted: Platform) -> Resolved:
     """Follow a name to the manifest of one platform. Raises NotFoundError, ImageError."""
     fetched = repository.manifest(reference.digest or reference.tag)

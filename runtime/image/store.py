@@ -17,12 +17,14 @@ import json
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runtime.errors import ConflictError, ImageError, InvalidError, NotFoundError, StateError
-from runtime.oci.image_config import ImageConfig, parse_image_config
 from runtime.oci.reference import Reference, parse_reference
 from runtime.store.paths import Paths
+
+if TYPE_CHECKING:
+    from runtime.oci.image_config import ImageConfig
 
 REF_NAME = "org.opencontainers.image.ref.name"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -44,7 +46,7 @@ class ResolvedImage(NamedTuple):
 
     reference: str
     id: str
-    config: ImageConfig
+    config: "ImageConfig"
     layers: tuple[str, ...]
     kind: str = "layers"
 
@@ -57,15 +59,28 @@ class ImageStore:
 
     def resolve(self, reference: str) -> ResolvedImage:
         """Finds an image by name or id. Raises NotFoundError, InvalidError, ImageError."""
+        from runtime.oci.image_config import parse_image_config
+
         manifest, familiar = self._find(reference)
         config_digest, document = self.config(manifest)
+        layers = self._layers(document, familiar)
+        return ResolvedImage(familiar, config_digest, parse_image_config(document), layers)
+
+    def find_id(self, reference: str) -> str:
+        """The id of an image that is there with all its layers. Raises NotFoundError, InvalidError, ImageError."""
+        manifest, familiar = self._find(reference)
+        config_digest, document = self.config(manifest)
+        self._layers(document, familiar)
+        return config_digest
+
+    def _layers(self, document: Mapping[str, Any], familiar: str) -> tuple[str, ...]:
         layers = tuple(f"{self.paths.layers}/{chain}" for chain in chain_ids(document["rootfs"]["diff_ids"]))
         for layer in layers:
             if not os.path.isdir(layer):
                 raise ImageError(
                     f"image {familiar}: its layer {layer} is missing", hint="import the image again"
                 )
-        return ResolvedImage(familiar, config_digest, parse_image_config(document), layers)
+        return layers
 
     def remove(
         self,

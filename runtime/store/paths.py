@@ -9,7 +9,7 @@ DATA (/var/lib/pycompose, `--root`, PYCOMPOSE_ROOT) survives a reboot:
     images/                 an OCI image layout: oci-layout, index.json, blobs/sha256/HEX
     layers/CHAINID-HEX/     one unpacked layer each, shared by all containers
     downloads/HEX.part      blobs on their way; HEX.lock is held by the pull that writes one
-    build/                  the build cache: records, sources, cache mounts (runtime/build/cache.py)
+    build/                  the build cache: records, whole builds, cache mounts (runtime/build/cache.py)
     base/                   what every container has (runtime/image/snapshot.py)
     host/KEY/               skeleton and /etc mask of `host:/`
     containers/ID/          config.json (the OCI spec), rootfs (mount point), layer/ (upper and work

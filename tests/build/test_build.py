@@ -239,6 +239,36 @@ def test_triggers_take_files_from_stages(workshop: Workshop) -> None:
         assert (workshop.text("got"), workshop.text("more")) == ("made\n", "more\n")
 
 
+def test_arguments_of_the_builder(workshop: Workshop) -> None:
+    dockerfile = "FROM busybox\nRUN --mount=type=cache,target=/c,id=x hostname; cat /c/f || echo new >/c/f\n"
+    workshop.build(dockerfile)
+    assert workshop.output.startswith("buildkitsandbox\n")
+    # Another name and another cache; the name counts for the cache of steps, as in BuildKit.
+    workshop.build(args={"BUILDKIT_SANDBOX_HOSTNAME": "other", "BUILDKIT_CACHE_MOUNT_NS": "own"})
+    assert workshop.output.startswith("other\n") and "new" not in workshop.output
+    workshop.build(args={"BUILDKIT_SANDBOX_HOSTNAME": "third"})
+    assert workshop.output == "third\nnew"
+    assert not [news for news in workshop.news if "build argument" in str(news.get("status"))]
+
+
+def test_a_build_tells_what_is_advised_against(workshop: Workshop) -> None:
+    text = "# syntax=example/language:1\nFROM busybox\nCMD echo $X\nENV A=$B\n"
+    for _ in range(2):
+        workshop.build(text)
+        told = [news["status"] for news in workshop.news if str(news.get("status")).startswith("warning")]
+        assert told == [
+            "warning: JSONArgsRecommended: JSON arguments recommended for CMD: signals do not reach a program "
+            "behind a shell (line 3)",
+            "warning: UndefinedVar: nothing defines the variable $B (line 4)",
+            "warning: syntax=example/language:1: other languages than the Dockerfile's are not known",
+        ]
+    with pytest.raises(EngineError, match=r"check=error=true.*UndefinedVar: .* \(line 3\)"):
+        workshop.build("# check=error=true\nFROM busybox\nENV A=$B\n")
+    workshop.build(args={"BUILDKIT_DOCKERFILE_CHECK": "skip=UndefinedVar;error=true"})
+    workshop.build("# syntax=docker/dockerfile:1\n# check=skip=all\nFROM busybox\nENV A=$B\n")
+    assert not [news for news in workshop.news if str(news.get("status")).startswith("warning")]
+
+
 def test_additional_contexts_and_targets(workshop: Workshop, tmp_path: Path) -> None:
     (tmp_path / "more").mkdir()
     (tmp_path / "more/file").write_text("more")

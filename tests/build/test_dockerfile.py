@@ -129,6 +129,7 @@ def test_arguments_before_from() -> None:
         ("ENV A one two", {"Env": ["PATH=/bin", "A=one two"]}),
         ("LABEL a=b \"c d\"=e", {"Labels": {"a": "b", "c d": "e"}}),
         ("WORKDIR rel/../there", {"WorkingDir": "/start/there"}),
+        ("EXPOSE 127.0.0.1:80:81/udp 1:2", {"ExposedPorts": {"2/tcp": {}, "81/udp": {}}}),
         ("EXPOSE 80 53/udp 8000-8001", {"ExposedPorts": {"53/udp": {}, "80/tcp": {}, "8000/tcp": {}, "8001/tcp": {}}}),
         ('VOLUME ["/a b", "/c"]', {"Volumes": {"/a b": {}, "/c": {}}}),
         ("VOLUME /a /$X", {"Volumes": {"/a": {}, "/x": {}}}),

@@ -69,6 +69,23 @@ def test_git_contexts(workshop: Workshop, repository: tuple[str, str], tmp_path:
     ):  # fmt: skip
         workshop.build(context=f"{url}{fragment}")
         assert workshop.text("got/file") == content, fragment
+    workshop.build(context=f"{url}?tag=v1&subdir=sub&checksum={commit[:9]}")
+    assert workshop.text("got/file") == "first"
+    workshop.build(context=f"{url}?branch=main&subdir=/sub&keep-git-dir=1&submodules=false")
+    assert workshop.text("got/file") == "second"
+    # Left to the context by a build argument, or by the query.
+    keep = "FROM busybox\nCOPY .git/HEAD /\n"
+    for suffix, args in (("", {"BUILDKIT_CONTEXT_KEEP_GIT_DIR": "1"}), ("?keep-git-dir=true", {})):
+        workshop.build(context=f"{url}{suffix}", dockerfile_inline=keep, args=args)
+        assert commit[:8] not in workshop.text("HEAD") and len(workshop.text("HEAD")) == 41
+    for query, message in (
+        (f"?branch=main&checksum={commit}", f"is at commit .*, not {commit}"),
+        ("?branch=main&tag=v1", "only one of ref, branch and tag"),
+        ("?branch=main#main", "has a query and a fragment"),
+        ("?brunch=main", "brunch is not known"),
+    ):
+        with pytest.raises(EngineError, match=message):
+            workshop.build(context=f"{url}{query}", dockerfile_inline=keep)
     with pytest.raises(EngineError, match="there is no folder nowhere"):
         workshop.build(context=f"{url}#main:nowhere")
     with pytest.raises(EngineError, match="leads out of the repository"):

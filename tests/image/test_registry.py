@@ -24,7 +24,7 @@ from runtime.image.push import push_image
 from runtime.image.registry.auth import AccessDenied, parse_challenge
 from runtime.image.registry.credentials import find_credentials, forget_credentials
 from runtime.image.registry.login import log_in
-from runtime.image.store import ImageStore
+from runtime.image.store import SOURCE, ImageStore
 from runtime.oci.reference import parse_reference
 from runtime.store.paths import Paths
 from tests.image.builder import Layout, digest, tar_of
@@ -264,6 +264,20 @@ def test_a_mirror_comes_first(store: ImageStore, registry: Registry, layout: Lay
     )
     pull_image(store, "nowhere.invalid/team/app:1")
     assert store.resolve("nowhere.invalid/team/app:1").layers
+    # One that lags behind is asked for digests only.
+    digest = store.find_entry("nowhere.invalid/team/app:1")["annotations"][SOURCE]
+    (tmp_path / "registries.conf").write_text(
+        f"""
+        [[registry]]
+        location = "127.0.0.1:1/team"
+        [[registry.mirror]]
+        location = "{registry.host}/mirrored"
+        pull-from-mirror = "digest-only"
+        """
+    )
+    with pytest.raises(EngineError, match="can't be reached"):
+        pull_image(store, "127.0.0.1:1/team/app:1")
+    pull_image(store, f"127.0.0.1:1/team/app@{digest}")
     (tmp_path / "registries.conf").write_text('[[registry]]\nlocation = "bad.invalid"\nblocked = true\n')
     with pytest.raises(EngineError, match="is blocked"):
         pull_image(store, "bad.invalid/x")

@@ -4,12 +4,13 @@ import pytest
 
 from composer.errors import ComposeError
 from composer.plan.action import PlanBuilder
-from composer.plan.build import BuildOptions, TransferOptions, plan_build, plan_pull, plan_push
+from composer.plan.build import BuildOptions, plan_build
 from composer.plan.desired import DesiredService
 from composer.plan.images import ImageOptions, plan_images, refresh_ns
 from composer.plan.lifecycle import DownOptions, plan_down
 from composer.plan.observed import ObservedState
 from composer.plan.render import render_plan
+from composer.plan.transfer import TransferOptions, plan_pull, plan_push
 from tests.plan.build import desired, service
 
 DAY = 86_400_000_000_000

@@ -13,7 +13,7 @@ from runtime.errors import EngineError, ImageError, NotFoundError
 from runtime.image.manifest import ACCEPTED, MOST_MANIFEST_BYTES, Descriptor, parse_json
 from runtime.image.registry.auth import AccessDenied, Authenticator
 from runtime.image.registry.credentials import find_credentials
-from runtime.image.registry.endpoints import Endpoint, find_endpoints
+from runtime.image.registry.endpoints import DIGESTS, TAGS, Endpoint, find_endpoints
 from runtime.image.registry.transport import (
     ATTEMPTS,
     ConnectionFailed,
@@ -126,7 +126,7 @@ class Repository:
                 )
             return Fetched(data, response.headers.get("Content-Type", ""), digest)
 
-        return self._first(read)
+        return self._first(read, reference)
 
     def digest_of_tag(self, reference: str) -> str:
         """The digest that a tag has now, "" where there is none; without fetching the manifest where possible."""
@@ -139,7 +139,7 @@ class Repository:
             self._check(response, 200, f"image {self._describe(reference)}")
             return response.headers.get("Docker-Content-Digest") or self.manifest(reference).digest
 
-        return self._first(ask)
+        return self._first(ask, reference)
 
     def blob(self, descriptor: Descriptor, start: int = 0) -> Iterator[bytes]:
         """The bytes of a blob from `start` on. A connection that breaks is made again for the rest.
@@ -273,9 +273,15 @@ class Repository:
 
     # ---- all
 
-    def _first(self, ask: "Callable[[Server], _T]") -> "_T":
-        """The answer of the first server that has one; the registry's own failure where none has."""
+    def _first(self, ask: "Callable[[Server], _T]", reference: str = "") -> "_T":
+        """The answer of the first server that has one; the registry's own failure where none has.
+
+        Mirrors that are not for such a `reference`, a tag or a digest, are passed over.
+        """
+        unfit = TAGS if ":" in reference else DIGESTS
         for server in self._servers[:-1]:
+            if reference and server.endpoint.serves == unfit:
+                continue
             try:
                 return ask(server)
             except EngineError:

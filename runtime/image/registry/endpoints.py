@@ -3,7 +3,8 @@
 Read are the files that podman and Docker read, so that a machine set up for one of them is set up for us:
 
     $CONTAINERS_REGISTRIES_CONF, ~/.config/containers/registries.conf, /etc/containers/registries.conf (+ .d)
-        [[registry]] prefix, location, insecure, blocked, and [[registry.mirror]] (containers-registries.conf(5))
+        [[registry]] prefix, location, insecure, blocked, mirror-by-digest-only, and [[registry.mirror]] location,
+        insecure, pull-from-mirror (containers-registries.conf(5))
     /etc/docker/daemon.json         registry-mirrors (for docker.io), insecure-registries
     /etc/docker/certs.d/HOST, /etc/containers/certs.d/HOST, ~/.config/containers/certs.d/HOST
         *.crt: authorities to trust; NAME.cert and NAME.key: who we are (containers-certs.d(5))
@@ -23,6 +24,10 @@ DOCKER_HUB = "docker.io"
 _HUB_HOST = "registry-1.docker.io"
 
 
+# What `pull-from-mirror` may say: a mirror that lags behind is for digests only.
+ALL, DIGESTS, TAGS = "all", "digest-only", "tag-only"
+
+
 class Endpoint(NamedTuple):
     """One server to ask. `repository` may differ from the image's where a mirror keeps it elsewhere.
 
@@ -34,6 +39,7 @@ class Endpoint(NamedTuple):
     insecure: bool = False
     scheme: str = ""  # "" = https, and http where it is insecure
     mirror: bool = False
+    serves: str = ALL  # what a mirror is asked for
     authorities: tuple[str, ...] = ()
     certificate: str = ""
     key: str = ""
@@ -52,7 +58,8 @@ def find_endpoints(registry: str, repository: str, environ: Mapping[str, str]) -
         rest = f"{registry}/{repository}".removeprefix(prefix) if not prefix.startswith("*.") else ""
         for mirror in entry.get("mirror") or ():
             location = str(mirror.get("location", "")) + rest
-            found.append(_endpoint(location, bool(mirror.get("insecure")), docker, mirror=True))
+            made = _endpoint(location, bool(mirror.get("insecure")), docker, mirror=True)
+            found.append(made._replace(serves=_served(entry, mirror)))
         insecure = insecure or bool(entry.get("insecure"))
         if entry.get("location") and not prefix.startswith("*."):
             return (*found, _endpoint(str(entry["location"]) + rest, insecure, docker))
@@ -62,6 +69,15 @@ def find_endpoints(registry: str, repository: str, environ: Mapping[str, str]) -
             made = _endpoint(f"{host}/{repository}", _is_insecure(host, docker), docker, mirror=True)
             found.append(made._replace(scheme=scheme))
     return (*found, _endpoint(f"{registry}/{repository}", insecure, docker))
+
+
+def _served(entry: Mapping[str, Any], mirror: Mapping[str, Any]) -> str:
+    """Raises InvalidError."""
+    default = DIGESTS if entry.get("mirror-by-digest-only") else ALL
+    found = str(mirror.get("pull-from-mirror") or default)
+    if found not in (ALL, DIGESTS, TAGS):
+        raise InvalidError(f"registries.conf: pull-from-mirror = {found!r} is not {ALL}, {DIGESTS} or {TAGS}")
+    return found
 
 
 def _endpoint(location: str, insecure: bool, docker: Mapping[str, Any], *, mirror: bool = False) -> Endpoint:
