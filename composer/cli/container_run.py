@@ -85,7 +85,7 @@ def run(context: Context, arguments: Arguments) -> int:
             context,
             desired,
             lambda wanted, observed: _plan(wanted, observed, name),
-            check=lambda plan: check_plan(context, plan),
+            check=lambda plan: check_plan(context, desired, plan),
             attachments={} if attachment is None else {name: attachment},
             quiet=True,
         )

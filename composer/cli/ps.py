@@ -120,6 +120,8 @@ def describe_ports(container: Container) -> str:
     published = container.live.ports if container.live else ()
     texts = [
         f"{_bracketed(port.host_ip)}:{port.host_port}->{port.container_port}/{port.protocol}"
+        if port.host_port
+        else f"{port.container_port}/{port.protocol}"
         for port in published
     ]
     bound = {f"{port.container_port}/{port.protocol}" for port in published}

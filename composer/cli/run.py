@@ -80,7 +80,7 @@ def run(context: Context, arguments: Arguments) -> int:
             context,
             desired,
             lambda wanted, observed: plan_run(wanted, observed, options),
-            check=lambda plan: check_plan(context, plan),
+            check=lambda plan: check_plan(context, desired, plan),
             attachments={} if attachment is None else {options.name: attachment},
             quiet=arguments.quiet,
         )

@@ -35,6 +35,10 @@ class NetworkRecord(NamedTuple):
     mtu: int = 1500  # bytes, 0 = the parent's
     labels: Mapping[str, str] = {}
     options: Mapping[str, str] = {}
+    ipam_options: Mapping[str, str] = {}
+    given_last: Mapping[
+        str, str
+    ] = {}  # subnet -> the address given out last, where no address comes twice in a row
 
     @property
     def has_ipv6(self) -> bool:
@@ -77,6 +81,16 @@ class Endpoint(NamedTuple):
     gw_priority: int = 0  # the default route leads through the endpoint with the highest
     link_local: tuple[str, ...] = ()  # more addresses, of 169.254.0.0/16 or fe80::/64
     sysctls: tuple[tuple[str, str], ...] = ()  # net.* of this interface, IFNAME standing for its name
+    routed4: bool = (
+        False  # published ports are reached by the endpoint's own address, there are no host ports
+    )
+    routed6: bool = False
+    trusting: bool = False  # interfaces of the host reach published ports so as well
+
+    def routed(self, *, ipv6: bool) -> bool:
+        """Whether nothing is published on the host's addresses of a family: that is up to the one that carries it."""
+        carrier = ipv6 if self.address(ipv6=ipv6) else not ipv6
+        return self.routed6 if carrier else self.routed4
 
     def address(self, *, ipv6: bool = False) -> str:
         """The endpoint's address of a family, "" if it has none."""
