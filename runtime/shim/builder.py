@@ -163,7 +163,9 @@ class Builder:
         with publication.reservations:
             self._addresses = publication.ports
             self._published = translations(publication.ports)
-            line.send(self._line, "ports", [tuple(port) for port in self._published])
+            for first in range(0, len(publication.ports), line.MOST_PORTS):
+                ports = publication.ports[first : first + line.MOST_PORTS]
+                line.send(self._line, "ports", [tuple(port) for port in ports])
             for descriptors, targets in publication.batches(line.MOST_DESCRIPTORS):
                 line.send(self._line, "hold", targets, descriptors)
 
@@ -365,7 +367,7 @@ class Builder:
         self._announce()
         report = {"ok": True, "pid": pid, "warnings": self._warnings}
         started = {
-            "state": (*state[:-1], tuple(tuple(port) for port in state.ports)),
+            "state": tuple(state._replace(ports=())),  # the shim has had them
             "report": json.dumps(report).encode(),
             "seccomp": seccomp,
         }

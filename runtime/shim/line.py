@@ -2,7 +2,7 @@
 
     "lock"     the container's lock, taken                              [descriptor]
     "server"   control.sock, listening                                  [descriptor]
-    "ports"    each PublishedPort as a tuple
+    "ports"    some of the PublishedAddresses, as tuples
     "hold"     for each descriptor None or where the proxy leads it     [bound sockets that hold ports]
     "dns"                                                               [UDP socket, TCP socket]
     "born"     pid of the container's first process                     [its pidfd]
@@ -32,6 +32,7 @@ from runtime.errors import (
 _LARGEST_PACKET = 1 << 16
 # The kernel passes at most 253 descriptors with one message (SCM_MAX_FD).
 MOST_DESCRIPTORS = 128
+MOST_PORTS = 400  # with one message
 _ANCILLARY_BYTES = socket.CMSG_SPACE(4 * MOST_DESCRIPTORS)
 _ERRORS: dict[str, type[EngineError]] = {
     kind.__name__: kind

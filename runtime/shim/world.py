@@ -19,7 +19,6 @@ from runtime.network.dns.entries import remove_entry
 from runtime.network.dns.forward import HostServers, Upstreams
 from runtime.network.dns.server import Responder
 from runtime.network.endpoint import HostNetwork
-from runtime.network.firewall.rules import PublishedPort
 from runtime.network.ports import publishing_endpoint
 from runtime.network.proxy import Forward, Proxy
 from runtime.network.record import Endpoint
@@ -72,7 +71,7 @@ class World:
         self._builder = 0
         self._host_mounts = -1
         self._host_namespace = -1
-        self._ports: list[PublishedPort] = []
+        self._ports: tuple[PublishedAddress, ...] = ()
         self._reservations: list[int] = []
         self._spec: Spec | None = None
         self._user_namespace = -1
@@ -178,7 +177,7 @@ class World:
             program.console = descriptors[0]
         self.report = value["report"]
         self.seccomp = value["seccomp"]
-        program.state = LiveState._make(value["state"])
+        program.state = LiveState._make(value["state"])._replace(ports=self._ports)
 
     def _take(self, kind: str, value: Any, descriptors: tuple[int, ...]) -> None:
         if kind == "error":
@@ -189,7 +188,7 @@ class World:
         elif kind == "server":
             self.server = descriptors[0]
         elif kind == "ports":
-            self._ports = [PublishedPort(*port) for port in value]
+            self._ports += tuple(PublishedAddress(*port) for port in value)
         elif kind == "hold":
             self.hold_ports(descriptors, value)
         elif kind == "dns":
@@ -232,7 +231,7 @@ class World:
         and leave these at the end.
         """
         self._task = self._task._replace(endpoints=endpoints)
-        self._ports = translations(ports)
+        self._ports = ports
         endpoint = publishing_endpoint(endpoints)
         if self.proxy is not None and endpoint is not None:
             self.proxy.lead_to(endpoint)
@@ -324,4 +323,4 @@ class World:
 
     def _unpublish(self) -> None:
         syscalls.setns(self._host_namespace, k.CLONE_NEWNET)
-        HostNetwork(self._task.paths.nft_table).unpublish(self._ports)
+        HostNetwork(self._task.paths.nft_table).unpublish(translations(self._ports))
