@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from runtime.errors import StateError
 from runtime.network.endpoint import HostNetwork
 from runtime.network.ports import publishing_endpoint
-from runtime.network.record import Endpoint, endpoint_to_json
+from runtime.network.record import Endpoint, endpoint_to_json, fields_in_use
 from runtime.shim import control
 from runtime.shim.published import Publication, kind_of, lead_to, reserve_ports, translations
 from runtime.shim.state import PublishedAddress
@@ -84,7 +84,7 @@ class Republishing:
         message = {
             "op": "networks",
             "endpoints": [endpoint_to_json(item) for item in self._after],
-            "ports": self._ports,
+            "ports": [fields_in_use(port, PublishedAddress._field_defaults) for port in self._ports],
             "links": links,
         }
         told = self._ask(message)

@@ -121,7 +121,19 @@ def network_from_json(data: Mapping[str, Any]) -> NetworkRecord:
 
 def endpoint_to_json(endpoint: Endpoint) -> list[Any]:
     """The fields in their order, as JSON can hold them (tuples become lists there)."""
-    return list(endpoint)
+    return fields_in_use(endpoint, Endpoint._field_defaults)
+
+
+def fields_in_use(value: tuple[Any, ...], defaults: Mapping[str, Any]) -> list[Any]:
+    """The fields of a NamedTuple without those at its end that have their defaults.
+
+    A shim of an earlier version knows nothing of fields that were added since, and need not where they are not used.
+    """
+    out, last = list(value), list(defaults.values())
+    while out and last and out[-1] == last[-1]:
+        out.pop()
+        last.pop()
+    return out
 
 
 def endpoint_from_json(data: Sequence[Any]) -> Endpoint:
