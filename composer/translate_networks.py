@@ -16,6 +16,7 @@ from runtime import NetworkAttachment, PortRequest
 BRIDGE_KEY = "bridge"
 OPTION_SYSCTLS = "com.docker.network.endpoint.sysctls"
 OPTION_INTERFACE = "com.docker.network.endpoint.ifname"
+OPTION_SERIAL = "com.docker.network.ipam.serial"
 _OPTION_HOST_BINDING = "com.docker.network.bridge.host_binding_ipv4"
 
 
@@ -62,7 +63,10 @@ def _desired_network(key: str, network: Network, project: str, marks: Marks) -> 
         subnets=tuple(pools),
         driver_opts=dict(network.driver_opts),
     )
-    fingerprint = config_hash([*desired, dict(network.labels)])
+    described: list[Any] = [*desired[:-1], dict(network.labels)]
+    ipam_options = dict(network.ipam.options) if network.ipam else {}
+    if ipam_options:  # a later addition: networks of earlier versions are to count as unchanged
+        described.append(ipam_options)
     labels = {
         **network.labels,
         "com.docker.compose.network": key,
@@ -70,7 +74,9 @@ def _desired_network(key: str, network: Network, project: str, marks: Marks) -> 
         "com.docker.compose.version": VERSION,
     }
     origin = place_of(marks, ("networks", key))
-    return desired._replace(labels=labels, config_hash=fingerprint, origin=origin)
+    return desired._replace(
+        labels=labels, config_hash=config_hash(described), origin=origin, ipam_options=ipam_options
+    )
 
 
 def translate_network_mode(service: Service, project: Project) -> str:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from runtime.linux.directory_watch import DirectoryWatch, watch_directory
     from runtime.linux.processes import ProcessRow, list_processes
     from runtime.linux.tree_watch import TreeWatch
-    from runtime.network.plan import NetworkRequest
+    from runtime.network.plan import NetworkRequest, has_host_ports
     from runtime.network.ports import check_free
     from runtime.network.record import Endpoint, Pool
     from runtime.oci.container_spec import (
@@ -128,6 +128,7 @@ _HOMES = {
     "ProcessRow": "runtime.linux.processes",
     "list_processes": "runtime.linux.processes",
     "NetworkRequest": "runtime.network.plan",
+    "has_host_ports": "runtime.network.plan",
     "Endpoint": "runtime.network.record",
     "Pool": "runtime.network.record",
     "VolumeRow": "runtime.engine.volumes",
@@ -253,6 +254,7 @@ __all__ = [
     "check_user_namespace",
     "containers_to_resume",
     "from_json",
+    "has_host_ports",
     "parse_signal",
     "pin_image",
     "plan_logging",

@@ -31,4 +31,4 @@ python3 -m pip download --quiet --disable-pip-version-check --dest "$wheels" --p
     mkdir /var/tmp/p
     cd /src && tar -c --exclude=.venv --exclude=.git . | tar -x -C /var/tmp/p
     cd /var/tmp/p
-    exec /var/tmp/v/bin/python -m pytest -rs --basetemp /var/tmp/t $*"
+    TEST_PATIENCE=15 exec /var/tmp/v/bin/python -m pytest -rs --basetemp /var/tmp/t $*"

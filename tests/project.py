@@ -11,6 +11,9 @@ from typing import Any
 from runtime import Paths
 from tests.free_ports import free_port
 
+# How many times as long as usual commands may take, for slow machines (scripts/vm-tests.sh).
+PATIENCE = float(os.environ.get("TEST_PATIENCE", "1"))
+
 
 class Project:
     """`write` the Compose file, `run` commands, look at `ps`."""
@@ -60,7 +63,7 @@ class Project:
             env=self.environ,
             text=True,
             capture_output=True,
-            timeout=timeout_s,
+            timeout=timeout_s * PATIENCE,
             stdin=subprocess.DEVNULL,
             check=False,
         )

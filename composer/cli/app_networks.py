@@ -33,7 +33,12 @@ def network_list(
     quiet: Quiet = False,
     format: Format = "table",
     filters: Annotated[
-        list[str] | None, typer.Option("--filter", "-f", help="name=, id=, driver= or label=, repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--filter",
+            "-f",
+            help="name=, id=, driver=, label=, dangling=, scope= or type=, repeatable.",
+        ),
     ] = None,
     no_trunc: Annotated[bool, typer.Option("--no-trunc", help="Do not shorten ids.")] = False,
 ) -> None:
@@ -68,6 +73,14 @@ def network_create(
     attachable: Annotated[
         bool, typer.Option("--attachable", help="Let containers be connected by hand (they always may).")
     ] = False,
+    ipam_driver: Annotated[str, typer.Option("--ipam-driver", help="Who gives out addresses: default.")] = (
+        "default"
+    ),
+    ipam_opt: Annotated[
+        list[str] | None,
+        typer.Option("--ipam-opt", help="com.docker.network.ipam.serial=true: no address twice in a row."),
+    ] = None,
+    scope: Annotated[str, typer.Option("--scope", help="The machines it is for: local.")] = "local",
     options: Annotated[
         list[str] | None, typer.Option("--opt", "-o", help="NAME=VALUE for the driver.")
     ] = None,
@@ -87,6 +100,9 @@ def network_create(
         internal=internal,
         ipv4=ipv4,
         ipv6=ipv6,
+        ipam_driver=ipam_driver,
+        ipam_options=_words(ipam_opt),
+        scope=scope,
         options=_words(options),
         labels=_words(labels),
     )
@@ -107,10 +123,14 @@ def network_remove(
 def network_prune(
     context: typer.Context,
     force: Annotated[bool, typer.Option("--force", "-f", help="Do not ask.")] = False,
+    filters: Annotated[
+        list[str] | None,
+        typer.Option("--filter", help="until= (24h, or a time), label= or label!=, repeatable."),
+    ] = None,
     dry_run: DryRun = False,
 ) -> None:
     """Remove all networks that no container uses."""
-    _run(context, "prune", force=force)
+    _run(context, "prune", force=force, filters=_words(filters))
 
 
 @network_app.command("connect")
@@ -127,6 +147,10 @@ def network_connect(
     gw_priority: Annotated[
         int, typer.Option("--gw-priority", help="The default route leads through the highest.")
     ] = 0,
+    link: Annotated[
+        list[str] | None,
+        typer.Option("--link", help="CONTAINER[:ALIAS]: its name, for this container only; repeatable."),
+    ] = None,
     driver_opt: Annotated[
         list[str] | None, typer.Option("--driver-opt", help="NAME=VALUE for the interface; repeatable.")
     ] = None,
@@ -143,13 +167,20 @@ def network_connect(
         aliases=_words(alias),
         link_local=_words(link_local_ip),
         gw_priority=gw_priority,
+        links=_words(link),
         options=_words(driver_opt),
     )
 
 
 @network_app.command("disconnect")
 def network_disconnect(
-    context: typer.Context, network: Network, container: Container, dry_run: DryRun = False
+    context: typer.Context,
+    network: Network,
+    container: Container,
+    force: Annotated[
+        bool, typer.Option("--force", "-f", help="No error if it is not there (any more).")
+    ] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Take a container out of a network, also while it runs."""
-    _run(context, "disconnect", network=network, container=container)
+    _run(context, "disconnect", network=network, container=container, force=force)

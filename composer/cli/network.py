@@ -3,29 +3,27 @@
 import contextlib
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from composer.cli.context import Context
+from composer.cli.logs import parse_time
+from composer.cli.network_filters import LISTED, PRUNED, fits, parse_filters
 from composer.errors import ComposeError
 from composer.output.errors import print_error
 from composer.output.tables import render_table
-from composer.translate_networks import OPTION_INTERFACE, OPTION_SYSCTLS, parse_sysctls
-from runtime import Container, EngineError, NetworkAttachment, NetworkRequest, NetworkRow, Pool
+from composer.translate_networks import OPTION_INTERFACE, OPTION_SERIAL, OPTION_SYSCTLS, parse_sysctls
+from runtime import (
+    Container,
+    EngineError,
+    NetworkAttachment,
+    NetworkRequest,
+    NetworkRow,
+    NotFoundError,
+    Pool,
+)
 
 _ID_CHARACTERS = 12
-_FILTERS: dict[str, Callable[[NetworkRow, str], bool]] = {
-    "name": lambda network, value: value in network.name,
-    "id": lambda network, value: network.id.startswith(value),
-    "driver": lambda network, value: network.record.driver == value,
-    "label": lambda network, value: _has_label(network, value),
-}
-
-
-def _has_label(network: NetworkRow, wanted: str) -> bool:
-    key, separator, value = wanted.partition("=")
-    labels = network.record.labels
-    return key in labels and (not separator or labels[key] == value)
 
 
 def list_networks(
@@ -34,12 +32,9 @@ def list_networks(
     """`network ls`."""
     if format not in ("table", "json"):
         raise ComposeError(f"--format {format!r} is not one of table, json")
-    wanted = [_parse_filter(text) for text in filters]
-    networks = [
-        network
-        for network in context.engine.networks.list()
-        if all(_FILTERS[key](network, value) for key, value in wanted)
-    ]
+    wanted = parse_filters(filters, LISTED)
+    known = context.engine.networks
+    networks = [row for row in known.list() if fits(row, wanted, used=bool(known.users(row.id)))]
     length = 64 if no_trunc else _ID_CHARACTERS
     if quiet:
         lines = [network.id[:length] for network in networks]
@@ -51,13 +46,6 @@ def list_networks(
     for line in lines:
         context.out.line(line)
     return 0
-
-
-def _parse_filter(text: str) -> tuple[str, str]:
-    key, separator, value = text.partition("=")
-    if not separator or key not in _FILTERS:
-        raise ComposeError(f"--filter {text!r} is not supported", hint=f"filter by {', '.join(_FILTERS)}")
-    return key, value
 
 
 def _as_line(network: NetworkRow, length: int) -> dict[str, str]:
@@ -102,7 +90,11 @@ def describe_network(context: Context, network: NetworkRow) -> dict[str, Any]:
         "Driver": record.driver,
         "EnableIPv4": record.has_ipv4,
         "EnableIPv6": record.has_ipv6,
-        "IPAM": {"Driver": "default", "Options": {}, "Config": [_as_pool(pool) for pool in record.pools]},
+        "IPAM": {
+            "Driver": "default",
+            "Options": dict(record.ipam_options),
+            "Config": [_as_pool(pool) for pool in record.pools],
+        },
         "Internal": record.internal,
         "Attachable": True,
         "Ingress": False,
@@ -139,10 +131,21 @@ def create(
     internal: bool,
     ipv4: bool,
     ipv6: bool,
+    ipam_driver: str,
+    ipam_options: tuple[str, ...],
+    scope: str,
     options: tuple[str, ...],
     labels: tuple[str, ...],
 ) -> int:
     """`network create`: prints the id."""
+    if ipam_driver != "default":
+        raise ComposeError(
+            f"--ipam-driver {ipam_driver!r} is not supported", hint="the only one is `default`"
+        )
+    if scope != "local":
+        raise ComposeError(
+            f"--scope {scope!r}: there is one machine, so every network is of the scope `local`"
+        )
     for values, option in ((gateways, "--gateway"), (ranges, "--ip-range")):
         if len(values) > max(1, len(subnets)):
             raise ComposeError(
@@ -158,6 +161,7 @@ def create(
         ipv6=ipv6 or any(":" in subnet for subnet in subnets),
         pools=tuple(Pool(*parts) for parts in zip(*padded, strict=True)),
         aux=_pairs(aux, "--aux-address"),
+        ipam_options=_known(_pairs(ipam_options, "--ipam-opt"), "--ipam-opt", (OPTION_SERIAL,)),
         options=_pairs(options, "--opt"),
         labels=_pairs(labels, "--label"),
     )
@@ -175,6 +179,14 @@ def _pairs(words: Sequence[str], option: str) -> dict[str, str]:
         if not key or (not separator and option != "--label"):
             raise ComposeError(f"{option} {word!r} is not NAME=VALUE")
         pairs[key] = value
+    return pairs
+
+
+def _known(pairs: dict[str, str], option: str, known: Sequence[str]) -> dict[str, str]:
+    """The pairs. Raises ComposeError for a name that means nothing."""
+    for name in pairs:
+        if name not in known:
+            raise ComposeError(f"{option} {name} is not supported", hint=f"known: {', '.join(known)}")
     return pairs
 
 
@@ -199,12 +211,18 @@ def remove(context: Context, *, names: tuple[str, ...], force: bool) -> int:
     return code
 
 
-def prune(context: Context, *, force: bool) -> int:
+def prune(context: Context, *, force: bool, filters: tuple[str, ...] = ()) -> int:
     """`network prune`: remove what nobody uses."""
+    wanted = parse_filters(filters, PRUNED)
+    until_ns = parse_time(wanted["until"][0]) if "until" in wanted else time.time_ns()
     if not force and not context.confirm("This removes all networks that no container uses. Go on? [y/N] "):
         return 0
     unused = [
-        network for network in context.engine.networks.list() if not context.engine.networks.users(network.id)
+        network
+        for network in context.engine.networks.list()
+        if not context.engine.networks.users(network.id)
+        and fits(network, wanted, used=False)
+        and network.created_ns < until_ns
     ]
     if unused and not context.options.dry_run:
         context.out.line("Deleted Networks:")
@@ -226,16 +244,12 @@ def connect(
     aliases: tuple[str, ...],
     link_local: tuple[str, ...],
     gw_priority: int,
+    links: tuple[str, ...],
     options: tuple[str, ...],
 ) -> int:
     """`network connect`."""
     name = _network(context, network).name
-    named = _pairs(options, "--driver-opt")
-    unknown = [option for option in named if option not in (OPTION_INTERFACE, OPTION_SYSCTLS)]
-    if unknown:
-        raise ComposeError(
-            f"--driver-opt {unknown[0]} is not supported", hint=f"known: {OPTION_INTERFACE}, {OPTION_SYSCTLS}"
-        )
+    named = _known(_pairs(options, "--driver-opt"), "--driver-opt", (OPTION_INTERFACE, OPTION_SYSCTLS))
     attachment = NetworkAttachment(
         name,
         aliases,
@@ -245,6 +259,7 @@ def connect(
         interface_name=named.get(OPTION_INTERFACE, ""),
         link_local_ips=link_local,
         sysctls=parse_sysctls(named),
+        links=tuple(_link(context, word) for word in links),
     )
     with _locked(context, container) as found:
         if not context.only_tells(f"connect container {found.name} to network {name}"):
@@ -252,12 +267,29 @@ def connect(
     return 0
 
 
-def disconnect(context: Context, *, network: str, container: str) -> int:
-    """`network disconnect`."""
+def _link(context: Context, word: str) -> tuple[str, str]:
+    """--link CONTAINER[:ALIAS] as (alias, the container's name). Raises ComposeError if there is no such container."""
+    name, _, alias = word.partition(":")
+    found = context.engine.containers.find(name)
+    if found is None:
+        raise ComposeError(f"--link {word}: there is no container {name}")
+    return alias or name, found.name
+
+
+def disconnect(context: Context, *, network: str, container: str, force: bool) -> int:
+    """`network disconnect`; with `force` it is no error that it is not there (any more)."""
+    if force and (
+        context.engine.networks.find(network) is None or context.engine.containers.find(container) is None
+    ):
+        return 0
     name = _network(context, network).name
     with _locked(context, container) as found:
         if not context.only_tells(f"disconnect container {found.name} from network {name}"):
-            context.engine.containers.disconnect(found, name)
+            try:
+                context.engine.containers.disconnect(found, name)
+            except NotFoundError:
+                if not force:
+                    raise
     return 0
 
 

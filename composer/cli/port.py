@@ -1,4 +1,4 @@
-"""`port`: the host's address that leads to a container's port."""
+"""`port`: the address that a container's port is reached at."""
 
 from typing import NamedTuple
 
@@ -31,8 +31,14 @@ def run(context: Context, arguments: Arguments) -> int:
         published = container.live.ports
         for port in published:
             if (port.container_port, port.protocol) == (int(text), protocol):
-                host = f"[{port.host_ip}]" if ":" in port.host_ip else port.host_ip
-                context.out.line(f"{host}:{port.host_port}")
+                # In a routed network there is no port of the host.
+                at = (
+                    (port.host_ip, port.host_port)
+                    if port.host_port
+                    else (port.direct_ip, port.container_port)
+                )
+                host = f"[{at[0]}]" if ":" in at[0] else at[0]
+                context.out.line(f"{host}:{at[1]}")
                 return 0
         known = ", ".join(dict.fromkeys(f"{port.container_port}/{port.protocol}" for port in published))
         raise ComposeError(

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from composer.cli.context import Context
 from composer.errors import ComposeError
+from composer.output.ports import ShownPort, parse_exposed, render_ports
 from composer.output.tables import describe_duration, quote_command, render_table
 from composer.plan.selection import check_services
 from runtime import Container
@@ -115,24 +116,19 @@ def describe_status(container: Container) -> str:
 
 
 def describe_ports(container: Container) -> str:
-    """Published ports as "0.0.0.0:8080->80/tcp", then exposed ones."""
-    spec = container.spec
-    published = container.live.ports if container.live else ()
-    texts = [
-        f"{_bracketed(port.host_ip)}:{port.host_port}->{port.container_port}/{port.protocol}"
-        for port in published
+    """Exposed ports, then published ones as "0.0.0.0:8080->80/tcp"."""
+    return render_ports(shown_ports(container))
+
+
+def shown_ports(container: Container) -> list[ShownPort]:
+    """What is published, and what is only exposed, without doubles."""
+    published = [
+        ShownPort(port.container_port, port.protocol, port.host_ip, port.host_port)
+        for port in (container.live.ports if container.live else ())
     ]
-    bound = {f"{port.container_port}/{port.protocol}" for port in published}
-    texts += [port for port in (_with_protocol(port) for port in spec.expose) if port not in bound]
-    return ", ".join(dict.fromkeys(texts))
-
-
-def _bracketed(address: str) -> str:
-    return f"[{address}]" if ":" in address else address
-
-
-def _with_protocol(port: str) -> str:
-    return port if "/" in port else f"{port}/tcp"
+    bound = {(port.number, port.protocol) for port in published}
+    exposed = parse_exposed(container.spec.expose)
+    return [*(port for port in exposed if (port.number, port.protocol) not in bound), *published]
 
 
 def _restarts(container: Container) -> int:
@@ -165,11 +161,11 @@ def _as_json(container: Container, addresses: dict[str, str]) -> dict[str, Any]:
         "Publishers": [
             {
                 "URL": port.host_ip,
-                "TargetPort": port.container_port,
+                "TargetPort": port.number,
                 "PublishedPort": port.host_port,
                 "Protocol": port.protocol,
             }
-            for port in (container.live.ports if container.live else ())
+            for port in shown_ports(container)
         ],
         "Restarts": _restarts(container),
         "RunningFor": f"{describe_duration(now - container.created_ns)} ago",

@@ -16,7 +16,7 @@ from composer.plan.observed import ObservedState
 from composer.plan.render import render_plan
 from composer.plan.selection import check_services, select_services
 from composer.plan.up import UpOptions, plan_up
-from runtime import EngineError, check_free, from_json
+from runtime import ContainerSpec, EngineError, PortRequest, check_free, from_json, has_host_ports
 
 PULL_POLICIES = ("always", "missing", "never", "build")
 
@@ -213,10 +213,30 @@ def check_plan(context: Context, desired: Desired, plan: Plan) -> None:
         port
         for action in plan.actions
         if action.kind is Kind.CREATE and action.name not in stopped and action.spec.get("ports")
-        for port in from_json(action.spec).ports
+        for port in _host_ports(context, desired, from_json(action.spec))
     ]
     if requests:
         check_free(requests)
+
+
+def _host_ports(context: Context, desired: Desired, spec: ContainerSpec) -> tuple[PortRequest, ...]:
+    """What a container wants of the host: nothing where all its networks keep its ports to themselves."""
+    made = {network.name: network for network in desired.networks}
+    for attachment in spec.networks:
+        found = context.engine.networks.find(attachment.network)
+        if found is not None:
+            record = found.record
+            families = {"ipv4": record.has_ipv4, "ipv6": record.has_ipv6}
+            wanted = has_host_ports(record.driver, record.options, internal=record.internal, **families)
+        else:
+            network = made[attachment.network]
+            families = {"ipv4": network.enable_ipv4, "ipv6": network.enable_ipv6}
+            wanted = has_host_ports(
+                network.driver, network.driver_opts, internal=network.internal, **families
+            )
+        if wanted:
+            return spec.ports
+    return ()
 
 
 def _report_unchanged(context: Context, desired: Desired, plan: Plan, options: UpOptions) -> None:

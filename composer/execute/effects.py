@@ -93,6 +93,7 @@ class Effects:
                     for pool in network.subnets
                 ),
                 aux=aux,
+                ipam_options=network.ipam_options,
                 options=network.driver_opts,
                 labels=network.labels,
             )

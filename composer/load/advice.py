@@ -14,6 +14,7 @@ _RESTART = re.compile(r"no|always|unless-stopped|on-failure(:\d+)?")
 _PULL_POLICY = re.compile(r"always|never|missing|if_not_present|build|refresh|daily|weekly|every_.+")
 _MAC = re.compile(r"[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5}")
 _SIZES = ("mem_limit", "memswap_limit", "shm_size")
+_GATEWAY_MODE = "com.docker.network.bridge.gateway_mode"
 _EVERY_ADDRESS = ("", "0.0.0.0", "::")
 _WORDS = (("restart", _RESTART), ("pull_policy", _PULL_POLICY), ("mac_address", _MAC))
 
@@ -29,7 +30,9 @@ def advise(tree: Mapping[str, Any], active: Iterable[str], marks: Marks) -> Iter
             if value and not known.fullmatch(value):
                 message = f"service {name!r}: {value!r} is not a {attribute.replace('_', ' ')} that is known"
                 yield _line(("services", name, attribute), marks, message)
-    yield from _ports(chosen, marks)
+    networks = tree.get("networks") or {}
+    on_host = {name: service for name, service in chosen.items() if _has_host_ports(service, networks)}
+    yield from _ports(on_host, marks)
     yield from _addresses(chosen, marks)
     for key, network in (tree.get("networks") or {}).items():
         if network and network.get("external") and network.get("driver"):
@@ -45,6 +48,20 @@ def advise_sizes(tree: Mapping[str, Any], active: Iterable[str], marks: Marks) -
             if isinstance(value, float) and value:
                 message = f"service {name!r}: {attribute} has no effect, a whole number or a size as 512m is expected"
                 yield _line(("services", name, attribute), marks, message)
+
+
+def _has_host_ports(service: Mapping[str, Any], networks: Mapping[str, Any]) -> bool:
+    """Whether a network of the service publishes ports on the host: all do that are not routed."""
+    for key in service.get("networks") or ("default",):
+        network = networks.get(key) or {}
+        options = network.get("driver_opts") or {}
+        families = (
+            "ipv4" if network.get("enable_ipv4") is not False else "",
+            network.get("enable_ipv6") and "ipv6",
+        )
+        if any(options.get(f"{_GATEWAY_MODE}_{family}") != "routed" for family in families if family):
+            return True
+    return False
 
 
 def _ports(services: Mapping[str, Any], marks: Marks) -> Iterator[str]:

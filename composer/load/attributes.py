@@ -93,7 +93,7 @@ _HONOURED = {
     "services.*.volumes[].image": "subpath",
     "models.*": "name model",
     "networks.*": "attachable driver driver_opts enable_ipv4 enable_ipv6 external internal ipam labels name",
-    "networks.*.ipam": "config",
+    "networks.*.ipam": "config options",
     "networks.*.ipam.config[]": "subnet ip_range gateway aux_addresses",
     "networks.*.external": "name",
     "volumes.*": "name driver driver_opts external labels",
@@ -132,7 +132,7 @@ _WARNED: tuple[tuple[str, str, str], ...] = (
     ("services.*.gpus[]", "options", "no CDI device takes any"),
     ("services.*.volumes[]", "consistency", "host and container always see the same here"),
     ("models.*", "context_size runtime_flags", "it is the runner that sets it"),
-    ("networks.*.ipam", "driver options", "there is one driver, `default`, without options"),
+    ("networks.*.ipam", "driver", "there is one driver, `default`"),
     ("secrets.*", "driver driver_opts template_driver", _SWARM),
     ("configs.*", "template_driver", _SWARM),
 )
@@ -168,6 +168,7 @@ _NOTES = {
     "services.*.volumes[].bind.selinux": "where SELinux is on nothing is relabelled, and a warning says so",
     "services.*.volumes[].volume.labels": "of an anonymous volume; a named one has those of its definition",
     "services.*.volumes[].type": "`bind`, `volume`, `tmpfs`, `image`; `npipe` and `cluster` are refused",
+    "networks.*.ipam.options": "`com.docker.network.ipam.serial`",
     "volumes.*.driver": "`local`; others are refused",
     "volumes.*.driver_opts": "`type`, `o`, `device`, as mount(8) has them",
     "secrets.*.external": "refused when a service asks for it: there is nobody to get it from",
@@ -211,9 +212,11 @@ NETWORK_OPTIONS = frozenset(
     words(
         "com.docker.network.bridge.name com.docker.network.bridge.enable_icc"
         " com.docker.network.bridge.enable_ip_masquerade com.docker.network.bridge.host_binding_ipv4"
-        " com.docker.network.bridge.inhibit_ipv4"
+        " com.docker.network.bridge.inhibit_ipv4 com.docker.network.bridge.trusted_host_interfaces"
+        " com.docker.network.bridge.gateway_mode_ipv4 com.docker.network.bridge.gateway_mode_ipv6"
         " com.docker.network.driver.mtu com.docker.network.container_iface_prefix"
         " parent macvlan_mode ipvlan_mode ipvlan_flag"
     )
 )
+IPAM_OPTIONS = frozenset(("com.docker.network.ipam.serial",))
 ENDPOINT_OPTIONS = frozenset(("com.docker.network.endpoint.sysctls", "com.docker.network.endpoint.ifname"))

@@ -6,7 +6,7 @@ The table is `attributes`; here are the walk through a service and the rules tha
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from composer.load.attributes import ENDPOINT_OPTIONS, NETWORK_OPTIONS, Status, attributes
+from composer.load.attributes import ENDPOINT_OPTIONS, IPAM_OPTIONS, NETWORK_OPTIONS, Status, attributes
 from composer.load.command_line import left_out
 from composer.load.mounts import is_windows_path
 from composer.load.origins import Marks, Path, dotted
@@ -108,6 +108,9 @@ def _unknown_options(network: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
     for option in network.get("driver_opts") or ():
         if option not in NETWORK_OPTIONS:
             yield ("driver_opts", option), "not honoured yet"
+    for option in (network.get("ipam") or {}).get("options") or ():
+        if option not in IPAM_OPTIONS:
+            yield ("ipam", "options", option), "not an option of the driver `default`"
 
 
 def _operators(name: str, service: Mapping[str, Any], marks: Marks) -> Iterator[str]:

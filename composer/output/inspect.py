@@ -237,7 +237,8 @@ def _network_settings(container: Container, endpoints: Sequence[Endpoint]) -> di
     published = container.live.ports if container.live else ()
     return {
         "Ports": _bindings(
-            (port.container_port, port.protocol, port.host_ip, str(port.host_port)) for port in published
+            (port.container_port, port.protocol, port.host_ip, str(port.host_port or ""))
+            for port in published
         ),
         "Networks": {endpoint.network_name: _endpoint(endpoint) for endpoint in endpoints},
     }

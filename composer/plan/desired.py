@@ -94,6 +94,7 @@ class DesiredNetwork(NamedTuple):
     labels: Mapping[str, str] = {}
     config_hash: str = ""
     origin: str = ""
+    ipam_options: Mapping[str, str] = {}
 
 
 class DesiredVolume(NamedTuple):

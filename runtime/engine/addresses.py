@@ -1,12 +1,13 @@
 """Addresses of containers in networks: rows of the index, and the endpoints that shims are told of."""
 
+import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from runtime.errors import ConflictError, InvalidError, NotFoundError
 from runtime.network import ipam, plan
-from runtime.network.record import Address, Endpoint, NetworkRecord, Pool
+from runtime.network.record import Address, Endpoint, NetworkRecord, Pool, to_json
 from runtime.oci.container_spec import ContainerSpec, NetworkAttachment
 
 if TYPE_CHECKING:
@@ -31,10 +32,11 @@ def insert(engine: "Engine", container_id: str, attachment: NetworkAttachment, p
     if row is None:
         raise NotFoundError(f"network {attachment.network} does not exist")
     record = row.record
-    chosen = [
-        _choose(engine, record, requested, ipv6=ipv6)
-        for ipv6, requested in ((False, attachment.ipv4_address), (True, attachment.ipv6_address))
-    ]
+    wanted = (attachment.ipv4_address, attachment.ipv6_address)
+    chosen = [_choose(engine, record, wanted[ipv6], ipv6=ipv6) for ipv6 in (False, True)]
+    if plan.is_on(record.ipam_options, plan.IPAM_OPTION_SERIAL, default=False):
+        given = (address for address, text in zip(chosen, wanted, strict=True) if address and not text)
+        _remember(engine, record, given)
     try:
         engine.database.execute(
             "INSERT INTO endpoints VALUES (?, ?, ?, ?, ?, ?)",
@@ -46,6 +48,17 @@ def insert(engine: "Engine", container_id: str, attachment: NetworkAttachment, p
         )
     except sqlite3.IntegrityError as error:
         raise ConflictError(f"the container is in network {record.name} already") from error
+
+
+def _remember(engine: "Engine", record: NetworkRecord, given: Iterable[str]) -> None:
+    last = {_pool_of(_pools(record, address), address).subnet: address for address in given}
+    text = json.dumps(to_json(record._replace(given_last={**record.given_last, **last})))
+    engine.database.execute("UPDATE networks SET record = ? WHERE id = ?", text, record.id)
+
+
+def _pools(record: NetworkRecord, address: str) -> list[Pool]:
+    """Those of an address's family."""
+    return [pool for pool in record.pools if pool.is_ipv6 == ipam.is_ipv6(address)]
 
 
 def _mac(addresses: Sequence[str | None]) -> str:
@@ -65,17 +78,17 @@ def _choose(engine: "Engine", record: NetworkRecord, requested: str, *, ipv6: bo
         return None
     used = _used(engine, record, _COLUMNS[ipv6])
     if requested:
-        return _take(_pool_of(pools, requested), used, requested)
+        return _take(_pool_of(pools, requested), used, requested=requested)
     for number, pool in enumerate(pools, 1):
         try:
-            return _take(pool, used, "")
+            return _take(pool, used, after=record.given_last.get(pool.subnet, ""))
         except ConflictError:
             if number == len(pools):
                 raise
     return None
 
 
-def _take(pool: Pool, used: set[int], requested: str) -> str:
+def _take(pool: Pool, used: set[int], *, requested: str = "", after: str = "") -> str:
     subnet = ipam.parse_subnet(pool.subnet)
     address = ipam.allocate_address(
         subnet,
@@ -83,6 +96,7 @@ def _take(pool: Pool, used: set[int], requested: str) -> str:
         gateway=ipam.parse_address(pool.gateway) if pool.gateway else 0,
         ip_range=ipam.parse_subnet(pool.ip_range) if pool.ip_range else None,
         requested=requested,
+        after=ipam.parse_address(after) if after else 0,
     )
     return ipam.format_address(address, subnet.bits)
 
@@ -151,10 +165,13 @@ def _endpoint(
         gw_priority=attachment.gw_priority,
         link_local=attachment.link_local_ips,
         sysctls=attachment.sysctls,
+        routed4=bridged and plan.gateway_mode(record.options, ipv6=False) == plan.ROUTED,
+        routed6=bridged and plan.gateway_mode(record.options, ipv6=True) == plan.ROUTED,
+        trusting=bridged and bool(plan.trusted_interfaces(record.options)),
     )
 
 
 def _address(record: NetworkRecord, address: str) -> Address:
-    pool = _pool_of([pool for pool in record.pools if pool.is_ipv6 == ipam.is_ipv6(address)], address)
+    pool = _pool_of(_pools(record, address), address)
     leads_out = not record.internal and not record.mode.startswith("l3")
     return Address(address, ipam.parse_subnet(pool.subnet).length, pool.gateway if leads_out else "")

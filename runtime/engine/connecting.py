@@ -8,22 +8,21 @@ import contextlib
 import json
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from runtime.engine import addresses
+from runtime.engine.republishing import Republishing
 from runtime.errors import ConflictError, NotFoundError, StateError
 from runtime.linux import constants as k
 from runtime.linux import syscalls
 from runtime.network import etc_files
 from runtime.network.dns.entries import remove_entry, write_entry
 from runtime.network.endpoint import HostNetwork
-from runtime.network.ports import publishing_endpoint
-from runtime.network.record import Endpoint, endpoint_to_json
+from runtime.network.record import Endpoint
 from runtime.oci import container_spec
-from runtime.oci.container_spec import ContainerSpec, NetworkAttachment
-from runtime.shim import control, line
-from runtime.shim.published import lead_to, translations
+from runtime.oci.container_spec import ContainerSpec, NetworkAttachment, all_links
+from runtime.shim import line
 
 if TYPE_CHECKING:
     from runtime.engine.containers import Container
@@ -44,15 +43,15 @@ def connect(engine: "Engine", container: "Container", attachment: NetworkAttachm
         endpoints = addresses.endpoints(engine, container.id, spec)
         new = next(item for item in endpoints if item.network_name == attachment.network)
         others = [item for item in endpoints if item is not new]
+        ports = Republishing(engine, container, others, endpoints)
         if container.is_live:
             _in_namespace(engine, container, lambda host: host.connect(new, others))
-            _move_ports(engine, container, endpoints)
             lock = f"{engine.paths.live(container.id)}/lock"
             write_entry(engine.paths.zone(new.network_id), container.id, new.zone_entry(container.name, lock))
             name = spec.hostname or container.id[:12]
             more = etc_files.own_lines(name, spec.domainname, _addresses(new))
             _edit_hosts(engine, container, lambda text: text + more)
-    _tell(engine, container, endpoints)
+    ports.carry_out(all_links(spec))
 
 
 def disconnect(engine: "Engine", container: "Container", network: str) -> None:
@@ -67,14 +66,14 @@ def disconnect(engine: "Engine", container: "Container", network: str) -> None:
         engine.database.execute(
             "DELETE FROM endpoints WHERE container_id = ? AND network_id = ?", container.id, gone.network_id
         )
-        kept = tuple(item for item in spec.networks if item.network != network)
-        _save(engine, container, spec._replace(networks=kept))
+        spec = spec._replace(networks=tuple(item for item in spec.networks if item.network != network))
+        _save(engine, container, spec)
+        ports = Republishing(engine, container, endpoints, others)
         if container.is_live:
             remove_entry(engine.paths.zone(gone.network_id), container.id)
-            _move_ports(engine, container, others)
             _in_namespace(engine, container, lambda host: host.disconnect(gone, others))
             _edit_hosts(engine, container, lambda text: etc_files.without_addresses(text, _addresses(gone)))
-    _tell(engine, container, others)
+    ports.carry_out(all_links(spec))
 
 
 def _connectable(container: "Container") -> ContainerSpec:
@@ -106,30 +105,6 @@ def _edit_hosts(engine: "Engine", container: "Container", edit: Callable[[str], 
     except FileNotFoundError:
         # The container has ended at this moment.
         pass
-
-
-def _move_ports(engine: "Engine", container: "Container", endpoints: Sequence[Endpoint]) -> None:
-    """Let the published ports of a running container lead to where they belong among these endpoints."""
-    if container.live is None or not container.live.ports:
-        return
-    old = translations(container.live.ports)
-    new = translations(lead_to(container.live.ports, endpoints))
-    if new != old:
-        host = HostNetwork(engine.paths.nft_table)
-        try:
-            host.lead_ports(publishing_endpoint(endpoints), old, new)
-        finally:
-            host.close()
-
-
-def _tell(engine: "Engine", container: "Container", endpoints: Sequence[Endpoint]) -> None:
-    """Let the shim know what it answers for and takes away at its end. One that has just ended needs no telling."""
-    message = {
-        "op": "networks",
-        "endpoints": [endpoint_to_json(item) for item in endpoints],
-        "ports": lead_to(container.live.ports if container.live else (), endpoints),
-    }
-    control.request(engine.paths.live(container.id), message)
 
 
 def _in_namespace(engine: "Engine", container: "Container", act: Callable[[HostNetwork], None]) -> None:

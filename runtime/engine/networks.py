@@ -11,7 +11,6 @@ from runtime.linux.nfnetlink import Nfnetlink
 from runtime.linux.rtnetlink import Rtnetlink
 from runtime.network import ipam, links, plan
 from runtime.network.firewall.nft import Firewall
-from runtime.network.firewall.rules import NetworkRules
 from runtime.network.plan import HostFacts, NetworkRequest, plan_network
 from runtime.network.record import NetworkRecord, network_from_json, to_json
 from runtime.store.files import remove_tree
@@ -172,15 +171,11 @@ class Networks:
         if record.name in self._ensured:
             return
         if record.driver == plan.BRIDGE:
-            rules = NetworkRules(
-                record.bridge,
-                internal=record.internal,
-                masquerade=plan.is_on(record.options, plan.OPTION_MASQUERADE, default=True),
-            )
             with Rtnetlink() as host, Nfnetlink() as netfilter:
                 links.ensure_bridge(host, record)
                 links.enable_forwarding(ipv6=record.has_ipv6)
                 for firewall in self._firewalls(netfilter, record):
+                    rules = plan.firewall_rules(record, ipv6=firewall.bits == ipam.IPV6_BITS)
                     self.warnings += firewall.ensure_network(rules)
         else:
             from runtime.network.parents import ensure_parent

@@ -37,6 +37,7 @@ SET_ANONYMOUS, SET_MAP, SET_CONCAT = 0x1, 0x8, 0x80
 _NETLINK_NETFILTER = 12
 _SUBSYSTEM = 10 << 8  # NFNL_SUBSYS_NFTABLES
 _BATCH_BEGIN, _BATCH_END = 16, 17
+_MOST_ELEMENTS = 400  # in one message: the length of an attribute has 16 bits
 NEWTABLE, GETTABLE, DELTABLE, NEWCHAIN, GETCHAIN = 0, 1, 2, 3, 4
 NEWRULE, GETRULE, DELRULE, NEWSET, GETSET, NEWSETELEM, GETSETELEM, DELSETELEM, GETGEN = (
     6,
@@ -187,14 +188,14 @@ class Transaction:
 
     def add_elements(self, table: str, name: str, elements: list[tuple[bytes, bytes]]) -> None:
         """Elements (key, data) of a set; data is b"" unless it is a map. There already: no error if equal."""
-        if elements:
-            body = _elements(table, name, elements)
+        for first in range(0, len(elements), _MOST_ELEMENTS):
+            body = _elements(table, name, elements[first : first + _MOST_ELEMENTS])
             self._add(NEWSETELEM, CREATE, body, f"add elements to {table} {name}")
 
     def delete_elements(self, table: str, name: str, keys: list[bytes]) -> None:
         """Elements by key; one that is not there fails the transaction with ENOENT."""
-        if keys:
-            body = _elements(table, name, [(key, b"") for key in keys])
+        for first in range(0, len(keys), _MOST_ELEMENTS):
+            body = _elements(table, name, [(key, b"") for key in keys[first : first + _MOST_ELEMENTS]])
             self._add(DELSETELEM, 0, body, f"delete elements of {table} {name}")
 
 

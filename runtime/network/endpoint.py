@@ -220,17 +220,16 @@ class HostNetwork:
                     f"the firewall table {firewall.table} is not there, so no port can be published",
                     hint="somebody removed it (`nft flush ruleset`?); `up` makes it again",
                 ) from error
-        datagram_ports = {port.host_port for port in ports if port.protocol == "udp"}
+        datagram_ports = {port.host_port for port in ports if port.protocol == "udp"} - {0}
         if datagram_ports:
             self._conntrack.forget_udp(datagram_ports)
 
     def lead_ports(
-        self, endpoint: Endpoint | None, old: Sequence[PublishedPort], new: Sequence[PublishedPort]
+        self, endpoint: Endpoint, old: Sequence[PublishedPort], new: Sequence[PublishedPort]
     ) -> None:
-        """Let published ports that led to another endpoint of a container lead to this one (None = nowhere)."""
-        if endpoint is not None:
-            self._links.update((item.address, endpoint.host_interface) for item in endpoint.addresses)
-            self.publish(new)
+        """Let published ports that led to another endpoint of a container, or to none, lead to this one."""
+        self._links.update((item.address, endpoint.host_interface) for item in endpoint.addresses)
+        self.publish(new)
         self.unpublish([port for port in old if port not in new])
 
     def unpublish(self, ports: Sequence[PublishedPort]) -> None:

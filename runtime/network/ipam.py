@@ -6,6 +6,7 @@ The default pools are those of the reference engine, cut smaller so that more ne
 """
 
 from collections.abc import Collection, Iterable, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from runtime.errors import ConflictError, InvalidError
@@ -202,9 +203,11 @@ def allocate_address(
     gateway: int = 0,
     ip_range: Subnet | None = None,
     requested: str = "",
+    after: int = 0,
 ) -> int:
     """The requested or the lowest free address. `used` holds other endpoints' and auxiliary addresses.
 
+    With `after`, the next free one after that, and then from the lowest on.
     A requested address may lie outside ip_range (as in the reference), an automatic one may not.
     Raises InvalidError, ConflictError.
     """
@@ -214,7 +217,8 @@ def allocate_address(
         raise InvalidError(f"ip_range {ip_range} is not inside subnet {subnet}")
     room = ip_range or subnet
     low, high = max(room.network, subnet.network + 1), min(room.last, subnet.last - 1)
-    for address in range(low, high + 1):
+    begin = after + 1 if low <= after < high else low
+    for address in chain(range(begin, high + 1), range(low, begin)):
         if address != gateway and address not in used:
             return address
     raise ConflictError(

@@ -12,7 +12,7 @@ from runtime.linux.link_monitor import LinkMonitor
 from runtime.linux.netlink import NetlinkError
 from runtime.linux.rtnetlink import Link, Prefix, Rtnetlink
 from runtime.network.ipam import Subnet, mac_of, parse_address, parse_subnet
-from runtime.network.plan import OPTION_INHIBIT_IPV4, is_on
+from runtime.network.plan import ISOLATED, OPTION_INHIBIT_IPV4, gateway_mode, is_on
 from runtime.network.record import NetworkRecord
 
 # Network namespaces are torn down in the background once their last process is gone; under load that has
@@ -56,8 +56,10 @@ def ensure_bridge(rtnetlink: Rtnetlink, network: NetworkRecord) -> int:
     _write_sysctls(network.bridge, ipv6=network.has_ipv6)
     inhibited = is_on(network.options, OPTION_INHIBIT_IPV4, default=False)
     for pool in network.pools:
-        # Left out for somebody who gives the bridge, or what he puts into it, the gateway's address himself.
-        if pool.gateway and (pool.is_ipv6 or not inhibited):
+        # Left out for somebody who gives the bridge, or what he puts into it, the gateway's address himself, and where
+        # not even the host is to get in.
+        left_out = inhibited and not pool.is_ipv6
+        if pool.gateway and not left_out and gateway_mode(network.options, ipv6=pool.is_ipv6) != ISOLATED:
             rtnetlink.add_address(link.number, pool.gateway, parse_subnet(pool.subnet).length)
     if not link.up:
         rtnetlink.set_up(index=link.number)

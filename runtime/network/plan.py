@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from runtime.errors import InvalidError, UnsupportedError
 from runtime.network import ipam
+from runtime.network.firewall.rules import NetworkRules
 from runtime.network.ipam import Blocks, Subnet
 from runtime.network.record import NetworkRecord, Pool
 
@@ -18,9 +19,19 @@ OPTION_ICC = "com.docker.network.bridge.enable_icc"
 OPTION_MASQUERADE = "com.docker.network.bridge.enable_ip_masquerade"
 OPTION_HOST_BINDING = "com.docker.network.bridge.host_binding_ipv4"
 OPTION_INHIBIT_IPV4 = "com.docker.network.bridge.inhibit_ipv4"
+OPTION_GATEWAY_MODES = (
+    "com.docker.network.bridge.gateway_mode_ipv4",
+    "com.docker.network.bridge.gateway_mode_ipv6",
+)
+OPTION_TRUSTED = "com.docker.network.bridge.trusted_host_interfaces"
+IPAM_OPTION_SERIAL = "com.docker.network.ipam.serial"
 OPTION_MTU = "com.docker.network.driver.mtu"
 OPTION_INTERFACE_PREFIX = "com.docker.network.container_iface_prefix"
 OPTION_PARENT = "parent"
+# How a bridge network's family meets the outside: published ports translated, and nothing else let in; those let in
+# by the containers' own addresses; everything let in; or not even the host, in internal networks.
+NAT, ROUTED, UNPROTECTED, ISOLATED = "nat", "routed", "nat-unprotected", "isolated"
+GATEWAY_MODES = (NAT, ROUTED, UNPROTECTED, ISOLATED)
 _MODES = {
     MACVLAN: ("bridge", "vepa", "passthru", "private"),
     IPVLAN: ("l2", "l3", "l3s"),
@@ -42,6 +53,7 @@ class NetworkRequest(NamedTuple):
     ipv6: bool = False
     pools: tuple[Pool, ...] = ()  # those of a family that is not wanted are left aside
     aux: Mapping[str, str] = {}
+    ipam_options: Mapping[str, str] = {}
     options: Mapping[str, str] = {}
     labels: Mapping[str, str] = {}
 
@@ -70,12 +82,16 @@ def plan_network(request: NetworkRequest, network_id: str, facts: HostFacts, *, 
         raise InvalidError(f"network {request.name} has neither IPv4 nor IPv6", hint="set enable_ipv6: true")
     aux = {key: value.partition("/")[0] for key, value in request.aux.items()}
     options = request.options
+    is_on(request.ipam_options, IPAM_OPTION_SERIAL, default=False)
+    if driver == BRIDGE:
+        _check_bridge_options(request)
     return NetworkRecord(
         id=network_id,
         name=request.name,
         driver=driver,
         pools=_plan_pools(request, driver, network_id, facts, aux),
         aux=aux,
+        ipam_options=dict(request.ipam_options),
         internal=request.internal or (driver != BRIDGE and not options.get(OPTION_PARENT)),
         bridge=_bridge_name(options, link) if driver == BRIDGE else "",
         parent=_parent(request, link) if driver != BRIDGE else "",
@@ -94,13 +110,66 @@ def is_on(options: Mapping[str, str], name: str, *, default: bool) -> bool:
     return _WORDS[text] if text else default
 
 
+def gateway_mode(options: Mapping[str, str], *, ipv6: bool) -> str:
+    """One of GATEWAY_MODES. Raises InvalidError."""
+    mode = options.get(OPTION_GATEWAY_MODES[ipv6]) or NAT
+    if mode not in GATEWAY_MODES:
+        raise InvalidError(f"{OPTION_GATEWAY_MODES[ipv6]}: {mode!r} is not one of {', '.join(GATEWAY_MODES)}")
+    return mode
+
+
+def trusted_interfaces(options: Mapping[str, str]) -> tuple[str, ...]:
+    """The host's interfaces that reach published ports without a host port. Raises InvalidError."""
+    names = tuple(name for name in options.get(OPTION_TRUSTED, "").split(":") if name)
+    for name in names:
+        _check_interface_name(name)
+    return names
+
+
+def firewall_rules(network: NetworkRecord, *, ipv6: bool) -> NetworkRules:
+    """What the firewall of a family has to know of a bridge network."""
+    mode = gateway_mode(network.options, ipv6=ipv6)
+    return NetworkRules(
+        network.bridge,
+        internal=network.internal,
+        masquerade=mode != ROUTED and is_on(network.options, OPTION_MASQUERADE, default=True),
+        routed=mode == ROUTED,
+        unprotected=mode == UNPROTECTED,
+        trusted=trusted_interfaces(network.options),
+    )
+
+
+def has_host_ports(
+    driver: str, options: Mapping[str, str], *, internal: bool, ipv4: bool, ipv6: bool
+) -> bool:
+    """Whether ports published in such a network are ports of the host."""
+    if internal or driver not in ("", "default", BRIDGE):
+        return False
+    families = [is_ipv6 for is_ipv6, wanted in ((False, ipv4), (True, ipv6)) if wanted]
+    return any(gateway_mode(options, ipv6=is_ipv6) != ROUTED for is_ipv6 in families)
+
+
+def _check_bridge_options(request: NetworkRequest) -> None:
+    trusted_interfaces(request.options)
+    for ipv6 in (False, True):
+        if gateway_mode(request.options, ipv6=ipv6) == ISOLATED and not request.internal:
+            raise InvalidError(
+                f"network {request.name}: {OPTION_GATEWAY_MODES[ipv6]}: only an internal network can be isolated",
+                hint="add internal: true",
+            )
+
+
 def _bridge_name(options: Mapping[str, str], default: str) -> str:
     name = options.get(OPTION_BRIDGE_NAME) or default
+    _check_interface_name(name)
+    return name
+
+
+def _check_interface_name(name: str) -> None:
     if len(name.encode()) > _LONGEST_NAME or "/" in name or name in (".", "..") or not name.isprintable():
         raise InvalidError(
             f"{name!r} can't be an interface's name", hint=f"at most {_LONGEST_NAME} characters"
         )
-    return name
 
 
 def _parent(request: NetworkRequest, own: str) -> str:
@@ -145,7 +214,9 @@ def _plan_pools(
         for pool in wanted or [Pool("")]:
             subnet = _subnet(pool, ipv6, network_id, facts, taken)
             taken.append((subnet, f"network {request.name}"))
-            gateway = ipam.format_address(ipam.choose_gateway(subnet, pool.gateway, kept), subnet.bits)
+            gateway = ""
+            if driver != BRIDGE or pool.gateway or gateway_mode(request.options, ipv6=ipv6) != ISOLATED:
+                gateway = ipam.format_address(ipam.choose_gateway(subnet, pool.gateway, kept), subnet.bits)
             planned.append(Pool(str(subnet), gateway, pool.ip_range))
     return tuple(planned)
 

@@ -54,11 +54,12 @@ class Reservation:
         self.close()
 
 
-def reserve(port: PortRequest) -> Reservation:
+def reserve(port: PortRequest, endpoint: Endpoint | None = None) -> Reservation:
     """Holds the requested host port, or the first free one of its range.
 
-    Without a host address it is held in IPv4 and, where the host has it, IPv6. Raises ConflictError naming the
-    holder, InvalidError for an address that is not the host's or a port that may not be used, UnsupportedError.
+    Without a host address it is held in IPv4 and, where the host has it, IPv6; in neither where the endpoint that it
+    is to lead to is routed. Raises ConflictError naming the holder, InvalidError for an address that is not the
+    host's or a port that may not be used, UnsupportedError.
     """
     if port.protocol not in _KINDS:
         raise InvalidError(f"unknown protocol {port.protocol!r} of port {port.container_port}")
@@ -66,16 +67,26 @@ def reserve(port: PortRequest) -> Reservation:
         parse_address(port.host_ip)
     first, last = port.host_port, max(port.host_port_end, port.host_port)
     numbers = range(first, last + 1) if first else [0] * _ATTEMPTS
+    addresses = [
+        address
+        for address in wanted_addresses(port)
+        if endpoint is None or not endpoint.routed(ipv6=is_ipv6(address))
+    ]
     for number in numbers:
-        held = _reserve_number(port, number)
+        held = _reserve_number(port, addresses, number)
         if held is not None:
             return held
     raise _conflict(port, first, last)
 
 
-def _reserve_number(port: PortRequest, number: int) -> Reservation | None:
+def wanted_addresses(port: PortRequest) -> tuple[str, ...]:
+    """The host's addresses that a port is asked for on; "0.0.0.0" and "::" = all of a family."""
+    return (port.host_ip,) if port.host_ip else _EVERY_ADDRESS
+
+
+def _reserve_number(port: PortRequest, addresses: Sequence[str], number: int) -> Reservation | None:
     held: dict[str, socket.socket] = {}
-    for address in (port.host_ip,) if port.host_ip else _EVERY_ADDRESS:
+    for address in addresses:
         try:
             bound = _try(port.protocol, address, number)
         except (InvalidError, UnsupportedError):
@@ -91,10 +102,13 @@ def _reserve_number(port: PortRequest, number: int) -> Reservation | None:
 
 
 class Use(NamedTuple):
-    """How a host port reaches the container: the address the kernel translates to, the one the proxy connects to."""
+    """How a port gets to the container: the address the kernel translates to, the one the proxy connects to, and the
+    one that others may use themselves.
+    """
 
     translated: str = ""
     proxied: str = ""
+    direct: str = ""
 
 
 def publishing_endpoint(endpoints: Sequence[Endpoint]) -> Endpoint | None:
@@ -117,10 +131,16 @@ def plan_use(host_ip: str, protocol: str, endpoint: Endpoint) -> Use:
     """
     ipv6 = is_ipv6(host_ip)
     same, other = endpoint.address(ipv6=ipv6), endpoint.address(ipv6=not ipv6)
+    if endpoint.routed(ipv6=ipv6):
+        return Use(direct=same)
     if not same:
         return Use(proxied=other if protocol in PROXIED else "")
     loopback6 = host_ip in ("::", "::1") and protocol in PROXIED
-    return Use("" if host_ip == "::1" else same, same if loopback6 else "")
+    return Use(
+        translated="" if host_ip == "::1" else same,
+        proxied=same if loopback6 else "",
+        direct=same if endpoint.trusting else "",
+    )
 
 
 def check_free(requests: Sequence[PortRequest]) -> None:
@@ -151,7 +171,7 @@ def _try(protocol: str, address: str, number: int) -> socket.socket | None:
     """The port, or None if it is taken."""
     held = _bind(protocol, address, number, reuse=False)
     if held is None and number and protocol == "tcp" and not _inodes("tcp", address, number):
-        # Only connections in TIME_WAIT are in the way, which a listening server would pass as well.
+        # Only connections that have ended are in the way, which a listening server would pass as well.
         held = _bind(protocol, address, number, reuse=True)
     return held
 
@@ -175,6 +195,8 @@ def _bind(protocol: str, address: str, number: int, *, reuse: bool) -> socket.so
         if reuse:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((address, number))
+        if reuse:  # from now on it is to keep others away
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
     except OSError as error:
         sock.close()
         if error.errno == errno.EADDRINUSE:
@@ -213,7 +235,10 @@ def _conflict(port: PortRequest, first: int, last: int) -> ConflictError:
 
 
 def _inodes(protocol: str, host_ip: str, number: int) -> set[str]:
-    """Socket inodes that are bound to the port on an address that is in the way, TIME_WAIT left out."""
+    """Socket inodes that are bound to the port on an address that is in the way.
+
+    Left out are connections in TIME_WAIT, and those that nobody has open any more: they have no inode.
+    """
     found = set()
     for family in ("", "6"):
         try:
@@ -226,7 +251,7 @@ def _inodes(protocol: str, host_ip: str, number: int) -> set[str]:
             address, _, hexadecimal = fields[1].rpartition(":")
             if int(hexadecimal, 16) == number and fields[3] != _TIME_WAIT and _meets(address, host_ip):
                 found.add(fields[9])
-    return found
+    return found - {"0"}
 
 
 def _bound_inodes(host_ip: str, number: int) -> set[str]:

@@ -108,14 +108,21 @@ class Proxy:
     def __init__(self, forwards: Sequence[Forward], host_namespace: int) -> None:
         self._namespace = host_namespace
         self._epoll = select.epoll()
-        self._forwards = {item.listener.fileno(): item for item in forwards}
+        self._forwards: dict[int, Forward] = {}
         self._connections: dict[int, _Connection] = {}
         self._peers: dict[int, _Peer] = {}
         self._by_client: dict[tuple[int, tuple[str, int]], _Peer] = {}
+        self.add(forwards)
+
+    def add(self, forwards: Sequence[Forward]) -> None:
+        """Serve these ports too."""
         for item in forwards:
             item.listener.setblocking(False)
             if item.listener.type == socket.SOCK_STREAM:
+                # Its connections have it too, so that those which linger at the end keep nobody from the port.
+                item.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 item.listener.listen(_BACKLOG)
+            self._forwards[item.listener.fileno()] = item
             self._epoll.register(item.listener.fileno(), select.EPOLLIN)
 
     def close(self) -> None:
@@ -127,13 +134,12 @@ class Proxy:
             item.listener.close()
         self._epoll.close()
 
-    def lead_to(self, endpoint: Endpoint | None) -> None:
+    def lead_to(self, endpoint: Endpoint) -> None:
         """Pass new clients on to this endpoint's addresses: of the same family as before, if it has one."""
         for fd, item in self._forwards.items():
             ipv6 = is_ipv6(item.address)
-            address = endpoint and (endpoint.address(ipv6=ipv6) or endpoint.address(ipv6=not ipv6))
-            if address:
-                self._forwards[fd] = item._replace(address=address)
+            address = endpoint.address(ipv6=ipv6) or endpoint.address(ipv6=not ipv6)
+            self._forwards[fd] = item._replace(address=address)
 
     def filenos(self) -> tuple[int, ...]:
         """The descriptors to watch for reading; they stay the same."""

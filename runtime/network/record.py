@@ -35,6 +35,10 @@ class NetworkRecord(NamedTuple):
     mtu: int = 1500  # bytes, 0 = the parent's
     labels: Mapping[str, str] = {}
     options: Mapping[str, str] = {}
+    ipam_options: Mapping[str, str] = {}
+    given_last: Mapping[
+        str, str
+    ] = {}  # subnet -> the address given out last, where no address comes twice in a row
 
     @property
     def has_ipv6(self) -> bool:
@@ -77,6 +81,16 @@ class Endpoint(NamedTuple):
     gw_priority: int = 0  # the default route leads through the endpoint with the highest
     link_local: tuple[str, ...] = ()  # more addresses, of 169.254.0.0/16 or fe80::/64
     sysctls: tuple[tuple[str, str], ...] = ()  # net.* of this interface, IFNAME standing for its name
+    routed4: bool = (
+        False  # published ports are reached by the endpoint's own address, there are no host ports
+    )
+    routed6: bool = False
+    trusting: bool = False  # interfaces of the host reach published ports so as well
+
+    def routed(self, *, ipv6: bool) -> bool:
+        """Whether nothing is published on the host's addresses of a family: that is up to the one that carries it."""
+        carrier = ipv6 if self.address(ipv6=ipv6) else not ipv6
+        return self.routed6 if carrier else self.routed4
 
     def address(self, *, ipv6: bool = False) -> str:
         """The endpoint's address of a family, "" if it has none."""
@@ -107,7 +121,19 @@ def network_from_json(data: Mapping[str, Any]) -> NetworkRecord:
 
 def endpoint_to_json(endpoint: Endpoint) -> list[Any]:
     """The fields in their order, as JSON can hold them (tuples become lists there)."""
-    return list(endpoint)
+    return fields_in_use(endpoint, Endpoint._field_defaults)
+
+
+def fields_in_use(value: tuple[Any, ...], defaults: Mapping[str, Any]) -> list[Any]:
+    """The fields of a NamedTuple without those at its end that have their defaults.
+
+    A shim of an earlier version knows nothing of fields that were added since, and need not where they are not used.
+    """
+    out, last = list(value), list(defaults.values())
+    while out and last and out[-1] == last[-1]:
+        out.pop()
+        last.pop()
+    return out
 
 
 def endpoint_from_json(data: Sequence[Any]) -> Endpoint:

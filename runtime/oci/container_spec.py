@@ -53,6 +53,7 @@ class NetworkAttachment(NamedTuple):
     interface_name: str = ""
     link_local_ips: tuple[str, ...] = ()
     sysctls: tuple[tuple[str, str], ...] = ()  # of this interface; IFNAME in a name stands for its name
+    links: tuple[tuple[str, str], ...] = ()  # as ContainerSpec.links, for as long as it is in the network
 
 
 class PortRequest(NamedTuple):
@@ -222,6 +223,11 @@ class ContainerSpec(NamedTuple):
     post_start: tuple[HookSpec, ...] = ()  # for who starts and stops it: nothing here runs them by itself
     pre_stop: tuple[HookSpec, ...] = ()
     runtime: str = ""  # another OCI runtime by name or path; "" = the built-in one
+
+
+def all_links(spec: ContainerSpec) -> dict[str, str]:
+    """Alias -> name of everything that only this container knows, of its networks too."""
+    return dict((*spec.links, *(link for network in spec.networks for link in network.links)))
 
 
 _TUPLES: dict[str, type] = {

@@ -42,7 +42,7 @@ from runtime.network.dns.entries import write_entry
 from runtime.network.dns.server import open_listeners
 from runtime.network.endpoint import HostNetwork
 from runtime.network.firewall.rules import PublishedPort
-from runtime.network.ports import plan_use, publishing_endpoint, reserve
+from runtime.network.ports import publishing_endpoint
 from runtime.oci.capabilities import choose_capabilities
 from runtime.oci.container_spec import MountRequest
 from runtime.oci.generate import LookedUp, generate
@@ -54,6 +54,7 @@ from runtime.shim.health import Health, plan_probe
 from runtime.shim.joining import borrow_shared_memory, join_namespaces
 from runtime.shim.mounts import plan_mounts
 from runtime.shim.notes import note
+from runtime.shim.published import reserve_ports, translations
 from runtime.shim.sources import Sources
 from runtime.shim.state import (
     CREATED,
@@ -109,7 +110,7 @@ class Builder:
         self._host_namespace = host_namespace
         self._user_namespace = user_namespace
         self._published: list[PublishedPort] = []
-        self._addresses: list[PublishedAddress] = []
+        self._addresses: tuple[PublishedAddress, ...] = ()
         self._warnings: list[str] = []
         self._sources = Sources(task.paths, task.container_id, task.mounts, task.images)
         self._mounts: tuple[MountRequest, ...] = ()
@@ -158,37 +159,15 @@ class Builder:
         endpoint = publishing_endpoint(self._task.endpoints)
         if endpoint is None or not self._task.spec.ports:
             return
-        held: list[int] = []
-        proxied: list[tuple[str, int]] = []
-        listeners: list[int] = []
-        # Closed when they are forgotten, so kept until the shim has them.
-        reservations = [reserve(request) for request in self._task.spec.ports]
-        for request, reservation in zip(self._task.spec.ports, reservations, strict=True):
-            for address, bound in reservation.sockets.items():
-                use = plan_use(address, request.protocol, endpoint)
-                if use.translated:
-                    self._published.append(
-                        PublishedPort(
-                            address,
-                            reservation.number,
-                            request.protocol,
-                            use.translated,
-                            request.container_port,
-                        )
-                    )
-                if use.proxied:
-                    proxied.append((use.proxied, request.container_port))
-                    listeners.append(bound.fileno())
-                else:
-                    held.append(bound.fileno())
-                self._addresses.append(
-                    PublishedAddress(
-                        address, reservation.number, request.protocol, request.container_port, use.translated
-                    )
-                )
-        line.send(self._line, "ports", [tuple(port) for port in self._published], held)
-        if listeners:
-            line.send(self._line, "proxies", proxied, listeners)
+        publication = reserve_ports(self._task.spec.ports, endpoint)
+        with publication.reservations:
+            self._addresses = publication.ports
+            self._published = translations(publication.ports)
+            for first in range(0, len(publication.ports), line.MOST_PORTS):
+                ports = publication.ports[first : first + line.MOST_PORTS]
+                line.send(self._line, "ports", [tuple(port) for port in ports])
+            for descriptors, targets in publication.batches(line.MOST_DESCRIPTORS):
+                line.send(self._line, "hold", targets, descriptors)
 
     def _mount_root(self) -> None:
         layer = f"{self._task.paths.container(self._task.container_id)}/layer"
@@ -381,14 +360,14 @@ class Builder:
             started_ns=time.time_ns(),
             health="" if probe is None else Health().status,
             failing_streak=0,
-            ports=tuple(self._addresses) or state.ports,
+            ports=self._addresses or state.ports,
         )
         write_live_state(self._directory, state)
         note(task, START)
         self._announce()
         report = {"ok": True, "pid": pid, "warnings": self._warnings}
         started = {
-            "state": (*state[:-1], tuple(tuple(port) for port in state.ports)),
+            "state": tuple(state._replace(ports=())),  # the shim has had them
             "report": json.dumps(report).encode(),
             "seccomp": seccomp,
         }

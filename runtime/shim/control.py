@@ -5,7 +5,9 @@
     {"v":1,"op":"kill","signal":9}                   {"ok":true}
     {"v":1,"op":"pause"}, {"v":1,"op":"resume"}      {"ok":true} or {"error":"…"}
     {"v":1,"op":"exec","process":{…}}                {"ok":true,"pid":N} or {"error":"…"}
-    {"v":1,"op":"networks","endpoints":[…],"ports":[…]}  {"ok":true}
+    {"v":1,"op":"networks","endpoints":[…],"ports":[…],"links":{…}}  {"ok":true}
+    {"v":1,"op":"hold","targets":[null,[ADDRESS,PORT]]} [sockets of host ports, to keep or to lead there]  {"ok":true}
+    {"v":1,"op":"release"}                           {"ok":true}: holds no host port any more
     {"v":1,"op":"attach"} [stdout, stderr]           {"ok":true} [what the program reads, if anything] or {"error":"…"}
     {"v":1,"op":"subscribe"}                         {"status":…,"health":…} now and at every change,
                                                      {"exit":CODE,…} when a run has ended
@@ -25,7 +27,7 @@ from runtime.errors import StateError
 
 VERSION = 1
 _LARGEST_PACKET = 1 << 18
-_MOST_DESCRIPTORS = 4
+MOST_DESCRIPTORS = 64  # with one message
 
 
 def listen(directory: str) -> socket.socket:
@@ -77,7 +79,7 @@ def receive_with_descriptors(connection: socket.socket) -> tuple[dict[str, Any] 
     """`receive`, and the descriptors that came with the message, close-on-exec."""
     try:
         packet, descriptors, _, _ = socket.recv_fds(
-            connection, _LARGEST_PACKET, _MOST_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC
+            connection, _LARGEST_PACKET, MOST_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC
         )
     except ConnectionResetError:
         return None, []
@@ -101,14 +103,16 @@ def _parse(packet: bytes) -> dict[str, Any] | None:
     return message
 
 
-def request(directory: str, message: dict[str, Any]) -> dict[str, Any] | None:
+def request(
+    directory: str, message: dict[str, Any], descriptors: Sequence[int] = ()
+) -> dict[str, Any] | None:
     """Send one message and wait for its answer; None if the shim is gone (or goes meanwhile)."""
     connection = connect(directory)
     if connection is None:
         return None
     with connection:
         try:
-            send(connection, message)
+            send(connection, message, descriptors)
             return receive(connection)
         except BrokenPipeError:
             return None

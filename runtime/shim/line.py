@@ -2,8 +2,8 @@
 
     "lock"     the container's lock, taken                              [descriptor]
     "server"   control.sock, listening                                  [descriptor]
-    "ports"    each PublishedPort as a tuple                            [bound sockets that hold ports]
-    "proxies"  (address, port) of the container for each descriptor     [bound sockets for the proxy]
+    "ports"    some of the PublishedAddresses, as tuples
+    "hold"     for each descriptor None or where the proxy leads it     [bound sockets that hold ports]
     "dns"                                                               [UDP socket, TCP socket]
     "born"     pid of the container's first process                     [its pidfd]
     "started"  {"state", "report", "seccomp"}: the program runs         [console, if it has one]
@@ -31,8 +31,9 @@ from runtime.errors import (
 
 _LARGEST_PACKET = 1 << 16
 # The kernel passes at most 253 descriptors with one message (SCM_MAX_FD).
-_MOST_DESCRIPTORS = 128
-_ANCILLARY_BYTES = socket.CMSG_SPACE(4 * _MOST_DESCRIPTORS)
+MOST_DESCRIPTORS = 128
+MOST_PORTS = 400  # with one message
+_ANCILLARY_BYTES = socket.CMSG_SPACE(4 * MOST_DESCRIPTORS)
 _ERRORS: dict[str, type[EngineError]] = {
     kind.__name__: kind
     for kind in (ConflictError, ImageError, InvalidError, NotFoundError, StateError, UnsupportedError)
@@ -45,8 +46,8 @@ def send(line: socket.socket, kind: str, value: Any = None, descriptors: Sequenc
     `value` is made of plain dicts, lists, tuples, strings, bytes and numbers only.
     """
     packet = marshal.dumps((kind, value))
-    for first in range(0, max(1, len(descriptors)), _MOST_DESCRIPTORS):
-        socket.send_fds(line, [packet], descriptors[first : first + _MOST_DESCRIPTORS])
+    for first in range(0, max(1, len(descriptors)), MOST_DESCRIPTORS):
+        socket.send_fds(line, [packet], descriptors[first : first + MOST_DESCRIPTORS])
 
 
 def receive(line: socket.socket) -> tuple[str, Any, tuple[int, ...]]:

@@ -23,13 +23,17 @@ HEALTH_UNHEALTHY = "unhealthy"
 
 
 class PublishedAddress(NamedTuple):
-    """One published port as it came out, the host port chosen. `host_ip` is "0.0.0.0" or "::" for all of a family."""
+    """One published port as it came out, the host port chosen. `host_ip` is "0.0.0.0" or "::" for all of a family.
+
+    A `host_port` of 0 = none: it is reached at `direct_ip` only.
+    """
 
     host_ip: str
     host_port: int
     protocol: str
     container_port: int
     container_ip: str = ""  # where the kernel's NAT sends it, "" = the shim's proxy serves it
+    direct_ip: str = ""  # the container's address, where the network lets others reach the port there
 
 
 class LiveState(NamedTuple):

@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from runtime.container.exec import manner_of, spawn_exec
@@ -231,22 +232,30 @@ class Supervisor:
         self._world.reap()
         self._loop.watch(self._world.server, self._accept)
         for server in self._world.servers:
-            for descriptor in server.filenos():
-                self._watch_server(server, descriptor)
+            self._watch_server(server)
         shutdown = signalfd((signal.SIGTERM,))
         self._loop.watch(shutdown, lambda: self._on_shutdown(shutdown))
         self._loop.run()
 
-    def _watch_server(self, server: Responder | Proxy, descriptor: int) -> None:
-        def handle() -> None:
-            server.handle(descriptor)
-            self._await_server(server)
+    def _watch_server(self, server: Responder | Proxy) -> None:
+        def watch(descriptor: int) -> None:
+            def handle() -> None:
+                server.handle(descriptor)
+                self._await_server(server)
 
-        self._loop.watch(descriptor, handle)
+            self._loop.watch(descriptor, handle)
+
+        for descriptor in server.filenos():
+            watch(descriptor)
+
+    def _forget_server(self, server: Responder | Proxy) -> None:
+        self._loop.cancel(_timer_of(server))
+        for descriptor in server.filenos():
+            self._loop.forget(descriptor)
 
     def _await_server(self, server: Responder | Proxy) -> None:
         """Come back when the server has something to give up on; never while it is idle."""
-        timer = f"server {server.filenos()[0]}"
+        timer = _timer_of(server)
         deadline = server.next_deadline()
         if deadline is None:
             self._loop.cancel(timer)
@@ -317,6 +326,9 @@ class Supervisor:
         try:
             if message.get("op") == "attach":
                 self._attach(client, descriptors)
+            elif message.get("op") == "hold":
+                self._hold(descriptors, message["targets"])
+                self._answer(client, {"ok": True})
             else:
                 self._obey(client, message)
         except (EngineError, OSError, KeyError, TypeError, ValueError) as error:
@@ -342,6 +354,9 @@ class Supervisor:
         elif operation == "networks":
             self._use_networks(message)
             self._answer(client, {"ok": True})
+        elif operation == "release":
+            self._release()
+            self._answer(client, {"ok": True})
         elif operation == "exec":
             self._answer(client, {"ok": True, "pid": self._exec(message["process"])})
         else:
@@ -350,10 +365,24 @@ class Supervisor:
     def _use_networks(self, message: dict[str, Any]) -> None:
         endpoints = tuple(endpoint_from_json(item) for item in message["endpoints"])
         ports = tuple(PublishedAddress(*item) for item in message["ports"])
-        self._world.use_endpoints(endpoints, ports)
+        self._world.use_endpoints(endpoints, ports, message["links"])
         if ports != self._state.ports:
             self._state = self._state._replace(ports=ports)
             self._publish_state()
+
+    def _hold(self, descriptors: Sequence[int], targets: Sequence[Sequence[Any] | None]) -> None:
+        """Take over host ports that a command has bound."""
+        before = self._world.proxy
+        self._world.hold_ports(
+            descriptors, [None if item is None else (item[0], item[1]) for item in targets]
+        )
+        if before is None and self._world.proxy is not None:
+            self._watch_server(self._world.proxy)
+
+    def _release(self) -> None:
+        if self._world.proxy is not None:
+            self._forget_server(self._world.proxy)
+        self._world.release_ports()
 
     def _attach(self, client: socket.socket, descriptors: list[int]) -> None:
         if self._stdio is None or self._init is None:
@@ -436,6 +465,10 @@ def _open_log(task: ShimTask, loop: Loop) -> Writer:
     from runtime.shim.logs.drivers import open_log
 
     return open_log(folder, task.container_id, task.spec, task.image, loop)
+
+
+def _timer_of(server: Responder | Proxy) -> str:
+    return f"server {server.filenos()[0]}"
 
 
 def failure_code(error: BaseException) -> int:

@@ -8,6 +8,7 @@ killed.
 import os
 import signal
 import socket
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runtime.cgroups.manager import Cgroup, open_cgroup
@@ -15,12 +16,13 @@ from runtime.errors import EngineError, StateError
 from runtime.linux import constants as k
 from runtime.linux import syscalls
 from runtime.network.dns.entries import remove_entry
+from runtime.network.dns.forward import HostServers, Upstreams
 from runtime.network.dns.server import Responder
 from runtime.network.endpoint import HostNetwork
-from runtime.network.firewall.rules import PublishedPort
 from runtime.network.ports import publishing_endpoint
 from runtime.network.proxy import Forward, Proxy
 from runtime.network.record import Endpoint
+from runtime.oci.container_spec import all_links
 from runtime.oci.labels import LABEL_PROJECT
 from runtime.oci.spec import Spec
 from runtime.shim import line
@@ -69,7 +71,7 @@ class World:
         self._builder = 0
         self._host_mounts = -1
         self._host_namespace = -1
-        self._ports: list[PublishedPort] = []
+        self._ports: tuple[PublishedAddress, ...] = ()
         self._reservations: list[int] = []
         self._spec: Spec | None = None
         self._user_namespace = -1
@@ -175,7 +177,7 @@ class World:
             program.console = descriptors[0]
         self.report = value["report"]
         self.seccomp = value["seccomp"]
-        program.state = LiveState._make(value["state"])
+        program.state = LiveState._make(value["state"])._replace(ports=self._ports)
 
     def _take(self, kind: str, value: Any, descriptors: tuple[int, ...]) -> None:
         if kind == "error":
@@ -186,38 +188,61 @@ class World:
         elif kind == "server":
             self.server = descriptors[0]
         elif kind == "ports":
-            self._ports = [PublishedPort(*port) for port in value]
-            self._reservations += descriptors
-        elif kind == "proxies":
-            forwards = [
-                Forward(socket.socket(fileno=descriptor), *target)
-                for descriptor, target in zip(descriptors, value, strict=True)
-            ]
-            self.proxy = Proxy(forwards, self._host_namespace)
+            self._ports += tuple(PublishedAddress(*port) for port in value)
+        elif kind == "hold":
+            self.hold_ports(descriptors, value)
         elif kind == "dns":
             self._make_responder(descriptors)
+
+    def hold_ports(self, descriptors: Sequence[int], targets: Sequence[tuple[str, int] | None]) -> None:
+        """Take over sockets bound to host ports: to lead them to an address and a port, or only to keep them."""
+        forwards = []
+        for descriptor, target in zip(descriptors, targets, strict=True):
+            if target is None:
+                self._reservations.append(descriptor)
+            else:
+                forwards.append(Forward(socket.socket(fileno=descriptor), *target))
+        if forwards and self.proxy is None:
+            self.proxy = Proxy(forwards, self._host_namespace)
+        elif self.proxy is not None:
+            self.proxy.add(forwards)
+
+    def release_ports(self) -> None:
+        """Give up all host ports. What the kernel does for them is the caller's matter."""
+        for reservation in self._reservations:
+            os.close(reservation)
+        self._reservations.clear()
+        if self.proxy is not None:
+            self.proxy.close()
+            self.proxy = None
 
     @property
     def servers(self) -> tuple[Responder | Proxy, ...]:
         """What answers in the container's name; all of them are watched in the same way."""
         return tuple(server for server in (self.responder, self.proxy) if server is not None)
 
-    def use_endpoints(self, endpoints: tuple[Endpoint, ...], ports: tuple[PublishedAddress, ...]) -> None:
+    def use_endpoints(
+        self,
+        endpoints: tuple[Endpoint, ...],
+        ports: tuple[PublishedAddress, ...],
+        links: Mapping[str, str],
+    ) -> None:
         """A command has put the container into other networks, and its ports lead there: answer for these from now on,
         and leave these at the end.
         """
         self._task = self._task._replace(endpoints=endpoints)
-        self._ports = translations(ports)
-        if self.proxy is not None:
-            self.proxy.lead_to(publishing_endpoint(endpoints))
+        self._ports = ports
+        endpoint = publishing_endpoint(endpoints)
+        if self.proxy is not None and endpoint is not None:
+            self.proxy.lead_to(endpoint)
         if self.responder is not None:
-            self.responder.use_networks(self._zones(), self._upstreams())
+            self.responder.use_networks(self._zones(), self._upstreams(), links)
 
-    def _upstreams(self) -> tuple[str, ...] | None:
-        """Whom to ask for names that are not ours: nobody in networks without a way out, None = the host's servers."""
+    def _upstreams(self) -> Upstreams:
+        """Whom to ask for names that are not ours: in networks without a way out not the host's servers."""
         if all(endpoint.internal for endpoint in self._task.endpoints):
-            return ()
-        return self._task.spec.dns or None
+            return self._task.spec.dns
+        return self._task.spec.dns or HostServers()
 
     def _zones(self) -> list[tuple[str, str]]:
         task = self._task
@@ -230,7 +255,7 @@ class World:
             self._zones(),
             self._upstreams(),
             host_namespace=self._host_namespace,
-            links=dict(task.spec.links),
+            links=all_links(task.spec),
             listeners=(
                 socket.socket(socket.AF_INET, socket.SOCK_DGRAM, 0, udp),
                 socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, tcp),
@@ -298,4 +323,4 @@ class World:
 
     def _unpublish(self) -> None:
         syscalls.setns(self._host_namespace, k.CLONE_NEWNET)
-        HostNetwork(self._task.paths.nft_table).unpublish(self._ports)
+        HostNetwork(self._task.paths.nft_table).unpublish(translations(self._ports))

@@ -454,8 +454,8 @@ def test_ports_follow_the_default_route(project: Project) -> None:
         f"""
         services:
           web: {{image: IMAGE, command: {SERVER}, init: true, ports: ["PORT0:80"], networks: {{a: {{gw_priority: 1}}, b: }}}}
-          inner: {{image: IMAGE, command: {SERVER}, init: true, ports: ["PORT1:80"], networks: [c], dns: 127.0.0.55}}
-        networks: {{a: , b: , c: {{internal: true}}}}
+          inner: {{image: IMAGE, command: {SERVER}, init: true, ports: ["PORT1:80"], networks: [c], dns: 10.83.0.1}}
+        networks: {{a: {{ipam: {{config: [{{subnet: 10.83.0.0/24}}]}}}}, b: , c: {{internal: true}}}}
         """
     )
     told = project.run("up", "-d").stderr
@@ -468,7 +468,7 @@ def test_ports_follow_the_default_route(project: Project) -> None:
             assert "root:x:0" in fetch(host, project.ports[0]), (verb, host)
     # Names of the world outside are asked for as soon as there is a way out.
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
-        asked.bind(("127.0.0.55", 53))
+        asked.bind(("10.83.0.1", 53))
         asked.settimeout(5)
         nslookup = ("exec", "-T", "inner", "nslookup", "-type=a", "example.org")
         assert "SERVFAIL" in project.run(*nslookup, code=1).stdout

@@ -17,9 +17,9 @@ from runtime.linux.constants import CLONE_NEWNET
 from runtime.linux.rtnetlink import Rtnetlink
 from runtime.network.endpoint import HostNetwork
 from runtime.network.firewall.nft import Firewall
-from runtime.network.firewall.rules import NetworkRules
 from runtime.network.ipam import Subnet, format_address, mac_of, parse_subnet
 from runtime.network.links import enable_forwarding, ensure_bridge
+from runtime.network.plan import firewall_rules
 from runtime.network.record import Address, Endpoint, NetworkRecord, Pool
 
 TABLE = "pycompose_test"
@@ -95,9 +95,7 @@ class Host(Space):
         self.spaces.append(space)
         return space
 
-    def network(
-        self, name: str, *subnets: str, internal: bool = False, masquerade: bool = True, **fields: Any
-    ) -> NetworkRecord:
+    def network(self, name: str, *subnets: str, **fields: Any) -> NetworkRecord:
         """A bridge with the first address of each subnet as gateway."""
         pools = tuple(Pool(text, _address(parse_subnet(text), 1)) for text in subnets)
         record = NetworkRecord(
@@ -105,7 +103,6 @@ class Host(Space):
             name=name,
             pools=pools,
             bridge=f"br-{name}",
-            internal=internal,
             mtu=1400,
         )._replace(**fields)
         if record.driver == "bridge":
@@ -113,10 +110,9 @@ class Host(Space):
                 ensure_bridge(rtnetlink, record)
             enable_forwarding(ipv6=record.has_ipv6)
             host = HostNetwork(TABLE)
-            rules = NetworkRules(record.bridge, internal=internal, masquerade=masquerade)
-            host.firewall.ensure_network(rules)
+            host.firewall.ensure_network(firewall_rules(record, ipv6=False))
             if record.has_ipv6:
-                host.firewall6.ensure_network(rules)
+                host.firewall6.ensure_network(firewall_rules(record, ipv6=True))
             host.close()
         return record
 

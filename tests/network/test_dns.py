@@ -18,23 +18,34 @@ from hypothesis import strategies as st
 
 from runtime.network.dns import answer, zone
 from runtime.network.dns.entries import ZoneReader, is_live, remove_entry, write_entry
+from runtime.network.dns.forward import HostServers
 from runtime.network.dns.server import Responder
 from runtime.network.dns.zone import Entry
 
 NET = "project_default"
 
 
+def resolv_conf(directory: str, servers: tuple[str, ...]) -> str:
+    """The path of a resolv.conf with these servers."""
+    path = Path(f"{directory}-resolv.conf")
+    path.write_text("".join(f"nameserver {address}\n" for address in servers))
+    return str(path)
+
+
 class Setup:
     """A container's namespace with a responder, and a name server at 127.0.0.1:53 of the host."""
 
-    def __init__(self, host: Host, directory: str, upstreams: tuple[str, ...] = ("127.0.0.1",)) -> None:
+    def __init__(
+        self, host: Host, directory: str, upstreams: tuple[str, ...] = ("127.0.0.1",), *, chosen: bool = False
+    ) -> None:
         self.directory = directory
         self.space, _, self.network = host.container()
         self.upstream = host.udp(53)
         self.upstream_tcp = host.listen(53)
         self.namespace = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
         with self.space.inside():
-            self.responder = Responder([(NET, directory)], upstreams, host_namespace=self.namespace)
+            servers = upstreams if chosen else HostServers(resolv_conf(directory, upstreams))
+            self.responder = Responder([(NET, directory)], servers, host_namespace=self.namespace)
         self.serve: Callable[[DNSRecord], DNSRecord | None] = lambda query: None
         self.asked = 0
 
@@ -206,6 +217,35 @@ def test_servers_that_refuse_are_passed_over(host: Host, tmp_path: Path) -> None
         begin = time.monotonic()
         assert setup.ask("example.org").header.rcode == RCODE.NOERROR
         assert time.monotonic() - begin < 1  # unreachable: no time was spent waiting for it
+    finally:
+        setup.close()
+
+
+def test_servers_that_fail_are_passed_over(host: Host, tmp_path: Path) -> None:
+    setup = Setup(host, str(tmp_path), upstreams=("127.0.0.1", "127.0.0.1"))
+
+    def serve(query: DNSRecord) -> DNSRecord:
+        reply = query.reply(aa=0)
+        reply.header.rcode = RCODE.REFUSED if setup.asked == 1 else RCODE.SERVFAIL
+        return reply
+
+    setup.serve = serve
+    try:
+        assert setup.ask("example.org").header.rcode == RCODE.SERVFAIL
+        assert setup.asked == 2
+    finally:
+        setup.close()
+
+
+def test_chosen_servers_are_asked_from_inside(host: Host, tmp_path: Path) -> None:
+    """127.0.0.1 is then the container itself, as with the reference; 127.0.0.11 would be the responder again."""
+    setup = Setup(host, str(tmp_path), upstreams=("127.0.0.11", "127.0.0.1"), chosen=True)
+    setup.upstream.close()
+    setup.upstream = setup.space.udp(53)
+    setup.serve = lambda query: query.reply(aa=0)
+    try:
+        assert setup.ask("example.org").header.rcode == RCODE.NOERROR
+        assert setup.asked == 1
     finally:
         setup.close()
 

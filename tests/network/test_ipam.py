@@ -130,3 +130,12 @@ def test_a_full_subnet() -> None:
         allocate(used=[f"172.28.0.{n}" for n in range(2, 7)])
     with pytest.raises(InvalidError, match="ip_range"):
         allocate(ip_range=parse_subnet("10.0.0.0/30"))
+
+
+def test_no_address_twice_in_a_row() -> None:
+    subnet = parse_subnet("10.0.0.0/29")
+    given, last = [], 0
+    for _ in range(6):
+        last = ipam.allocate_address(subnet, {subnet.network + 4}, gateway=subnet.network + 1, after=last)
+        given.append(last - subnet.network)
+    assert given == [2, 3, 5, 6, 2, 3]

@@ -12,7 +12,7 @@ from conftest import Host, Space, run
 
 from runtime.network.firewall.rules import PublishedPort
 from runtime.network.ipam import parse_subnet
-from runtime.network.ports import plan_use, reserve
+from runtime.network.ports import Use, plan_use, reserve
 from runtime.network.proxy import Forward, Proxy
 from runtime.oci.container_spec import PortRequest
 
@@ -200,4 +200,6 @@ def test_who_carries_a_port(
     pools = [{"4": V4, "6": V6}[family] for family in families]
     endpoint = host.endpoint(host.network("a", *pools), 0, 9)
     expected = {"4": endpoint.address(), "6": endpoint.address(ipv6=True), "": ""}
-    assert tuple(plan_use(address, protocol, endpoint)) == (expected[translated], expected[proxied_to])
+    assert plan_use(address, protocol, endpoint) == Use(expected[translated], expected[proxied_to])
+    closed = plan_use(address, protocol, endpoint._replace(routed4=True, routed6=True))
+    assert closed == Use(direct=endpoint.address(ipv6=":" in address))

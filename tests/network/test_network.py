@@ -13,7 +13,7 @@ from conftest import TABLE, Host, run
 from runtime.errors import NotFoundError
 from runtime.linux.nfnetlink import Nfnetlink, Transaction
 from runtime.linux.rtnetlink import Rtnetlink
-from runtime.network import links
+from runtime.network import links, plan
 from runtime.network.firewall import rules
 from runtime.network.firewall.rules import NetworkRules, PublishedPort
 from runtime.network.ipam import Subnet, parse_subnet
@@ -136,7 +136,7 @@ def test_isolated_ports_of_a_bridge(host: Host) -> None:
 
 def test_packets_leave_with_their_own_address(host: Host) -> None:
     outside = host.outside()
-    network = host.network("a", "172.18.0.0/20", masquerade=False)
+    network = host.network("a", "172.18.0.0/20", options={plan.OPTION_MASQUERADE: "false"})
     container, (ip,), _ = host.container(network)
     server = outside.listen(80)
     assert container.connects("198.51.100.2", 80)

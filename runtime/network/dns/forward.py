@@ -1,7 +1,9 @@
-"""Queries passed on to the host's own name servers, without threads and without waiting.
+"""Queries passed on to other name servers, without threads and without waiting.
 
-Every query gets a socket of its own in the host's network namespace, so that each has a random source
-port and answers of others can't be mistaken for its own. By UDP or, for clients that came by TCP, by TCP.
+The host's own are asked from the host's network namespace, where alone 127.0.0.53 is who it is meant to be; those that
+somebody chose for the container from the container's, so that they may be its neighbours or itself. Every query gets a
+socket of its own: each has a random source port and answers of others can't be mistaken for its own. By UDP or, for
+clients that came by TCP, by TCP.
 """
 
 import os
@@ -12,13 +14,14 @@ from collections.abc import Callable
 
 from runtime.linux.namespaces import socket_in
 from runtime.network.dns.answer import is_answer_to, refuse
-from runtime.network.etc_files import parse_resolv_conf
+from runtime.network.etc_files import EMBEDDED_NAMESERVER, parse_resolv_conf
 
 RESOLV_CONF = "/etc/resolv.conf"
 
 _TRY_SECONDS = 2.0
 _ROUNDS = 2
 _MAX_PENDING = 256
+_FAILURES = (2, 5)  # SERVFAIL, REFUSED
 _MAX_MESSAGE = 65535
 
 
@@ -41,19 +44,20 @@ class _Pending:
 class HostServers:
     """The host's own name servers, read again when its resolv.conf has changed."""
 
-    __slots__ = ("_servers", "_stamp")
+    __slots__ = ("_path", "_servers", "_stamp")
 
-    def __init__(self) -> None:
+    def __init__(self, path: str = RESOLV_CONF) -> None:
+        self._path = path
         self._stamp: tuple[int, int, int] | None = None
         self._servers: tuple[str, ...] = ()
 
     def addresses(self) -> tuple[str, ...]:
         """The present ones; the last known where the file is gone for a moment."""
         try:
-            status = os.stat(RESOLV_CONF)
+            status = os.stat(self._path)
             stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
             if stamp != self._stamp:
-                with open(RESOLV_CONF, errors="replace") as file:
+                with open(self._path, errors="replace") as file:
                     self._servers = parse_resolv_conf(file.read()).nameservers
                 self._stamp = stamp
         except OSError:
@@ -61,16 +65,17 @@ class HostServers:
         return self._servers
 
 
+Upstreams = HostServers | tuple[str, ...]  # or addresses without port
+
+
 class Forwarder:
     """Passes queries on. `namespace` is a descriptor of the host's network namespace, -1 = the present one.
 
-    `upstreams` are addresses without port. `reply` functions get the answer, SERVFAIL if no server has one. The
+    `reply` functions get the answer, SERVFAIL if no server has one. The
     owner watches `epoll` and calls `handle`, and `expire` in time.
     """
 
-    def __init__(
-        self, epoll: select.epoll, upstreams: HostServers | tuple[str, ...], namespace: int, port: int = 53
-    ) -> None:
+    def __init__(self, epoll: select.epoll, upstreams: Upstreams, namespace: int, port: int = 53) -> None:
         self._epoll = epoll
         self.upstreams = upstreams  # may be replaced at any time
         self._namespace = namespace
@@ -115,7 +120,10 @@ class Forwarder:
             return
         if answer and is_answer_to(answer, pending.query):
             self._drop(pending)
-            pending.reply(pending.original[:2] + answer[2:])
+            if answer[3] & 0xF in _FAILURES and pending.tries < len(self._addresses()):
+                self._ask(pending)  # another one may know
+            else:
+                pending.reply(pending.original[:2] + answer[2:])
 
     def _step_tcp(self, pending: _Pending, events: int) -> bytes:
         """Sends the query once connected, then gathers the answer; b"" while it is not complete."""
@@ -137,7 +145,7 @@ class Forwarder:
 
     def _ask(self, pending: _Pending) -> None:
         """The next try of a query, or SERVFAIL when all servers have had theirs."""
-        upstreams = self.upstreams if isinstance(self.upstreams, tuple) else self.upstreams.addresses()
+        upstreams = self._addresses()
         while pending.tries < len(upstreams) * _ROUNDS:
             upstream = upstreams[pending.tries % len(upstreams)]
             pending.tries += 1
@@ -149,9 +157,15 @@ class Forwarder:
             return
         pending.reply(refuse(pending.original, "SERVFAIL"))
 
+    def _addresses(self) -> tuple[str, ...]:
+        if isinstance(self.upstreams, HostServers):
+            return self.upstreams.addresses()
+        return tuple(address for address in self.upstreams if address != EMBEDDED_NAMESERVER)  # that is us
+
     def _start(self, pending: _Pending, upstream: tuple[str, int]) -> None:
         family = socket.AF_INET6 if ":" in upstream[0] else socket.AF_INET
-        sock = socket_in(self._namespace, family, socket.SOCK_STREAM if pending.tcp else socket.SOCK_DGRAM)
+        namespace = self._namespace if isinstance(self.upstreams, HostServers) else -1
+        sock = socket_in(namespace, family, socket.SOCK_STREAM if pending.tcp else socket.SOCK_DGRAM)
         pending.sock = sock
         pending.buffer = b""
         pending.deadline = time.monotonic() + _TRY_SECONDS

@@ -19,7 +19,7 @@ from runtime.linux.nfnetlink import HOOK_OUTPUT, Nfnetlink, Transaction
 from runtime.network.dns import answer, zone
 from runtime.network.dns.answer import Query
 from runtime.network.dns.entries import ZoneReader, is_live
-from runtime.network.dns.forward import Forwarder, HostServers
+from runtime.network.dns.forward import Forwarder, Upstreams
 from runtime.network.firewall import expressions as e
 
 _Key = TypeVar("_Key")
@@ -65,7 +65,7 @@ class Responder:
     def __init__(
         self,
         zones: Sequence[tuple[str, str]],
-        upstreams: Sequence[str] | None,
+        upstreams: Upstreams,
         *,
         host_namespace: int = -1,
         listeners: tuple[socket.socket, socket.socket] | None = None,
@@ -73,7 +73,7 @@ class Responder:
     ) -> None:
         self._networks: list[str] = []
         self._readers: list[ZoneReader] = []
-        self._links = {alias.lower(): name for alias, name in (links or {}).items()}
+        self._links: dict[str, str] = {}
         self._turns: dict[tuple[str, str], int] = {}  # (name, type of record) -> how often it was asked for
         # What was asked, byte for byte, and how it was answered: reading and writing messages is most of the work.
         self._queries: dict[bytes, Query] = {}
@@ -84,15 +84,18 @@ class Responder:
         self._udp, self._tcp = open_listeners() if listeners is None else listeners
         self._connections: dict[int, _Connection] = {}
         self._forwarder = Forwarder(self._epoll, (), host_namespace)
-        self.use_networks(zones, upstreams)
+        self.use_networks(zones, upstreams, links or {})
         for sock in (self._udp, self._tcp):
             self._epoll.register(sock.fileno(), select.EPOLLIN)
 
-    def use_networks(self, zones: Sequence[tuple[str, str]], upstreams: Sequence[str] | None) -> None:
+    def use_networks(
+        self, zones: Sequence[tuple[str, str]], upstreams: Upstreams, links: Mapping[str, str]
+    ) -> None:
         """Answer for these networks and ask these servers from now on; as the arguments of the constructor."""
+        self._links = {alias.lower(): name for alias, name in links.items()}
         self._networks = [name for name, _ in zones]
         self._readers = [ZoneReader(directory) for _, directory in zones]
-        self._forwarder.upstreams = HostServers() if upstreams is None else tuple(upstreams)
+        self._forwarder.upstreams = upstreams
 
     def close(self) -> None:
         self._forwarder.close()

@@ -141,16 +141,16 @@ class Firewall:
         if self._netlink.table(self.table, self._family) is None:
             return None
         transaction = Transaction(self._family)
-        wanted = rules.network_elements(NetworkRules(bridge, internal=True, masquerade=False))
-        present = {name: [key for key, _ in self._elements(name)] for name in wanted}
-        if not set(present[rules.BRIDGES]) - set(wanted[rules.BRIDGES]):
+        present = {name: [key for key, _ in self._elements(name)] for name in rules.OF_BRIDGES}
+        ours = {name: rules.keys_of(keys, bridge) for name, keys in present.items()}
+        if len(ours[rules.BRIDGES]) == len(present[rules.BRIDGES]):
             transaction.delete_table(self.table)
             return transaction
-        for name, keys in wanted.items():
-            transaction.delete_elements(self.table, name, [key for key in keys if key in present[name]])
-        for name in (rules.PUBLISHED, rules.PUBLISHED_ANY):
+        for name, keys in ours.items():
+            transaction.delete_elements(self.table, name, keys)
+        for name in rules.OF_PORTS:
             elements = self._elements(name)
-            stale = [key for subnet in subnets for key in rules.keys_into(elements, subnet)]
+            stale = [key for subnet in subnets for key in rules.keys_into(name, elements, subnet)]
             transaction.delete_elements(self.table, name, stale)
         return transaction
 
