@@ -1,7 +1,6 @@
 """`network`: list, make, remove and look at networks, and put containers into them."""
 
 import contextlib
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -9,11 +8,15 @@ from typing import Any
 from composer.cli.context import Context
 from composer.errors import ComposeError
 from composer.output.errors import print_error
-from composer.output.tables import render_table
+from composer.output.formats import check_format, format_list, format_objects
 from composer.translate_networks import OPTION_INTERFACE, OPTION_SYSCTLS, parse_sysctls
 from runtime import Container, EngineError, NetworkAttachment, NetworkRequest, NetworkRow, Pool
 
 _ID_CHARACTERS = 12
+_HEADINGS = {
+    "CreatedAt": "CREATED AT", "Driver": "DRIVER", "ID": "NETWORK ID", "IPv4": "IPV4", "IPv6": "IPV6",
+    "Internal": "INTERNAL", "Labels": "LABELS", "Name": "NAME", "Scope": "SCOPE",
+}  # fmt: skip
 _FILTERS: dict[str, Callable[[NetworkRow, str], bool]] = {
     "name": lambda network, value: value in network.name,
     "id": lambda network, value: network.id.startswith(value),
@@ -32,8 +35,7 @@ def list_networks(
     context: Context, *, quiet: bool, format: str, filters: tuple[str, ...], no_trunc: bool
 ) -> int:
     """`network ls`."""
-    if format not in ("table", "json"):
-        raise ComposeError(f"--format {format!r} is not one of table, json")
+    check_format(format)
     wanted = [_parse_filter(text) for text in filters]
     networks = [
         network
@@ -43,11 +45,10 @@ def list_networks(
     length = 64 if no_trunc else _ID_CHARACTERS
     if quiet:
         lines = [network.id[:length] for network in networks]
-    elif format == "json":
-        lines = [json.dumps(_as_line(network, length)) for network in networks]
     else:
-        rows = [(network.id[:length], network.name, network.record.driver, "local") for network in networks]
-        lines = [render_table(("NETWORK ID", "NAME", "DRIVER", "SCOPE"), rows)]
+        rows = [_row(network, length) for network in networks]
+        labels = [network.record.labels for network in networks]
+        lines = format_list(format, rows, _HEADINGS, ("ID", "Name", "Driver", "Scope"), labels)
     for line in lines:
         context.out.line(line)
     return 0
@@ -60,7 +61,7 @@ def _parse_filter(text: str) -> tuple[str, str]:
     return key, value
 
 
-def _as_line(network: NetworkRow, length: int) -> dict[str, str]:
+def _row(network: NetworkRow, length: int) -> dict[str, str]:
     record = network.record
     return {
         "CreatedAt": f"{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(network.created_ns / 1e9))} +0000 UTC",
@@ -75,8 +76,8 @@ def _as_line(network: NetworkRow, length: int) -> dict[str, str]:
     }
 
 
-def inspect(context: Context, *, names: tuple[str, ...]) -> int:
-    """`network inspect`: a JSON list with the reference's field names; 1 if one of them is not there."""
+def inspect(context: Context, *, names: tuple[str, ...], format: str) -> int:
+    """`network inspect`: with the reference's field names; 1 if one of them is not there."""
     found = []
     missing = 0
     for name in names:
@@ -86,7 +87,8 @@ def inspect(context: Context, *, names: tuple[str, ...]) -> int:
             missing = 1
         else:
             found.append(describe_network(context, network))
-    context.out.line(json.dumps(found, indent=4))
+    for line in format_objects(format, found):
+        context.out.line(line)
     return missing
 
 
