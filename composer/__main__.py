@@ -36,7 +36,7 @@ def main() -> NoReturn:
 
 def _run(words: list[str]) -> int:
     parsed = parse(words)
-    return _run_typer() if parsed is None else _run_hot(parsed)
+    return _run_typer(words) if parsed is None else _run_hot(parsed)
 
 
 def _run_hot(parsed: Parsed) -> int:
@@ -51,11 +51,15 @@ def _run_hot(parsed: Parsed) -> int:
     return code
 
 
-def _run_typer() -> int:
+def _run_typer(words: list[str]) -> int:
+    import typer.main
+
     from composer.cli.app import app
+    from composer.cli.flags import spell_out
 
     try:
-        outcome = app(prog_name="pycompose", standalone_mode=False)
+        command = typer.main.get_command(app)
+        outcome = command(spell_out(words, command), prog_name="pycompose", standalone_mode=False)
     except (ComposeError, EngineError, OSError):
         raise
     except Exception as error:

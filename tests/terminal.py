@@ -1,5 +1,6 @@
 """A user at a terminal: a program on a pseudo-terminal, what it prints, and what is typed to it."""
 
+import fcntl
 import os
 import pty
 import select
@@ -13,15 +14,27 @@ SIZE = (33, 101)  # lines, columns
 
 
 class Terminal:
-    """Runs a program as the leader of a session on a terminal of its own. A context manager: killed at the end."""
+    """Runs a program as the leader of a session on a terminal of its own. A context manager: killed at the end.
 
-    def __init__(self, words: Sequence[str], folder: Path, environ: Mapping[str, str]) -> None:
+    `controlling`: keys such as Ctrl-C are signals, and /dev/tty is there, as with a terminal emulator.
+    """
+
+    def __init__(
+        self, words: Sequence[str], folder: Path, environ: Mapping[str, str], *, controlling: bool = False
+    ) -> None:
         self._master, slave = pty.openpty()
         termios.tcsetwinsize(slave, SIZE)
         self.process = subprocess.Popen(
-            words, cwd=folder, env=environ, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
+            words,
+            cwd=folder,
+            env=environ,
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+            preexec_fn=(lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)) if controlling else None,
         )
-        os.close(slave)
+        self.slave = slave
         self.shown = ""
 
     def type(self, text: str) -> None:
@@ -49,9 +62,11 @@ class Terminal:
     def wait(self, timeout_s: float = 20) -> int:
         """The exit code; what is shown meanwhile is kept."""
         deadline = time.monotonic() + timeout_s
-        while self._read(max(0, deadline - time.monotonic())):
+        while self.process.poll() is None and time.monotonic() < deadline:
+            self._read(0.1)
+        while self._read(0):
             pass
-        return self.process.wait(max(1, deadline - time.monotonic()))
+        return self.process.wait(1)
 
     def __enter__(self) -> "Terminal":
         return self
@@ -59,4 +74,5 @@ class Terminal:
     def __exit__(self, *_: object) -> None:
         self.process.kill()
         self.process.wait()
+        os.close(self.slave)
         os.close(self._master)

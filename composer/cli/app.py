@@ -15,6 +15,7 @@ from composer.cli.app_systemd import systemd_app
 from composer.cli.completion import complete_services, completion_script
 from composer.cli.context import Context, GlobalOptions
 from composer.cli.dry_run import DryRun
+from composer.cli.format_options import Format
 from composer.version import VERSION
 
 app = typer.Typer(
@@ -208,6 +209,10 @@ def up(
     watch: Annotated[
         bool, typer.Option("--watch", "-w", help="Bring in what changes on this machine: see `watch`.")
     ] = False,
+    menu: Annotated[
+        bool | None,
+        typer.Option("--menu/--no-menu", help="Keys for those who look on [env: COMPOSE_MENU]."),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Yes to all questions.")] = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -241,7 +246,7 @@ def ps(
     all: Annotated[bool, typer.Option("--all", "-a", help="Stopped containers too.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only ids.")] = False,
     list_services: Annotated[bool, typer.Option("--services", help="Only names of services.")] = False,
-    format: Annotated[str, typer.Option("--format", help="table or json (one object per line).")] = "table",
+    format: Format = "table",
     filter: Annotated[str, typer.Option("--filter", help="status=STATUS")] = "",
     status: Annotated[
         list[str] | None, typer.Option("--status", help="Only containers of this status.")
@@ -408,7 +413,7 @@ def graph(
 def version(
     context: typer.Context,
     short: Annotated[bool, typer.Option("--short", help="Only the number.")] = False,
-    format: Annotated[str, typer.Option("--format", "-f", help="pretty or json.")] = "pretty",
+    format: Annotated[str, typer.Option("--format", "-f", help="pretty, json, or a Go template.")] = "pretty",
 ) -> None:
     """Print the release."""
     _run(context, "version", locals())

@@ -8,6 +8,7 @@ import typer
 from composer.cli.app import Timeout, _run, app
 from composer.cli.context import Context
 from composer.cli.dry_run import DryRun
+from composer.cli.format_options import Format, InspectFormat
 
 container_app = typer.Typer(
     help="Containers by name or id, of any project or none.", no_args_is_help=True, rich_markup_mode=None
@@ -91,7 +92,7 @@ def container_list(
     context: typer.Context,
     all: Annotated[bool, typer.Option("--all", "-a", help="Stopped ones too.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only ids.")] = False,
-    format: Annotated[str, typer.Option("--format", help="table or json (one object per line).")] = "table",
+    format: Format = "table",
     no_trunc: Annotated[bool, typer.Option("--no-trunc", help="Do not shorten.")] = False,
 ) -> None:
     """List containers."""
@@ -99,9 +100,9 @@ def container_list(
 
 
 @container_app.command("inspect")
-def container_inspect(context: typer.Context, names: Names) -> None:
+def container_inspect(context: typer.Context, names: Names, format: InspectFormat = "") -> None:
     """Print all that is known of containers, as JSON."""
-    _call(context, "inspect", names=names)
+    _call(context, "inspect", names=names, format=format)
 
 
 @container_app.command("logs")
@@ -204,6 +205,7 @@ def inspect(
     context: typer.Context,
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names or ids.")],
     type: Annotated[str, typer.Option("--type", help="container, image, network or volume.")] = "",
+    format: InspectFormat = "",
 ) -> None:
     """Print all that is known of containers, images, networks or volumes, as JSON."""
     _run(context, "inspect", locals())

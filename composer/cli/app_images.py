@@ -8,11 +8,11 @@ import typer
 from composer.cli.app import Service, Services, _run, app, image_app
 from composer.cli.context import Context
 from composer.cli.dry_run import DryRun
+from composer.cli.format_options import Format, InspectFormat
 
 Names = Annotated[list[str], typer.Argument(metavar="NAME...")]
 Name = Annotated[str, typer.Argument(metavar="NAME")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
-Format = Annotated[str, typer.Option("--format", help="table or json.")]
 Platform = Annotated[str, typer.Option("--platform", help="For this platform, such as linux/arm64.")]
 Registry = Annotated[
     str, typer.Argument(metavar="[REGISTRY]", help="Host of the registry; Docker Hub if none.")
@@ -52,9 +52,9 @@ def image_remove(
 
 
 @image_app.command("inspect")
-def image_inspect(context: typer.Context, names: Names) -> None:
+def image_inspect(context: typer.Context, names: Names, format: InspectFormat = "") -> None:
     """Print all that is known of images, as JSON."""
-    _run_in("image", context, "inspect", names=tuple(names))
+    _run_in("image", context, "inspect", names=tuple(names), format=format)
 
 
 @image_app.command("history")

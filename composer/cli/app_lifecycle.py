@@ -6,8 +6,8 @@ import typer
 
 from composer.cli.app import RemoveOrphans, Service, Services, Timeout, _run, app
 from composer.cli.dry_run import DryRun
+from composer.cli.format_options import Format
 
-Format = Annotated[str, typer.Option("--format", help="table or json.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only names.")]
 
 

@@ -7,6 +7,7 @@ import typer
 
 from composer.cli.context import Context
 from composer.cli.dry_run import DryRun
+from composer.cli.format_options import Format, InspectFormat
 
 network_app = typer.Typer(help="Networks.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -14,7 +15,6 @@ Names = Annotated[list[str], typer.Argument(metavar="NETWORK...")]
 Network = Annotated[str, typer.Argument(metavar="NETWORK")]
 Container = Annotated[str, typer.Argument(metavar="CONTAINER", help="Name or id.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only ids.")]
-Format = Annotated[str, typer.Option("--format", help="table or json (one object per line).")]
 
 
 def _run(context: typer.Context, action: str, **parameters: Any) -> None:
@@ -47,9 +47,9 @@ def network_list(
 
 
 @network_app.command("inspect")
-def network_inspect(context: typer.Context, names: Names) -> None:
+def network_inspect(context: typer.Context, names: Names, format: InspectFormat = "") -> None:
     """Print all that is known of networks, as JSON."""
-    _run(context, "inspect", names=tuple(names))
+    _run(context, "inspect", names=tuple(names), format=format)
 
 
 @network_app.command("create")

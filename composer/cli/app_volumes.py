@@ -8,6 +8,7 @@ import typer
 from composer.cli.app import app
 from composer.cli.context import Context
 from composer.cli.dry_run import DryRun
+from composer.cli.format_options import Format, InspectFormat
 
 volume_app = typer.Typer(help="Volumes.", no_args_is_help=True, rich_markup_mode=None)
 system_app = typer.Typer(
@@ -19,7 +20,6 @@ app.add_typer(system_app, name="system")
 Names = Annotated[list[str], typer.Argument(metavar="VOLUME...")]
 Name = Annotated[str, typer.Argument(metavar="VOLUME")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only names.")]
-Format = Annotated[str, typer.Option("--format", help="table or json (one object per line).")]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Do not ask.")]
 
 
@@ -43,9 +43,9 @@ def volume_list(
 
 
 @volume_app.command("inspect")
-def volume_inspect(context: typer.Context, names: Names) -> None:
+def volume_inspect(context: typer.Context, names: Names, format: InspectFormat = "") -> None:
     """Print all that is known of volumes, as JSON."""
-    _call("volume", context, "inspect", names=names)
+    _call("volume", context, "inspect", names=names, format=format)
 
 
 @volume_app.command("create")
@@ -111,7 +111,10 @@ def system_df(context: typer.Context, format: Format = "table") -> None:
 
 @system_app.command("info")
 def system_info(
-    context: typer.Context, format: Annotated[str, typer.Option("--format", help="text or json.")] = "text"
+    context: typer.Context,
+    format: Annotated[
+        str, typer.Option("--format", "-f", help="text, json, or a Go template: '{{.NCPU}}'.")
+    ] = "text",
 ) -> None:
     """Show the engine, the machine, and what of its kernel is used."""
     _call("system", context, "info", format=format)

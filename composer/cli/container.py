@@ -1,9 +1,7 @@
 """`container`: containers by their names or ids, whatever project they belong to."""
 
-import json
 import os
 import sys
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -13,14 +11,16 @@ from composer.cli.context import Context
 from composer.cli.exec import execute
 from composer.cli.inspect import container_document
 from composer.cli.logs import print_logs
-from composer.cli.ps import command_words, describe_ports, describe_status
+from composer.cli.ps import format_containers
 from composer.errors import ComposeError
 from composer.output.errors import print_error
-from composer.output.tables import describe_duration, quote_command, render_table
+from composer.output.formats import check_format, format_objects
 from composer.plan.action import Kind, Plan, PlanBuilder
 from composer.plan.desired import Desired
 from composer.plan.observed import ObservedState
 from runtime import Container, EngineError, ExecRequest, parse_signal
+
+_COLUMNS = ("ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names")
 
 
 def find(context: Context, name: str) -> Container:
@@ -36,45 +36,22 @@ def find(context: Context, name: str) -> Container:
 
 def list_containers(context: Context, *, all: bool, quiet: bool, format: str, no_trunc: bool) -> int:
     """`container ls`."""
-    if format not in ("table", "json"):
-        raise ComposeError(f"--format {format!r} is not one of table, json")
+    check_format(format)
     found = [item for item in context.engine.containers.list() if all or item.is_live]
     found.sort(key=lambda item: -item.created_ns)
     if quiet:
         lines = [item.id if no_trunc else item.id[:12] for item in found]
-    elif format == "json":
-        lines = [json.dumps(_line(item, no_trunc=no_trunc)) for item in found]
     else:
-        head = ("CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES")
-        keys = ("ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names")
-        rows = [tuple(_line(item, no_trunc=no_trunc)[key] for key in keys) for item in found]
-        lines = [render_table(head, rows)]
+        lines = format_containers(context, found, format, _COLUMNS, truncate=not no_trunc)
     for line in lines:
         context.out.line(line)
     return 0
 
 
-def _line(container: Container, *, no_trunc: bool) -> dict[str, str]:
-    spec = container.spec
-    return {
-        "Command": quote_command(command_words(container), truncate=not no_trunc),
-        "CreatedAt": time.strftime("%Y-%m-%d %H:%M:%S +0000 UTC", time.gmtime(container.created_ns / 1e9)),
-        "ID": container.id if no_trunc else container.id[:12],
-        "Image": container.image,
-        "Labels": ",".join(f"{key}={value}" for key, value in spec.labels.items()),
-        "Names": container.name,
-        "Ports": describe_ports(container),
-        "RunningFor": f"{describe_duration(time.time_ns() - container.created_ns)} ago",
-        "State": container.status,
-        "Status": describe_status(container),
-    }
-
-
-def inspect(context: Context, *, names: Sequence[str]) -> int:
-    """`container inspect`: a JSON list."""
-    context.out.line(
-        json.dumps([container_document(context, find(context, name)) for name in names], indent=4)
-    )
+def inspect(context: Context, *, names: Sequence[str], format: str) -> int:
+    """`container inspect`: a JSON list, or by `format`."""
+    for line in format_objects(format, [container_document(context, find(context, name)) for name in names]):
+        context.out.line(line)
     return 0
 
 

@@ -8,6 +8,9 @@ from typing import Any, NamedTuple
 
 from composer.cli.hot_table import COMMANDS, GLOBAL
 
+# Values of a switch that scripts write; `flags` has all.
+_TRUTH = {"true": True, "1": True, "false": False, "0": False}
+
 
 class Parsed(NamedTuple):
     """A hot command with its parameters, only those that were given."""
@@ -56,9 +59,9 @@ def _parse_options(
         for name, value in _expand(table, word):
             destination, kind = table[name]
             if kind == "flag":
-                if value is not None:
+                if value is not None and value not in _TRUTH:
                     raise _NotPlain
-                found[destination] = True
+                found[destination] = value is None or _TRUTH[value]
                 continue
             if value is None:
                 if position == len(words):

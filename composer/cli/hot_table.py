@@ -59,6 +59,7 @@ COMMANDS: dict[str, dict[str, Any]] = {
             "--explain": ("explain", "flag"),
             "--watch": ("watch", "flag"),
             "-w": ("watch", "flag"),
+            "--menu": ("menu", "flag"),
             "--yes": ("yes", "flag"),
             "-y": ("yes", "flag"),
             "--dry-run": ("dry_run", "flag"),

@@ -1,12 +1,17 @@
 """`image`: looking at the local image store, and changing names in it. What moves images is image_transfer."""
 
-import json
 import sys
 
 from composer.cli.context import Context
-from composer.errors import ComposeError
-from composer.output.tables import describe_duration, render_table
+from composer.output.formats import check_format, format_list, format_objects
+from composer.output.tables import describe_duration
 from composer.output.transfer import describe_size
+
+_HEADINGS = {
+    "Comment": "COMMENT", "Containers": "CONTAINERS", "CreatedAt": "CREATED AT", "CreatedBy": "CREATED BY",
+    "CreatedSince": "CREATED", "Digest": "DIGEST", "ID": "IMAGE ID", "Repository": "REPOSITORY",
+    "SharedSize": "SHARED SIZE", "Size": "SIZE", "Tag": "TAG", "UniqueSize": "UNIQUE SIZE",
+}  # fmt: skip
 
 
 def list_images(
@@ -22,33 +27,29 @@ def list_images(
         wanted, _, tag = name.partition(":")
         images = [image for image in images if image.repository == wanted and tag in ("", image.tag)]
     if quiet:
-        for image_id in dict.fromkeys(image.id for image in images):
-            context.out.line(image_id)
-    elif format == "json":
-        for image in images:
-            context.out.line(json.dumps(image._asdict()))
+        lines = list(dict.fromkeys(image.id for image in images))
     else:
         now = time.time_ns()
+        columns = ("Repository", "Tag", *(("Digest",) if digests else ()), "ID", "CreatedSince", "Size")
         rows = [
-            (
-                image.repository,
-                image.tag,
-                *((image.digest or "<none>",) if digests else ()),
-                image.id.removeprefix("sha256:")[:12],
-                _describe_age(image.created, now),
-                describe_size(image.size_bytes),
-            )
+            {
+                "Containers": "N/A",
+                "CreatedAt": image.created,
+                "CreatedSince": _describe_age(image.created, now),
+                "Digest": image.digest or "<none>",
+                "ID": image.id.removeprefix("sha256:")[:12],
+                "Repository": image.repository,
+                "SharedSize": "N/A",
+                "Size": describe_size(image.size_bytes),
+                "Tag": image.tag,
+                "UniqueSize": "N/A",
+            }
             for image in images
         ]
-        middle = ("DIGEST",) if digests else ()
-        context.out.line(render_table(("REPOSITORY", "TAG", *middle, "IMAGE ID", "CREATED", "SIZE"), rows))
+        lines = format_list(format, rows, _HEADINGS, columns)
+    for line in lines:
+        context.out.line(line)
     return 0
-
-
-def check_format(format: str) -> None:
-    """Raises ComposeError."""
-    if format not in ("table", "json"):
-        raise ComposeError(f"--format {format!r} is not one of table, json")
 
 
 def _describe_age(created: str, now_ns: int) -> str:
@@ -82,9 +83,10 @@ def remove(context: Context, *, names: tuple[str, ...], force: bool = False) -> 
     return 0
 
 
-def inspect(context: Context, *, names: tuple[str, ...]) -> int:
-    """`image inspect`: a JSON list with one object per image."""
-    context.out.line(json.dumps([context.engine.images.inspect(name) for name in names], indent=4))
+def inspect(context: Context, *, names: tuple[str, ...], format: str) -> int:
+    """`image inspect`: a JSON list with one object per image, or by `format`."""
+    for line in format_objects(format, [context.engine.images.inspect(name) for name in names]):
+        context.out.line(line)
     return 0
 
 
@@ -96,22 +98,21 @@ def history(context: Context, *, name: str, format: str, no_trunc: bool, quiet: 
     rows = context.engine.images.history(name)
     if quiet:
         context.out.line(context.engine.images.inspect(name)["Id"])
-    elif format == "json":
-        for row in rows:
-            context.out.line(json.dumps(row._asdict()))
-    else:
-        now = time.time_ns()
-        width = None if no_trunc else 60
-        table = [
-            (
-                _describe_age(row.created, now),
-                row.created_by[:width],
-                "0B" if row.empty else describe_size(row.size_bytes),
-                row.comment,
-            )
-            for row in rows
-        ]
-        context.out.line(render_table(("CREATED", "CREATED BY", "SIZE", "COMMENT"), table))
+        return 0
+    now = time.time_ns()
+    width = None if no_trunc else 60
+    shown = [
+        {
+            "Comment": row.comment,
+            "CreatedAt": row.created,
+            "CreatedBy": row.created_by[:width],
+            "CreatedSince": _describe_age(row.created, now),
+            "Size": "0B" if row.empty else describe_size(row.size_bytes),
+        }
+        for row in rows
+    ]
+    for line in format_list(format, shown, _HEADINGS, ("CreatedSince", "CreatedBy", "Size", "Comment")):
+        context.out.line(line)
     return 0
 
 

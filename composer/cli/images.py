@@ -4,11 +4,16 @@ import json
 from typing import Any
 
 from composer.cli.context import Context
-from composer.cli.image import check_format
+from composer.output.formats import check_format, format_list
 from composer.output.inspect import moment
-from composer.output.tables import render_table
 from composer.output.transfer import describe_size
 from runtime import EngineError
+
+_COLUMNS = ("ContainerName", "Repository", "Tag", "ID", "Platform", "Size")
+_HEADINGS = {
+    "ContainerName": "CONTAINER", "Repository": "REPOSITORY", "Tag": "TAG", "ID": "IMAGE ID", "Platform": "PLATFORM",
+    "Size": "SIZE", "LastTagTime": "LAST TAG TIME",
+}  # fmt: skip
 
 
 def run(context: Context, *, services: tuple[str, ...], quiet: bool, format: str) -> int:
@@ -25,20 +30,16 @@ def run(context: Context, *, services: tuple[str, ...], quiet: bool, format: str
     elif format == "json":
         context.out.line(json.dumps(rows))
     else:
-        table = [
-            (
-                row["ContainerName"],
-                row["Repository"],
-                row["Tag"],
-                row["ID"].removeprefix("sha256:")[:12],
-                row["Platform"],
-                describe_size(row["Size"]),
-            )
+        shown = [
+            {
+                **row,
+                "ID": row["ID"].removeprefix("sha256:")[:12],
+                "Size": describe_size(row["Size"]),
+            }
             for row in rows
         ]
-        context.out.line(
-            render_table(("CONTAINER", "REPOSITORY", "TAG", "IMAGE ID", "PLATFORM", "SIZE"), table)
-        )
+        for line in format_list(format, shown, _HEADINGS, _COLUMNS):
+            context.out.line(line)
     return 0
 
 

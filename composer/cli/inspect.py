@@ -1,6 +1,5 @@
-"""`inspect`: all that is known of containers, images, networks and volumes, as JSON with Docker's field names."""
+"""`inspect`: all that is known of containers, images, networks and volumes, by Docker's field names."""
 
-import json
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -8,6 +7,7 @@ from composer.cli.context import Context
 from composer.cli.network import describe_network
 from composer.errors import ComposeError
 from composer.output.errors import print_error
+from composer.output.formats import format_objects
 from composer.output.inspect import Surroundings, describe_container, describe_volume
 from runtime import Container, InvalidError, NotFoundError
 
@@ -15,6 +15,7 @@ from runtime import Container, InvalidError, NotFoundError
 class Arguments(NamedTuple):
     names: tuple[str, ...] = ()
     type: str = ""
+    format: str = ""
 
 
 def run(context: Context, arguments: Arguments) -> int:
@@ -32,7 +33,8 @@ def run(context: Context, arguments: Arguments) -> int:
             code = 1
         else:
             found.append(document)
-    context.out.line(json.dumps(found, indent=4))
+    for line in format_objects(arguments.format, found):
+        context.out.line(line)
     return code
 
 

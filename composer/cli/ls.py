@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from composer.cli.context import Context
 from composer.errors import ComposeError
-from composer.output.tables import render_table
+from composer.output.formats import check_format, format_list
 
+_HEADINGS = {"Name": "NAME", "Status": "STATUS", "ConfigFiles": "CONFIG FILES"}
 _FILES = "com.docker.compose.project.config_files"
 
 
@@ -20,8 +21,7 @@ class Arguments(NamedTuple):
 
 def run(context: Context, arguments: Arguments) -> int:
     """Carry out `ls`; the exit code."""
-    if arguments.format not in ("table", "json"):
-        raise ComposeError(f"--format {arguments.format!r} is not one of table, json")
+    check_format(arguments.format)
     key, _, wanted = arguments.filter.partition("=")
     if arguments.filter and key != "name":
         raise ComposeError(f"--filter {arguments.filter!r} is not supported", hint="use --filter name=TEXT")
@@ -32,20 +32,19 @@ def run(context: Context, arguments: Arguments) -> int:
             statuses.setdefault(container.project, Counter())[container.status] += 1
             files.setdefault(container.project, container.spec.labels.get(_FILES, ""))
     rows = [
-        (
-            project,
-            ", ".join(f"{status}({number})" for status, number in sorted(found.items())),
-            files[project],
-        )
+        {
+            "Name": project,
+            "Status": ", ".join(f"{status}({number})" for status, number in sorted(found.items())),
+            "ConfigFiles": files[project],
+        }
         for project, found in sorted(statuses.items())
     ]
     if arguments.quiet:
-        lines = [project for project, *_ in rows]
+        lines = [row["Name"] for row in rows]
     elif arguments.format == "json":
-        keys = ("Name", "Status", "ConfigFiles")
-        lines = [json.dumps([dict(zip(keys, row, strict=True)) for row in rows])]
+        lines = [json.dumps(rows)]
     else:
-        lines = [render_table(("NAME", "STATUS", "CONFIG FILES"), rows)]
+        lines = format_list(arguments.format, rows, _HEADINGS, tuple(_HEADINGS))
     for line in lines:
         context.out.line(line)
     return 0

@@ -18,6 +18,7 @@ _ENVIRONMENT = (
     ("COMPOSE_ENV_FILES, COMPOSE_DISABLE_ENV_FILE", "Files with variables instead of .env; no .env at all."),
     ("COMPOSE_ANSI, COMPOSE_PROGRESS", "As --ansi and --progress."),
     ("COMPOSE_PARALLEL_LIMIT", "As --parallel."),
+    ("COMPOSE_MENU", "As --menu; true if it is not set."),
     ("COMPOSE_STATUS_STDOUT", "Progress goes to standard output."),
     (
         "COMPOSE_REMOVE_ORPHANS, COMPOSE_IGNORE_ORPHANS",

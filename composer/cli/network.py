@@ -1,7 +1,6 @@
 """`network`: list, make, remove and look at networks, and put containers into them."""
 
 import contextlib
-import json
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -11,7 +10,7 @@ from composer.cli.logs import parse_time
 from composer.cli.network_filters import LISTED, PRUNED, fits, parse_filters
 from composer.errors import ComposeError
 from composer.output.errors import print_error
-from composer.output.tables import render_table
+from composer.output.formats import check_format, format_list, format_objects
 from composer.translate_networks import OPTION_INTERFACE, OPTION_SERIAL, OPTION_SYSCTLS, parse_sysctls
 from runtime import (
     Container,
@@ -24,25 +23,27 @@ from runtime import (
 )
 
 _ID_CHARACTERS = 12
+_HEADINGS = {
+    "CreatedAt": "CREATED AT", "Driver": "DRIVER", "ID": "NETWORK ID", "IPv4": "IPV4", "IPv6": "IPV6",
+    "Internal": "INTERNAL", "Labels": "LABELS", "Name": "NAME", "Scope": "SCOPE",
+}  # fmt: skip
 
 
 def list_networks(
     context: Context, *, quiet: bool, format: str, filters: tuple[str, ...], no_trunc: bool
 ) -> int:
     """`network ls`."""
-    if format not in ("table", "json"):
-        raise ComposeError(f"--format {format!r} is not one of table, json")
+    check_format(format)
     wanted = parse_filters(filters, LISTED)
     known = context.engine.networks
     networks = [row for row in known.list() if fits(row, wanted, used=bool(known.users(row.id)))]
     length = 64 if no_trunc else _ID_CHARACTERS
     if quiet:
         lines = [network.id[:length] for network in networks]
-    elif format == "json":
-        lines = [json.dumps(_as_line(network, length)) for network in networks]
     else:
-        rows = [(network.id[:length], network.name, network.record.driver, "local") for network in networks]
-        lines = [render_table(("NETWORK ID", "NAME", "DRIVER", "SCOPE"), rows)]
+        rows = [_as_line(network, length) for network in networks]
+        labels = [network.record.labels for network in networks]
+        lines = format_list(format, rows, _HEADINGS, ("ID", "Name", "Driver", "Scope"), labels)
     for line in lines:
         context.out.line(line)
     return 0
@@ -63,8 +64,8 @@ def _as_line(network: NetworkRow, length: int) -> dict[str, str]:
     }
 
 
-def inspect(context: Context, *, names: tuple[str, ...]) -> int:
-    """`network inspect`: a JSON list with the reference's field names; 1 if one of them is not there."""
+def inspect(context: Context, *, names: tuple[str, ...], format: str) -> int:
+    """`network inspect`: with the reference's field names; 1 if one of them is not there."""
     found = []
     missing = 0
     for name in names:
@@ -74,7 +75,8 @@ def inspect(context: Context, *, names: tuple[str, ...]) -> int:
             missing = 1
         else:
             found.append(describe_network(context, network))
-    context.out.line(json.dumps(found, indent=4))
+    for line in format_objects(format, found):
+        context.out.line(line)
     return missing
 
 

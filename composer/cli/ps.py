@@ -1,16 +1,26 @@
 """`ps`: list the project's containers. Takes no lock and imports nothing heavy."""
 
-import json
 import time
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from composer.cli.context import Context
 from composer.errors import ComposeError
+from composer.output.formats import check_format, format_list
 from composer.output.ports import ShownPort, parse_exposed, render_ports
-from composer.output.tables import describe_duration, quote_command, render_table
+from composer.output.tables import describe_duration, quote_command
 from composer.plan.selection import check_services
 from runtime import Container
 
+_HEADINGS = {
+    "Command": "COMMAND", "CreatedAt": "CREATED AT", "ExitCode": "EXIT CODE", "Health": "HEALTH",
+    "ID": "CONTAINER ID", "Image": "IMAGE", "Labels": "LABELS", "LocalVolumes": "LOCAL VOLUMES", "Mounts": "MOUNTS",
+    "Name": "NAME", "Names": "NAMES", "Networks": "NETWORKS", "Ports": "PORTS", "Project": "PROJECT",
+    "Publishers": "PUBLISHERS", "RunningFor": "CREATED", "Service": "SERVICE", "Size": "SIZE", "State": "STATE",
+    "Status": "STATUS",
+}  # fmt: skip
+_COLUMNS = ("Name", "Image", "Command", "Service", "RunningFor", "Status", "Ports")
+_MOUNT_WIDTH = 15
 _STATUSES = ("created", "running", "restarting", "paused", "exited", "removing", "dead")
 
 
@@ -27,8 +37,7 @@ class Arguments(NamedTuple):
 
 def run(context: Context, arguments: Arguments) -> int:
     """Carry out `ps`; the exit code."""
-    if arguments.format not in ("table", "json"):
-        raise ComposeError(f"--format {arguments.format!r} is not one of table, json")
+    check_format(arguments.format)
     statuses = _wanted_statuses(arguments)
     desired = context.existing()
     check_services(desired, arguments.services)
@@ -43,13 +52,10 @@ def run(context: Context, arguments: Arguments) -> int:
         lines = [container.id for container in containers]
     elif arguments.list_services:
         lines = list(dict.fromkeys(container.service for container in containers))
-    elif arguments.format == "json":
-        lines = [
-            json.dumps(_as_json(container, context.engine.containers.addresses(container.id)))
-            for container in containers
-        ]
     else:
-        lines = [_as_table(containers, truncate=not arguments.no_trunc)]
+        lines = format_containers(
+            context, containers, arguments.format, _COLUMNS, truncate=not arguments.no_trunc
+        )
     for line in lines:
         context.out.line(line)
     return 0
@@ -70,20 +76,22 @@ def _wanted_statuses(arguments: Arguments) -> frozenset[str]:
     return frozenset(wanted)
 
 
-def _as_table(containers: list[Container], *, truncate: bool) -> str:
-    rows = [
-        (
-            container.name,
-            container.image,
-            quote_command(command_words(container), truncate=truncate),
-            container.service,
-            f"{describe_duration(time.time_ns() - container.created_ns)} ago",
-            describe_status(container),
-            describe_ports(container),
-        )
-        for container in containers
-    ]
-    return render_table(("NAME", "IMAGE", "COMMAND", "SERVICE", "CREATED", "STATUS", "PORTS"), rows)
+def format_containers(
+    context: Context, containers: list[Container], format: str, columns: Sequence[str], *, truncate: bool
+) -> list[str]:
+    """The lines of a list of containers, by --format; `columns` are a table's fields."""
+
+    def addresses(container: Container) -> dict[str, str]:
+        # A table shows none: no need to ask for them.
+        return {} if format == "table" else context.engine.containers.addresses(container.id)
+
+    return format_list(
+        format,
+        [_row(item, addresses(item), truncate=truncate) for item in containers],
+        _HEADINGS,
+        columns,
+        [item.spec.labels for item in containers],
+    )
 
 
 def command_words(container: Container) -> tuple[str, ...]:
@@ -136,25 +144,28 @@ def _restarts(container: Container) -> int:
     return state.restarts if state else 0
 
 
-def _as_json(container: Container, addresses: dict[str, str]) -> dict[str, Any]:
+def _row(container: Container, addresses: dict[str, str], *, truncate: bool) -> dict[str, Any]:
     spec = container.spec
     now = time.time_ns()
     mounts = [mount.source or mount.target for mount in spec.mounts if mount.type != "tmpfs"]
+    if truncate:
+        mounts = [name if len(name) <= _MOUNT_WIDTH else f"{name[: _MOUNT_WIDTH - 1]}…" for name in mounts]
+    networks = list(addresses) or [mode for mode in ("none", "host") if mode == spec.network_mode]
     return {
-        "Command": quote_command(command_words(container)),
+        "Command": quote_command(command_words(container), truncate=truncate),
         "CreatedAt": time.strftime("%Y-%m-%d %H:%M:%S +0000 UTC", time.gmtime(container.created_ns / 1e9)),
         "ExitCode": container.exit.code if container.exit else 0,
         "FailingStreak": container.live.failing_streak if container.live else 0,
         "Health": container.live.health if container.live else "",
         "HealthOutput": container.live.health_output if container.live else "",
-        "ID": container.id[:12],
+        "ID": container.id[:12] if truncate else container.id,
         "Image": container.image,
         "Labels": ",".join(f"{key}={value}" for key, value in spec.labels.items()),
         "LocalVolumes": str(sum(mount.type == "volume" for mount in spec.mounts)),
         "Mounts": ",".join(mounts),
         "Name": container.name,
         "Names": container.name,
-        "Networks": ",".join(addresses),
+        "Networks": ",".join(networks),
         "OOMKilled": bool(container.exit and container.exit.oom_killed),
         "Ports": describe_ports(container),
         "Project": container.project,

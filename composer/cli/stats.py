@@ -1,21 +1,21 @@
 """`stats`: what the project's containers use, once or again and again."""
 
-import json
 import time
 from typing import NamedTuple
 
 from composer.cli.context import Context
-from composer.errors import ComposeError
-from composer.output.tables import describe_binary, render_table
+from composer.output.formats import check_format, format_list
+from composer.output.tables import describe_binary
 from composer.output.transfer import describe_size
 from composer.plan.selection import check_services
 from runtime import Container, Usage, host_memory_bytes, read_container_usage
 
 _SAMPLE_S = 1.0
-_HEAD = (
-    "CONTAINER ID", "NAME", "CPU %", "MEM USAGE / LIMIT", "MEM %", "NET I/O", "BLOCK I/O", "PIDS", "PRESSURE",
-)  # fmt: skip
-_KEYS = ("ID", "Name", "CPUPerc", "MemUsage", "MemPerc", "NetIO", "BlockIO", "PIDs", "Pressure")
+_COLUMNS = ("ID", "Name", "CPUPerc", "MemUsage", "MemPerc", "NetIO", "BlockIO", "PIDs", "Pressure")
+_HEADINGS = {
+    "Container": "CONTAINER", "ID": "CONTAINER ID", "Name": "NAME", "CPUPerc": "CPU %", "MemUsage": "MEM USAGE / LIMIT",
+    "MemPerc": "MEM %", "NetIO": "NET I/O", "BlockIO": "BLOCK I/O", "PIDs": "PIDS", "Pressure": "PRESSURE",
+}  # fmt: skip
 _HOME_AND_CLEAR = "\033[H\033[J"
 
 
@@ -34,8 +34,7 @@ class _Sample(NamedTuple):
 
 def run(context: Context, arguments: Arguments) -> int:
     """Carry out `stats`; the exit code."""
-    if arguments.format not in ("table", "json"):
-        raise ComposeError(f"--format {arguments.format!r} is not one of table, json")
+    check_format(arguments.format)
     services = (arguments.service,) if arguments.service else ()
     desired = context.existing(services)
     check_services(desired, services)
@@ -69,28 +68,27 @@ def _print(
         _row(item, before.get(item.id, now[item.id]), now[item.id], truncate=not arguments.no_trunc)
         for item in containers
     ]
-    if arguments.format == "json":
-        for row in rows:
-            context.out.line(json.dumps({"Container": row[0], **dict(zip(_KEYS, row, strict=True))}))
-        return
-    if not arguments.no_stream and context.out.stream.isatty():
+    if arguments.format.startswith("table") and not arguments.no_stream and context.out.stream.isatty():
         context.out.stream.write(_HOME_AND_CLEAR)
-    context.out.line(render_table(_HEAD, rows))
+    for line in format_list(arguments.format, rows, _HEADINGS, _COLUMNS):
+        context.out.line(line)
 
 
-def _row(container: Container, before: _Sample, now: _Sample, *, truncate: bool) -> tuple[str, ...]:
+def _row(container: Container, before: _Sample, now: _Sample, *, truncate: bool) -> dict[str, str]:
     usage = now.usage
     elapsed_ns = (now.moment - before.moment) * 1e9
     percent = max(0.0, 100 * (usage.cpu_ns - before.usage.cpu_ns) / elapsed_ns) if elapsed_ns else 0.0
     limit = usage.memory_limit_bytes or host_memory_bytes()
-    return (
-        container.id[:12] if truncate else container.id,
-        container.name,
-        f"{percent:.2f}%",
-        f"{describe_binary(usage.memory_bytes)} / {describe_binary(limit)}",
-        f"{100 * usage.memory_bytes / limit:.2f}%",
-        f"{describe_size(usage.received_bytes)} / {describe_size(usage.sent_bytes)}",
-        f"{describe_size(usage.read_bytes)} / {describe_size(usage.written_bytes)}",
-        str(usage.pids),
-        " ".join(f"{resource} {value:.0f}%" for resource, value in usage.pressure),
-    )
+    shown_id = container.id[:12] if truncate else container.id
+    return {
+        "Container": shown_id,
+        "ID": shown_id,
+        "Name": container.name,
+        "CPUPerc": f"{percent:.2f}%",
+        "MemUsage": f"{describe_binary(usage.memory_bytes)} / {describe_binary(limit)}",
+        "MemPerc": f"{100 * usage.memory_bytes / limit:.2f}%",
+        "NetIO": f"{describe_size(usage.received_bytes)} / {describe_size(usage.sent_bytes)}",
+        "BlockIO": f"{describe_size(usage.read_bytes)} / {describe_size(usage.written_bytes)}",
+        "PIDs": str(usage.pids),
+        "Pressure": " ".join(f"{resource} {value:.0f}%" for resource, value in usage.pressure),
+    }

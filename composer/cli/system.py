@@ -11,24 +11,22 @@ from composer.cli.image import prune as prune_images
 from composer.cli.network import prune as prune_networks
 from composer.cli.volume import prune as prune_volumes
 from composer.cli.volume import unused_volumes
-from composer.errors import ComposeError
-from composer.output.tables import render_table
+from composer.output.formats import check_format, format_list, format_object
 from composer.output.transfer import describe_size
 from composer.version import VERSION
 from runtime import ConflictError, EngineError, describe_host, folder_bytes, host_memory_bytes
 
+_DF_HEADINGS = {
+    "Type": "TYPE", "TotalCount": "TOTAL", "Active": "ACTIVE", "Size": "SIZE", "Reclaimable": "RECLAIMABLE",
+}  # fmt: skip
+
 
 def df(context: Context, *, format: str) -> int:
     """`system df`: how many objects there are, and what they take of the disk."""
-    if format not in ("table", "json"):
-        raise ComposeError(f"--format {format!r} is not one of table, json")
+    check_format(format)
     rows = [_images(context), _containers(context), _volumes(context), _build_cache(context)]
-    if format == "json":
-        for row in rows:
-            context.out.line(json.dumps(row))
-        return 0
-    head = ("TYPE", "TOTAL", "ACTIVE", "SIZE", "RECLAIMABLE")
-    context.out.line(render_table(head, [tuple(row.values()) for row in rows]))
+    for line in format_list(format, rows, _DF_HEADINGS, tuple(_DF_HEADINGS)):
+        context.out.line(line)
     return 0
 
 
@@ -74,8 +72,7 @@ def _build_cache(context: Context) -> dict[str, str]:
 
 def info(context: Context, *, format: str) -> int:
     """`system info`: the engine, the machine and what of its kernel is used."""
-    if format not in ("text", "json"):
-        raise ComposeError(f"--format {format!r} is not one of text, json")
+    check_format(format, ("text", "json"))
     containers = context.engine.containers.list()
     paths = context.engine.paths
     host = describe_host()
@@ -105,6 +102,9 @@ def info(context: Context, *, format: str) -> int:
     }
     if format == "json":
         context.out.line(json.dumps(document))
+        return 0
+    if format != "text":
+        context.out.line(format_object(format, document))
         return 0
     for key, value in document.items():
         shown = describe_size(value) if key in ("MemTotal", "DiskFree") else value

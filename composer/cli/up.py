@@ -51,6 +51,7 @@ class Arguments(NamedTuple):
     attach_dependencies: bool = False
     explain: bool = False
     watch: bool = False
+    menu: bool | None = None  # None: COMPOSE_MENU decides
     yes: bool = False  # nothing is asked
 
     @property
@@ -61,18 +62,14 @@ class Arguments(NamedTuple):
 
 def run(context: Context, arguments: Arguments) -> int:
     """Carry out `up`; the exit code."""
-    if arguments.watch:
-        from composer.cli.up_watch import run_and_watch
-
-        return run_and_watch(context, arguments)
-    return run_up(context, arguments)
-
-
-def run_up(context: Context, arguments: Arguments) -> int:
-    """`up` without --watch; the exit code."""
     _check_options(arguments)
     begun_ns = time.time_ns()
     desired = context.desired(arguments.services)
+    rules = None
+    if arguments.watch:
+        from composer.cli.up_watch import rules_of
+
+        rules = rules_of(context, desired, arguments)
     images = image_options(arguments.pull, build=arguments.build, no_build=arguments.no_build)
     options = UpOptions(
         services=arguments.services,
@@ -123,7 +120,7 @@ def run_up(context: Context, arguments: Arguments) -> int:
     _report_unchanged(context, desired, plan, options)
     if arguments.detach or arguments.wait or arguments.no_start:
         return 0
-    return AttachedUp(context, desired, arguments, plan, begun_ns).run()
+    return AttachedUp(context, desired, arguments, plan, begun_ns, rules).run()
 
 
 def _roll_back(context: Context, desired: Desired, error: ExecutionError, before: ObservedState) -> None:

@@ -1,15 +1,13 @@
-"""`up --watch`: the logs in the foreground, and changes brought in by a child."""
+"""`up --watch`: changes are brought in by a child while the logs are shown."""
 
 import contextlib
 import os
+import select
 import signal
 import sys
-import time
-from collections.abc import Iterator
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from composer.cli.context import Context
-from composer.cli.up import Arguments, run_up
 from composer.cli.watch import Watcher, load_rules
 from composer.errors import ComposeError
 from composer.output.errors import print_error
@@ -17,50 +15,76 @@ from composer.plan.desired import Desired
 from composer.watch_rules import Rule
 from runtime import EngineError, die_with
 
-_INTERRUPTED = 130
+if TYPE_CHECKING:
+    from composer.cli.up import Arguments
+
+_READ_BYTES = 1 << 16
 
 
-def run_and_watch(context: Context, arguments: Arguments) -> int:
-    """Carry out `up --watch`; the exit code."""
+def rules_of(context: Context, desired: Desired, arguments: "Arguments") -> list[Rule]:
+    """What `up --watch` watches. Raises ComposeError if that is nothing, or it cannot be."""
     if arguments.detach or arguments.wait or arguments.no_start:
         raise ComposeError("--watch works in the foreground", hint="use `pycompose watch` beside `up -d`")
-    desired = context.desired(arguments.services)
-    rules = load_rules(context, desired, arguments.services)
-    if context.options.dry_run:
-        return run_up(context, arguments)
-    run_up(context, arguments._replace(detach=True))
-    again = arguments._replace(build=False, no_build=True, no_recreate=True, force_recreate=False, pull="")
-    try:
-        with watching(context, desired, rules):
-            while True:
-                # Ends when all containers have: some of them come back after a build or a restart.
-                code = run_up(context, again)
-                if code == _INTERRUPTED or arguments.aborts:
-                    return code
-                wait_for_start(context, desired)
-    except KeyboardInterrupt:
-        return _INTERRUPTED
+    return load_rules(context, desired, arguments.services)
 
 
-@contextlib.contextmanager
-def watching(context: Context, desired: Desired, rules: list[Rule]) -> Iterator[None]:
-    """Watch meanwhile, in a child that ends with this process if not before."""
-    context.engine.database.release()
-    parent = os.getpid()
-    child = os.fork()
-    if child == 0:
-        _watch_and_exit(context, desired, rules, parent)
-    try:
-        pidfd = os.pidfd_open(child)
-    except ProcessLookupError:  # it failed at once, and where SIGCHLD is ignored the kernel has reaped it
-        yield
-        return
-    try:
-        yield
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(pidfd, signal.SIGTERM)
-        os.close(pidfd)
+class WatchChild:
+    """Watches in a process of its own, which ends with this one if not before.
+
+    `descriptors` are readable when `take` has something to do: what the child has printed, where it does not print
+    itself (`piped`), and its end.
+    """
+
+    def __init__(self, context: Context, desired: Desired, rules: list[Rule], *, piped: bool) -> None:
+        self.descriptors: tuple[int, ...] = ()
+        reader, writer = os.pipe2(os.O_CLOEXEC) if piped else (-1, -1)
+        context.engine.database.release()
+        parent = os.getpid()
+        child = os.fork()
+        if child == 0:
+            if piped:
+                os.dup2(writer, 1)
+                os.dup2(writer, 2)
+            _watch_and_exit(context, desired, rules, parent)
+        if piped:
+            os.close(writer)
+            os.set_blocking(reader, False)
+        try:
+            self.descriptors = (os.pidfd_open(child), *((reader,) if piped else ()))
+        except ProcessLookupError:
+            # It failed at once, and where SIGCHLD is ignored the kernel has reaped it.
+            if piped:
+                os.close(reader)
+
+    @property
+    def alive(self) -> bool:
+        return bool(self.descriptors)
+
+    def take(self) -> str:
+        """What the child has printed since the last call. It is not `alive` any more once it has ended."""
+        ready, _, _ = select.select(self.descriptors, [], [], 0)
+        text = ""
+        for reader in self.descriptors[1:]:
+            with contextlib.suppress(BlockingIOError):
+                while data := os.read(reader, _READ_BYTES):
+                    text += data.decode(errors="replace")
+        if self.descriptors and self.descriptors[0] in ready:
+            with contextlib.suppress(ChildProcessError):  # where SIGCHLD is ignored the kernel reaps
+                os.waitid(os.P_PIDFD, self.descriptors[0], os.WEXITED)
+            self._close()
+        return text
+
+    def stop(self) -> None:
+        """End it."""
+        if self.descriptors:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self.descriptors[0], signal.SIGTERM)
+            self._close()
+
+    def _close(self) -> None:
+        for descriptor in self.descriptors:
+            os.close(descriptor)
+        self.descriptors = ()
 
 
 def _watch_and_exit(context: Context, desired: Desired, rules: list[Rule], parent: int) -> NoReturn:
@@ -79,9 +103,3 @@ def _watch_and_exit(context: Context, desired: Desired, rules: list[Rule], paren
     finally:
         sys.stderr.flush()
         os._exit(1)
-
-
-def wait_for_start(context: Context, desired: Desired) -> None:
-    """Until a container of the project runs (again), as after a restart or a build. Raises KeyboardInterrupt."""
-    while not any(item.is_live for item in context.engine.containers.list(desired.project)):
-        time.sleep(1)

@@ -4,7 +4,7 @@ import json
 from typing import NamedTuple
 
 from composer.cli.context import Context
-from composer.errors import ComposeError
+from composer.output.formats import check_format, format_object
 from composer.version import VERSION
 
 
@@ -15,12 +15,14 @@ class Arguments(NamedTuple):
 
 def run(context: Context, arguments: Arguments) -> int:
     """Carry out `version`; the exit code."""
-    if arguments.format not in ("pretty", "json"):
-        raise ComposeError(f"--format {arguments.format!r} is not one of pretty, json")
+    check_format(arguments.format, ("pretty", "json"))
+    document = {"version": VERSION}
     if arguments.short:
         context.out.line(VERSION)
     elif arguments.format == "json":
-        context.out.line(json.dumps({"version": VERSION}))
+        context.out.line(json.dumps(document))
+    elif arguments.format != "pretty":
+        context.out.line(format_object(arguments.format, {**document, "Version": VERSION}))
     else:
         context.out.line(f"pycompose version {VERSION}")
     return 0

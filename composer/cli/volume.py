@@ -1,6 +1,5 @@
 """`volume`: list, make, remove and look at volumes, and move what is in them."""
 
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -10,9 +9,14 @@ from composer.cli.files import write_archive
 from composer.cli.words import parse_label
 from composer.errors import ComposeError
 from composer.output.errors import print_error
+from composer.output.formats import check_format, format_list, format_objects
 from composer.output.inspect import describe_volume
-from composer.output.tables import render_table
 from runtime import EngineError, VolumeRow
+
+_HEADINGS = {
+    "Availability": "AVAILABILITY", "Driver": "DRIVER", "Group": "GROUP", "Labels": "LABELS", "Links": "LINKS",
+    "Mountpoint": "MOUNTPOINT", "Name": "VOLUME NAME", "Scope": "SCOPE", "Size": "SIZE", "Status": "STATUS",
+}  # fmt: skip
 
 
 def find(context: Context, name: str) -> VolumeRow:
@@ -25,19 +29,13 @@ def find(context: Context, name: str) -> VolumeRow:
 
 def list_volumes(context: Context, *, quiet: bool, format: str, filters: Sequence[str]) -> int:
     """`volume ls`."""
-    if format not in ("table", "json"):
-        raise ComposeError(f"--format {format!r} is not one of table, json")
+    check_format(format)
     found = [
         volume
         for volume in context.engine.volumes.list()
         if all(_fits(context, volume, text) for text in filters)
     ]
-    if quiet:
-        lines = [volume.name for volume in found]
-    elif format == "json":
-        lines = [json.dumps(volume_line(volume)) for volume in found]
-    else:
-        lines = [render_table(("DRIVER", "VOLUME NAME"), [("local", volume.name) for volume in found])]
+    lines = [volume.name for volume in found] if quiet else format_volumes(format, found)
     for line in lines:
         context.out.line(line)
     return 0
@@ -55,8 +53,14 @@ def _fits(context: Context, volume: VolumeRow, text: str) -> bool:
     raise ComposeError(f"--filter {text!r} is not supported", hint="filter by name, label or dangling")
 
 
-def volume_line(volume: VolumeRow) -> dict[str, str]:
-    """One line of `--format json`, with the reference's fields."""
+def format_volumes(format: str, volumes: Sequence[VolumeRow]) -> list[str]:
+    """The lines of a list of volumes."""
+    rows = [_row(volume) for volume in volumes]
+    return format_list(format, rows, _HEADINGS, ("Driver", "Name"), [volume.labels for volume in volumes])
+
+
+def _row(volume: VolumeRow) -> dict[str, str]:
+    """A volume with the reference's fields."""
     return {
         "Availability": "N/A",
         "Driver": "local",
@@ -71,11 +75,12 @@ def volume_line(volume: VolumeRow) -> dict[str, str]:
     }
 
 
-def inspect(context: Context, *, names: Sequence[str]) -> int:
-    """`volume inspect`: a JSON list."""
+def inspect(context: Context, *, names: Sequence[str], format: str) -> int:
+    """`volume inspect`: a JSON list, or by `format`."""
     options = context.engine.volumes.options
     found = [describe_volume(find(context, name), options(name)) for name in names]
-    context.out.line(json.dumps(found, indent=4))
+    for line in format_objects(format, found):
+        context.out.line(line)
     return 0
 
 

@@ -1,12 +1,10 @@
 """`volumes`: the volumes of a project."""
 
-import json
 from typing import NamedTuple
 
 from composer.cli.context import Context
-from composer.cli.volume import volume_line
-from composer.errors import ComposeError
-from composer.output.tables import render_table
+from composer.cli.volume import format_volumes
+from composer.output.formats import check_format
 from composer.plan.selection import check_services
 
 
@@ -18,8 +16,7 @@ class Arguments(NamedTuple):
 
 def run(context: Context, arguments: Arguments) -> int:
     """Carry out `volumes`; the exit code."""
-    if arguments.format not in ("table", "json"):
-        raise ComposeError(f"--format {arguments.format!r} is not one of table, json")
+    check_format(arguments.format)
     desired = context.existing(arguments.services)
     check_services(desired, arguments.services)
     used = {
@@ -34,12 +31,7 @@ def run(context: Context, arguments: Arguments) -> int:
         for volume in context.engine.volumes.list(desired.project)
         if not volume.anonymous and (not arguments.services or volume.name in used)
     ]
-    if arguments.quiet:
-        lines = [volume.name for volume in found]
-    elif arguments.format == "json":
-        lines = [json.dumps(volume_line(volume)) for volume in found]
-    else:
-        lines = [render_table(("DRIVER", "VOLUME NAME"), [("local", volume.name) for volume in found])]
+    lines = [volume.name for volume in found] if arguments.quiet else format_volumes(arguments.format, found)
     for line in lines:
         context.out.line(line)
     return 0

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from composer.cli.carry_out import ask_providers, carry_out, obtain_images
 from composer.cli.context import Context
 from composer.cli.up import Arguments as UpArguments
-from composer.cli.up import image_options, run_up
+from composer.cli.up import image_options
+from composer.cli.up import run as run_up
 from composer.errors import ComposeError
 from composer.output.errors import print_error, print_warning
 from composer.plan.desired import Desired

@@ -10,6 +10,11 @@ from runtime import Container, ContainerSpec, Endpoint, Healthcheck, MountReques
 
 _NEVER = "0001-01-01T00:00:00Z"
 _SECOND_NS = 1_000_000_000
+_DEFAULT_NETWORK = "bridge"
+_NOWHERE = {
+    "Gateway": "", "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0, "IPAddress": "", "IPPrefixLen": 0,
+    "IPv6Gateway": "", "MacAddress": "",
+}  # fmt: skip
 
 
 class Surroundings(NamedTuple):
@@ -175,6 +180,18 @@ def _host_config(spec: ContainerSpec) -> dict[str, Any]:
             if mount.type in ("bind", "volume") and mount.source
         ]
         or None,
+        "LogConfig": {"Type": spec.logging.driver or "local", "Config": dict(spec.logging.options)},
+        "CgroupParent": spec.cgroup_parent,
+        "CgroupnsMode": spec.cgroup or "private",
+        "IpcMode": spec.ipc or "private",
+        "PidMode": spec.pid,
+        "UTSMode": spec.uts,
+        "UsernsMode": spec.userns,
+        "VolumesFrom": list(spec.volumes_from) or None,
+        "Devices": [
+            {"PathOnHost": item.source, "PathInContainer": item.target, "CgroupPermissions": item.permissions}
+            for item in spec.devices
+        ],
         "NetworkMode": spec.network_mode or (spec.networks[0].network if spec.networks else "default"),
         "PortBindings": _bindings(
             (port.container_port, port.protocol, port.host_ip, str(port.host_port or ""))
@@ -235,12 +252,16 @@ def _bindings(ports: Any) -> dict[str, list[dict[str, str]]]:
 
 def _network_settings(container: Container, endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     published = container.live.ports if container.live else ()
+    networks = {endpoint.network_name: _endpoint(endpoint) for endpoint in endpoints}
+    # What Docker has known since there was but one network: the addresses in that one.
+    first = networks.get(_DEFAULT_NETWORK, _NOWHERE)
     return {
+        **{key: first[key] for key in _NOWHERE},
         "Ports": _bindings(
             (port.container_port, port.protocol, port.host_ip, str(port.host_port or ""))
             for port in published
         ),
-        "Networks": {endpoint.network_name: _endpoint(endpoint) for endpoint in endpoints},
+        "Networks": networks,
     }
 
 

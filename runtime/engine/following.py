@@ -63,6 +63,7 @@ class LogFollower:
         self._poll = select.poll()
         self._inotify = -1
         self._subscriptions: dict[int, tuple[str, Subscription]] = {}
+        self._wakers: set[int] = set()
 
     def lines_so_far(self) -> Iterator[LogEvent]:
         """What the logs hold now, merged by time, `tail` lines of each."""
@@ -136,13 +137,23 @@ class LogFollower:
             self._subscriptions[subscription.fileno()] = (container_id, subscription)
             self._poll.register(subscription.fileno(), select.POLLIN)
 
+    def wake_on(self, descriptor: int) -> None:
+        """`poll` returns when `descriptor` is readable too, and leaves it to the caller."""
+        self._wakers.add(descriptor)
+        self._poll.register(descriptor, select.POLLIN)
+
+    def sleep_on(self, descriptor: int) -> None:
+        """`poll` looks at `descriptor` no more."""
+        self._wakers.discard(descriptor)
+        self._poll.unregister(descriptor)
+
     def poll(self, timeout_s: float | None = None) -> list[LogEvent]:
         """Wait for news and give them; an empty list after `timeout_s` seconds without any."""
         ended: list[str] = []
         for descriptor, _ in self._poll.poll(None if timeout_s is None else timeout_s * 1000):
             if descriptor == self._inotify:
                 self._take_events()
-            else:
+            elif descriptor not in self._wakers:
                 container_id, subscription = self._subscriptions[descriptor]
                 if not subscription.take():
                     self._poll.unregister(descriptor)

@@ -3,8 +3,11 @@
 from pathlib import Path
 
 import pytest
+import typer.main
 
 from composer.cli import hot_generate, hot_table
+from composer.cli.app import app
+from composer.cli.flags import spell_out
 from composer.cli.hot import parse
 
 
@@ -48,6 +51,31 @@ def test_what_is_parsed(words: list[str], options: dict[str, object], parameters
 
 
 @pytest.mark.parametrize(
+    ("words", "spelt_out"),
+    [
+        ("--dry-run=true up --menu=false --build=0 web", "--dry-run up --no-menu web"),
+        (
+            "-p up container attach --sig-proxy=false --no-stdin=T x",
+            "-p up container attach --no-sig-proxy --no-stdin x",
+        ),
+        ("exec -T=true web prog --on=true", "exec -T web prog --on=true"),
+        (
+            "up --scale web=true --watch=maybe -- --build=true",
+            "up --scale web=true --watch=maybe -- --build=true",
+        ),
+    ],
+)
+def test_switches_with_values(words: str, spelt_out: str) -> None:
+    assert spell_out(words.split(), typer.main.get_command(app)) == spelt_out.split()
+
+
+def test_hot_switches_with_values() -> None:
+    parsed = parse(["up", "-d", "--menu=false", "--build=true"])
+    assert parsed is not None
+    assert parsed.parameters == {"detach": True, "menu": False, "build": True, "services": ()}
+
+
+@pytest.mark.parametrize(
     "words",
     [
         [],
@@ -56,6 +84,7 @@ def test_what_is_parsed(words: list[str], options: dict[str, object], parameters
         ["up", "--nope"],
         ["up", "-t"],
         ["up", "-t", "x"],
+        ["up", "--build=maybe"],
         ["image", "ls"],
         ["version", "x"],
     ],

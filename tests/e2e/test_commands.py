@@ -131,6 +131,11 @@ def test_volumes(project: Project) -> None:
     project.run("up", "-d")
     found = json.loads(project.run("volumes", "--format", "json", "db").stdout)
     assert found["Name"] == "project_data"
+    assert project.run("volumes", "--format", "{{.Driver}} {{.Name}}").stdout == "local project_data\n"
+    assert project.run("ls", "--format", "{{.Status}}").stdout == "running(2)\n"
+    assert project.run(
+        "ps", "--format", '{{.Service}} {{.State}} {{.Label "com.docker.compose.service"}}'
+    ).stdout == ("db running db\nweb running web\n")
     assert found["Mountpoint"].endswith("/volumes/project_data/_data")
     assert project.run("volumes", "-q", "web").stdout == ""
     project.run("down", "-v", "-t", "0")

@@ -8,6 +8,7 @@ import sys
 import tarfile
 import time
 
+from composer.version import VERSION
 from tests.project import Project
 from tests.terminal import Terminal
 
@@ -102,6 +103,29 @@ def test_container_commands(project: Project) -> None:
     assert found["NetworkSettings"]["Networks"]["bridge"]["IPAddress"]
     assert _inspect(project, "vol")["Name"] == "vol" and _inspect(project, "bridge")["Driver"] == "bridge"
     assert "no such object: nope" in project.run("inspect", "nope", code=1).stderr
+    ports = '{{(index (index .NetworkSettings.Ports "80/tcp") 0).HostPort}}'
+    for words, text in (
+        (
+            ("inspect", "-f", "{{.State.Status}} {{.NetworkSettings.IPAddress | len | lt 6}}", "one"),
+            "running true",
+        ),
+        (("container", "inspect", "-f", ports, "one"), str(project.ports[0])),
+        (
+            ("inspect", "-f", "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}}{{end}}", "one"),
+            "bridge",
+        ),
+        (("volume", "inspect", "-f", "{{.Driver}} {{.Labels}}", "vol"), "local map[]"),
+        (("network", "inspect", "--format", "{{range .Containers}}{{.Name}}{{end}}", "bridge"), "one"),
+        (("container", "ls", "--format", r'table {{.Names}}\t{{.Label "a"}}'), "NAMES     a\none       b"),
+        (("volume", "ls", "--format", "{{upper .Name}}"), "VOL"),
+        (("network", "ls", "--format", "{{if eq .Name `bridge`}}found{{end}}"), "found"),
+        (("system", "df", "--format", "{{if eq .Type `Containers`}}{{.TotalCount}}{{end}}"), "\n1\n\n"),
+        (("system", "info", "-f", "{{.Containers}}"), "1"),
+        (("version", "-f", "{{.version}}"), VERSION),
+    ):
+        assert project.run(*words).stdout == f"{text}\n", words
+    wrong = project.run("inspect", "-f", "{{.State.status}}", "one", code=1).stderr
+    assert "--format: character 9: there is no field status; there is Status" in wrong
 
     assert project.run("container", "exec", "one", "echo", "x").stdout == "x\n"
     assert project.run("container", "logs", identifier[:12]).stdout == "begun\n"

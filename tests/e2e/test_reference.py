@@ -71,6 +71,16 @@ def test_same_as_the_reference(both: tuple[Project, Project]) -> None:
     ):
         codes = [_code(each, *words) for each in both]
         assert codes[0] == codes[1], f"{words}: {codes}"
+    for template in (
+        "{{.Name}} {{.Status | printf `%.2s`}} {{.Health}}/{{.ExitCode}}/{{.Networks}}/{{.Mounts}}/{{.LocalVolumes}}",
+        r"table {{.Name}}\t{{.Image | len | lt 3}}\t{{upper .State}}\t{{.Label `com.docker.compose.container-number`}}\t{{.Ports}}",
+        '{{.Label "com.docker.compose.service"}} {{json .Publishers}} {{.Publishers}} {{range .Publishers}}x{{end}}',
+        "{{if eq .State `running`}}{{.Service | title | pad | len}}{{end}}",
+        "{{with .Project}}{{.}}{{end}} {{.Nope}}",
+    ):
+        answers = [each.run("ps", "-a", "--format", template, code=None) for each in both]
+        assert answers[0].stdout == answers[1].stdout, template
+        assert answers[0].returncode == answers[1].returncode, template
     found = [
         each.exec("a", "find", "/tmp", "-exec", "stat", "-c", "%n %F %u:%g %a", "{}", ";") for each in both
     ]

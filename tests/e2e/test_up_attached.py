@@ -1,8 +1,12 @@
 """`up` in the foreground: whose logs are shown, and what ends it."""
 
+import termios
+import time
+
 import pytest
 
 from tests.project import Project
+from tests.terminal import Terminal
 
 JOBS = """
     services:
@@ -77,4 +81,60 @@ def test_recreated_dependencies_are_explained(project: Project) -> None:
     assert "create container project-db-1  (--always-recreate-deps)" in answer.stderr
     after = {name: item["ID"] for name, item in project.ps().items()}
     assert before["project-db-1"] != after["project-db-1"] and before["project-ok-1"] == after["project-ok-1"]
+    project.run("down", "-t", "0")
+
+
+def test_menu(project: Project) -> None:
+    (project.folder / "src").mkdir(parents=True)
+    project.write(
+        """
+        services:
+          web:
+            image: IMAGE
+            command: sh -c 'echo ready; sleep 1000'
+            init: true
+            network_mode: none
+            develop: {watch: [{path: src, action: sync, target: /app}]}
+          job: {image: IMAGE, command: "true", network_mode: none}
+        """
+    )
+    plain = {**project.environ, "TERM": "xterm", "NO_COLOR": "1"}
+    words = [*project.command, "up"]
+    with Terminal(words, project.folder, plain, controlling=True) as terminal:
+        before = termios.tcgetattr(terminal.slave)
+        terminal.expect("ready")
+        terminal.expect("w Enable Watch   d Detach")
+        assert not termios.tcgetattr(terminal.slave)[3] & (termios.ICANON | termios.ECHO)
+        terminal.type("w")
+        terminal.expect("Watch enabled")
+        terminal.expect("w Disable Watch   d Detach")
+        (project.folder / "src/file").write_text("new")
+        terminal.expect("Syncing service 'web'")
+        deadline = time.monotonic() + 10
+        while project.run("exec", "-T", "web", "test", "-s", "/app/file", code=None).returncode:
+            assert time.monotonic() < deadline
+        terminal.type("w")
+        terminal.expect("Watch disabled")
+        terminal.expect("w Enable Watch   d Detach")
+        # The line is cut where the window ends, and drawn again when that moves.
+        termios.tcsetwinsize(terminal.slave, (20, 18))
+        terminal.expect("w Enable Watch")
+        time.sleep(0.3)
+        assert "Detach" not in terminal.shown
+        termios.tcsetwinsize(terminal.slave, (20, 80))
+        terminal.expect("d Detach")
+        # Ctrl-Z does nothing here, where no shell is; with one the job stops meanwhile.
+        terminal.type("\x1a")
+        terminal.expect("d Detach")
+        terminal.type("d")
+        assert terminal.wait() == 0
+        assert termios.tcgetattr(terminal.slave) == before
+    with Terminal(words, project.folder, plain, controlling=True) as terminal:
+        terminal.expect("d Detach")
+        terminal.type("\x03")
+        terminal.expect("Gracefully stopping")
+        assert terminal.wait() == 130
+        assert termios.tcgetattr(terminal.slave) == before
+    with Terminal([*words, "--menu=false", "job"], project.folder, plain, controlling=True) as terminal:
+        assert terminal.wait() == 0 and "Detach" not in terminal.shown
     project.run("down", "-t", "0")

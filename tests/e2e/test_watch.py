@@ -1,6 +1,7 @@
 """`watch` and `up --watch`: sync, restart, exec and rebuild after changes, through inotify."""
 
 import os
+import select
 import signal
 import subprocess
 import time
@@ -160,16 +161,24 @@ def test_child_tells_every_failure(
     options = GlobalOptions(root=project.paths.data, state=project.paths.state)
     with Context(options) as context:
         context.engine.containers.list("project")
-        with up_watch.watching(context, Desired("project", str(project.folder), (), ()), []):
-            os.waitpid(-1, 0)  # a child that has ended is not signalled, nor is whoever has its pid now
+        desired = Desired("project", str(project.folder), (), ())
+        for piped in (False, True):
+            child = up_watch.WatchChild(context, desired, [], piped=piped)
+            select.select(child.descriptors[:1], [], [])
+            text = child.take()
+            assert not child.alive
+            child.stop()  # a child that has ended is not signalled, nor is whoever has its pid now
+            text += capfd.readouterr().err
+            assert "RuntimeError: connection of the parent: None" in text
         assert not context.engine.containers.list("project")
-    assert "RuntimeError: connection of the parent: None" in capfd.readouterr().err
 
 
 def test_rebuild(project: Project, tmp_path: Path, busybox_tar: Path) -> None:
     log = tmp_path / "log"
     project.run("image", "import", str(busybox_tar), "base:1")
-    (project.folder / "Dockerfile").write_text('FROM base:1\nCOPY version /version\nCMD ["sleep", "1000"]\n')
+    (project.folder / "Dockerfile").write_text(
+        'FROM base:1\nCOPY version /version\nCMD ["sh", "-c", "echo this is $(cat /version); sleep 1000"]\n'
+    )
     (project.folder / "version").write_text("1")
     (project.folder / ".dockerignore").write_text("*.md\n")
     project.write(
@@ -191,9 +200,15 @@ def test_rebuild(project: Project, tmp_path: Path, busybox_tar: Path) -> None:
     _until(lambda: "successfully built" in log.read_text(), 40)
     assert project.exec("web", "cat", "/version") == "2"
     assert project.ps()["project-web-1"]["ID"] != first
+    _until(lambda: "web-1  | this is 2" in log.read_text())
+    # All containers have ended, and one comes back.
+    project.run("stop", "-t", "0")
+    assert watching.poll() is None
+    (project.folder / "version").write_text("3")
+    _until(lambda: "web-1  | this is 3" in log.read_text(), 40)
     (project.folder / "Dockerfile").write_text("FROM base:1\nRUN false\n")
     _until(lambda: "error" in log.read_text(), 40)
-    assert project.exec("web", "cat", "/version") == "2"
+    assert project.exec("web", "cat", "/version") == "3"
     watching.send_signal(signal.SIGINT)
     assert watching.wait(30) == 130
     project.run("down", "-t", "0", "--rmi", "local")

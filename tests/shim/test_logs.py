@@ -10,7 +10,17 @@ from runtime.shim.logs.files import LogFile
 from runtime.shim.logs.json_file import JsonFileWriter
 from runtime.shim.logs.messages import LONGEST_BYTES, MessageSplitter
 from runtime.shim.logs.reader import LogReader
-from runtime.shim.logs.record import STDERR, STDOUT, Chunk, LineSplitter, pack_header, parse_chunks
+from runtime.shim.logs.record import (
+    STDERR,
+    STDOUT,
+    WINDOW_BYTES,
+    Chunk,
+    LineSplitter,
+    begins_record,
+    pack_header,
+    parse_chunks,
+    plan_record,
+)
 from runtime.shim.logs.writer import LogWriter, Writer
 from runtime.shim.loop import Loop
 
@@ -101,3 +111,73 @@ def test_the_json_format_is_dockers(tmp_path: Path) -> None:
     assert (second["log"], second["stream"]) == ("err\n", "stderr")
     assert third["log"] == "part"
     assert "\\u003c" in Path(path).read_text()
+
+
+@given(st.lists(st.tuples(st.sampled_from([STDOUT, STDERR]), st.integers(0, 3 * WINDOW_BYTES)), max_size=12))
+def test_a_record_begins_at_each_window(parts: list[tuple[int, int]]) -> None:
+    data, written = b"", {STDOUT: b"", STDERR: b""}
+    for number, (stream, length) in enumerate(parts):
+        text = bytes([number]) * length
+        written[stream] += text
+        while text:
+            taken, padding = plan_record(len(data), len(text))
+            data += pack_header(7, stream, taken, padding) + text[:taken] + bytes(padding)
+            text = text[taken:]
+    chunks, used = parse_chunks(data)
+    assert used == len(data)
+    for stream, text in written.items():
+        assert b"".join(chunk.data for chunk in chunks if chunk.stream == stream) == text
+    for offset in range(0, len(data) - WINDOW_BYTES + 1, WINDOW_BYTES):
+        assert begins_record(data[offset : offset + WINDOW_BYTES])
+
+
+@pytest.mark.parametrize("name", ["log", "x-json.log"])
+@pytest.mark.parametrize(("max_bytes", "compress"), [(0, False), (1_000_000, False), (1_000_000, True)])
+def test_the_tail_is_found_from_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, max_bytes: int, compress: bool
+) -> None:
+    path = str(tmp_path / name)
+    file = LogFile(path, Loop(), max_bytes=max_bytes, max_files=5, compress=compress)
+    writer = JsonFileWriter(file, {}) if name.endswith("-json.log") else LogWriter(file)
+    for number in range(1000):
+        lines = (f"line {number * 20 + more} {'x' * (number % 200)}\n" for more in range(20))
+        writer.write(STDERR if number % 100 == 0 else STDOUT, "".join(lines).encode())
+    writer.write(STDOUT, b"unfinished")
+    writer.close()
+    whole = LogReader(path)
+    texts = [line.text for line in whole.read()]
+    whole.close()
+    read: list[int] = []
+    pread = os.pread
+
+    def counting(descriptor: int, length: int, offset: int) -> bytes:
+        data = pread(descriptor, length, offset)
+        read.append(len(data))
+        return data
+
+    monkeypatch.setattr(os, "pread", counting)
+    for wanted in (0, 10, 5000, len(texts), 10**6):
+        reader = LogReader(path)
+        read.clear()
+        assert [line.text for line in reader.skip_to_tail(wanted)] == texts[
+            len(texts) - wanted if wanted < len(texts) else 0 :
+        ]
+        if wanted <= 10:
+            assert sum(read) < 2_000_000
+        assert not list(reader.read()) and [line.text for line in reader.rest()] == [b"unfinished"]
+        reader.close()
+
+
+def test_the_tail_of_a_log_without_windows(tmp_path: Path) -> None:
+    """One that a release before wrote."""
+    path = tmp_path / "log"
+    lines = [f"line {number} {'x' * (number % 100)}".encode() for number in range(30_000)]
+    path.write_bytes(b"".join(pack_header(7, STDOUT, len(line) + 1) + line + b"\n" for line in lines))
+    writer = LogWriter(LogFile(str(path), Loop()))
+    writer.write(STDOUT, b"from a newer one\n" * 50_000)
+    writer.close()
+    reader = LogReader(str(path))
+    wanted = [*lines, *[b"from a newer one"] * 50_000]
+    for number in (5, 60_000):
+        assert [line.text for line in LogReader(str(path)).skip_to_tail(number)] == wanted[-number:]
+    reader.close()

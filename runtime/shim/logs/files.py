@@ -41,10 +41,15 @@ class LogFile:
         """How many bytes still belong into the present file; None = any number."""
         return max(0, self._max_bytes - self._size) if self._max_bytes else None
 
-    def append(self, *parts: bytes) -> None:
-        """Write one record, into a new file if the present one is full."""
+    def position(self) -> int:
+        """Where in its file the next record begins; a full file is rotated away first."""
         if self._max_bytes and self._size >= self._max_bytes:
             self._rotate()
+        return self._size
+
+    def append(self, *parts: bytes) -> None:
+        """Write one record, into a new file if the present one is full."""
+        self.position()
         length = sum(map(len, parts))
         try:
             written = os.writev(self._descriptor, parts)

@@ -7,7 +7,8 @@ then show a file twice, which its inode tells, but never hide one.
 import os
 from collections.abc import Iterator
 
-from runtime.shim.logs.record import HEADER, Chunk, Line, LineSplitter, parse_chunks
+from runtime.shim.logs.record import HEADER, WINDOW_BYTES, Chunk, Line, LineSplitter, parse_chunks
+from runtime.shim.logs.tail import LogPart, Tail, find_beginning
 
 _BLOCK_BYTES = 1 << 20
 JSON_SUFFIX = "-json.log"
@@ -51,23 +52,28 @@ class LogReader:
 
     def _read_all(self, since_ns: int, known: int = -1) -> Iterator[Line]:
         """What was rotated after `since_ns`, the oldest first, then the present file, which stays open."""
+        for part in reversed(parts := self._open_all(since_ns, known)):
+            yield from self._read_part(part)
+            if part is not parts[0]:
+                os.close(part.descriptor)
+
+    def _open_all(self, since_ns: int = -1, known: int = -1) -> list[LogPart]:
+        """The present file and what was rotated after `since_ns`, the newest first; [] while there is no log."""
         try:
             present = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
-            return
-        for descriptor, packed in reversed(self._rotated(present, since_ns, known)):
-            if packed:
-                yield from self._read_packed(descriptor)
-            else:
-                self._descriptor, self._offset = descriptor, 0
-                yield from self._read_on()
-            os.close(descriptor)
-        self._descriptor, self._offset = present, 0
-        yield from self._read_on()
+            return []
+        return [LogPart(present, False), *self._rotated(present, since_ns, known)]
 
-    def _rotated(self, present: int, since_ns: int, known: int) -> list[tuple[int, bool]]:
-        """Descriptors of rotated files, the newest first, and whether each is compressed."""
-        found: list[tuple[int, bool]] = []
+    def _read_part(self, part: LogPart, offset: int = 0) -> Iterator[Line]:
+        if part.packed:
+            return self._read_packed(part.descriptor)
+        self._descriptor, self._offset = part.descriptor, offset
+        return self._read_on()
+
+    def _rotated(self, present: int, since_ns: int, known: int) -> list[LogPart]:
+        """The rotated files, the newest first."""
+        found: list[LogPart] = []
         seen_inodes, seen_times = {os.fstat(present).st_ino, known}, set[int]()
         number, missing = 1, False
         while not missing:
@@ -81,7 +87,7 @@ class LogReader:
                 status = os.fstat(descriptor)
                 new = status.st_ino not in seen_inodes and status.st_mtime_ns not in seen_times
                 if new and status.st_mtime_ns > since_ns:
-                    found.append((descriptor, bool(suffix)))
+                    found.append(LogPart(descriptor, bool(suffix)))
                     seen_inodes.add(status.st_ino)
                     seen_times.add(status.st_mtime_ns)
                 else:
@@ -115,8 +121,9 @@ class LogReader:
         import zlib
 
         unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
-        pending = b""
-        while block := os.read(descriptor, _BLOCK_BYTES):
+        pending, offset = b"", 0
+        while block := os.pread(descriptor, _BLOCK_BYTES, offset):
+            offset += len(block)
             pending += unpacker.decompress(block)
             chunks, used = self._parse(pending)
             pending = pending[used:]
@@ -127,11 +134,25 @@ class LogReader:
         yield from self._splitter.flush()
 
     def skip_to_tail(self, lines: int) -> list[Line]:
-        """Read all there is and keep only the last `lines` (unfinished ones included)."""
-        from collections import deque
-
-        kept = deque(self.read(), maxlen=lines)
-        return list(kept)
+        """The last `lines` of all that are complete, found from the end backwards; `read` goes on after them."""
+        parts = self._open_all()
+        if not parts:
+            return []
+        window = WINDOW_BYTES
+        while True:
+            first, offset = find_beginning(parts, window, lines=self._parse is not parse_chunks)
+            tail = Tail(lines, whole=first == len(parts) - 1 and offset == 0)
+            self._splitter = LineSplitter()
+            for part in parts[first::-1]:
+                for line in self._read_part(part, offset):
+                    tail.add(line)
+                offset = 0
+            if tail.complete:
+                break
+            window = tail.wider(window)
+        for part in parts[1:]:
+            os.close(part.descriptor)
+        return list(tail.lines)
 
     def close(self) -> None:
         if self._descriptor >= 0:

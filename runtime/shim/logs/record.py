@@ -3,9 +3,11 @@
     offset 0  u64  time of reading, nanoseconds since the epoch
            8  u32  length of the data that follows, bytes
           12  u8   stream: 1 = stdout (and a terminal), 2 = stderr
-          13  u8×3 zero
+          13  u8   length of the padding after the data
+          14  u8×2 zero
 
-A chunk is what one read(2) gave, so it may hold many lines or a part of one; lines are the reader's business.
+A chunk is what one read(2) gave, so it may hold many lines or a part of one; lines are the reader's business. One
+begins at each multiple of WINDOW_BYTES (what would cross it is divided, or padded), so that a reader can begin there.
 A torn last chunk (a full disk, a power cut) is recognised by its length and ignored.
 """
 
@@ -13,7 +15,8 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-HEADER = struct.Struct("<QIB3x")
+HEADER = struct.Struct("<QIBBH")
+WINDOW_BYTES = 1 << 18
 STDOUT = 1
 STDERR = 2
 
@@ -35,9 +38,32 @@ class Line(NamedTuple):
     partial: bool = False
 
 
-def pack_header(time_ns: int, stream: int, length: int) -> bytes:
-    """The header that goes before `length` bytes of data."""
-    return HEADER.pack(time_ns, length, stream)
+def pack_header(time_ns: int, stream: int, length: int, padding: int = 0) -> bytes:
+    """The header that goes before `length` bytes of data and `padding` bytes that mean nothing."""
+    return HEADER.pack(time_ns, length, stream, padding, 0)
+
+
+def plan_record(position: int, length: int) -> tuple[int, int]:
+    """How many of `length` bytes the record at `position` of a file takes, and how many bytes of padding."""
+    left = WINDOW_BYTES - position % WINDOW_BYTES
+    if left <= HEADER.size:
+        # A file that was begun by a release that knew no windows.
+        left += WINDOW_BYTES
+    taken = min(length, left - HEADER.size)
+    padding = left - HEADER.size - taken
+    # There must be room for one more header and a byte of data.
+    return taken, padding if padding <= HEADER.size else 0
+
+
+def begins_record(window: bytes) -> bool:
+    """Whether a whole `window` of a file begins with a record: then each one leads to the next, up to its end."""
+    offset = 0
+    while offset + HEADER.size <= len(window):
+        _, length, stream, padding, zero = HEADER.unpack_from(window, offset)
+        if stream not in (STDOUT, STDERR) or zero:
+            return False
+        offset += HEADER.size + length + padding
+    return offset == len(window)
 
 
 def parse_chunks(buffer: bytes) -> tuple[list[Chunk], int]:
@@ -45,12 +71,12 @@ def parse_chunks(buffer: bytes) -> tuple[list[Chunk], int]:
     chunks = []
     offset = 0
     while offset + HEADER.size <= len(buffer):
-        time_ns, length, stream = HEADER.unpack_from(buffer, offset)
+        time_ns, length, stream, padding, _ = HEADER.unpack_from(buffer, offset)
         end = offset + HEADER.size + length
-        if end > len(buffer):
+        if end + padding > len(buffer):
             break
         chunks.append(Chunk(time_ns, stream, buffer[offset + HEADER.size : end]))
-        offset = end
+        offset = end + padding
     return chunks, offset
 
 

@@ -4,7 +4,7 @@ import time
 from typing import Protocol
 
 from runtime.shim.logs.files import LogFile
-from runtime.shim.logs.record import pack_header
+from runtime.shim.logs.record import pack_header, plan_record
 
 
 class Writer(Protocol):
@@ -26,7 +26,11 @@ class LogWriter:
         self._file = file
 
     def write(self, stream: int, data: bytes) -> None:
-        self._file.append(pack_header(time.time_ns(), stream, len(data)), data)
+        now_ns = time.time_ns()
+        while data:
+            taken, padding = plan_record(self._file.position(), len(data))
+            self._file.append(pack_header(now_ns, stream, taken, padding), data[:taken], bytes(padding))
+            data = data[taken:]
 
     def finish_run(self) -> None:
         pass
