@@ -30,7 +30,7 @@ class Registry:
                  f"  filesystem: {{rootdirectory: {folder}/data}}", "  delete: {enabled: true}",
                  "http:", f'  addr: "{self.host}"']  # fmt: skip
         if tls:
-            _make_certificate(folder)
+            make_certificate(folder)
             lines.append(f"  tls: {{certificate: {folder}/ca.crt, key: {folder}/key.pem}}")
         if password:
             entry = subprocess.check_output(["htpasswd", "-Bbn", USER, PASSWORD], text=True)
@@ -65,7 +65,8 @@ class Registry:
         self._process.wait(timeout=10)
 
 
-def _make_certificate(folder: Path) -> None:
+def make_certificate(folder: Path) -> None:
+    """key.pem and ca.crt, the certificate of a server at 127.0.0.1 that vouches for itself."""
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
          "-keyout", str(folder / "key.pem"), "-out", str(folder / "ca.crt"), "-days", "2",

@@ -17,10 +17,13 @@ RFC3164, RFC5424, RFC5424_MICRO = "rfc3164", "rfc5424", "rfc5424micro"
 _NAMING = frozenset(("labels", "labels-regex", "env", "env-regex", "tag"))
 _FILES = frozenset(("max-size", "max-file", "compress"))
 _DELIVERY = frozenset(("mode", "max-buffer-size"))
+_TLS = frozenset(
+    ("syslog-tls-ca-cert", "syslog-tls-cert", "syslog-tls-key", "syslog-tls-skip-verify")
+)  # files of the host
 OPTIONS: Mapping[str, frozenset[str]] = {
     JSON_FILE: _FILES | _NAMING | _DELIVERY,
     LOCAL: _FILES | _DELIVERY,
-    SYSLOG: _NAMING | _DELIVERY | {"syslog-address", "syslog-facility", "syslog-format"},
+    SYSLOG: _NAMING | _DELIVERY | _TLS | {"syslog-address", "syslog-facility", "syslog-format"},
     JOURNALD: _NAMING | _DELIVERY,
 }
 _FACILITIES = (
@@ -35,11 +38,20 @@ _MIB = 1 << 20
 
 
 class Address(NamedTuple):
-    """Where syslog messages go. `kind` is "udp", "tcp", "unix" or "unixgram"; of the last two `host` is the path."""
+    """Where syslog messages go. `kind` is udp, tcp, tcp+tls, unix or unixgram; of the last two `host` is the path."""
 
     kind: str
     host: str
     port: int = 0
+
+
+class Encryption(NamedTuple):
+    """How a connection is encrypted: paths on the host, "" = the system's authorities and no certificate of our own."""
+
+    authorities: str = ""
+    certificate: str = ""
+    key: str = ""
+    verified: bool = True  # whether the server has to prove who it is
 
 
 class LogPlan(NamedTuple):
@@ -55,6 +67,7 @@ class LogPlan(NamedTuple):
     env_regex: str = ""
     tag: str | None = None
     address: Address = Address("unix", "/dev/log")
+    encryption: Encryption = Encryption()
     facility: int = 3  # daemon
     format: str = RFC3164
     buffer_bytes: int = _MIB
@@ -125,6 +138,13 @@ def _with_syslog(plan: LogPlan, options: Mapping[str, str]) -> LogPlan:
         format=form,
         facility=_facility(options.get("syslog-facility", "daemon")),
         address=_address(options.get("syslog-address", "")),
+        encryption=Encryption(
+            options.get("syslog-tls-ca-cert", ""),
+            options.get("syslog-tls-cert", ""),
+            options.get("syslog-tls-key", ""),
+            # As Docker has it: whatever it says.
+            not options.get("syslog-tls-skip-verify"),
+        ),
     )
 
 
@@ -132,20 +152,17 @@ def _address(text: str) -> Address:
     if not text:
         return Address("unix", "/dev/log")
     kind, separator, rest = text.partition("://")
-    if kind == "tcp+tls":
+    if not separator or kind not in ("udp", "tcp", "tcp+tls", "unix", "unixgram"):
         raise InvalidError(
-            "the logging driver syslog does not encrypt: tcp+tls is not available",
-            hint="send to a syslog daemon on this machine that does, by unix:// or udp://",
+            f"the syslog-address {text!r} is not like udp://, tcp://, tcp+tls:// or unix://ADDRESS"
         )
-    if not separator or kind not in ("udp", "tcp", "unix", "unixgram"):
-        raise InvalidError(f"the syslog-address {text!r} is not like udp://, tcp:// or unix://ADDRESS")
     if kind in ("unix", "unixgram"):
         if not rest.startswith("/"):
             raise InvalidError(f"the syslog-address {text!r} has no absolute path")
         return Address(kind, rest)
     host, colon, port = rest.rpartition(":")
     if not colon or rest.endswith("]"):
-        host, port = rest, "514"
+        host, port = rest, "6514" if kind == "tcp+tls" else "514"
     if not port.isdigit() or not 0 < int(port) < 65536 or not host:
         raise InvalidError(f"the syslog-address {text!r} is not like {kind}://HOST:PORT")
     return Address(kind, host.strip("[]"), int(port))

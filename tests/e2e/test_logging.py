@@ -1,15 +1,19 @@
 """Logging drivers, and `logs` over what they keep."""
 
 import json
+import queue
 import re
 import socket
+import ssl
 import subprocess
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from tests.project import Project
+from tests.registry import make_certificate
 
 DRIVERS = """
     services:
@@ -204,3 +208,64 @@ def test_journald(project: Project) -> None:
     found = subprocess.check_output(["journalctl", "-o", "json", "-n", "1", "CONTAINER_TAG=pycompose-test"])
     assert json.loads(found)["MESSAGE"] == "to the journal"
     project.run("down")
+
+
+class EncryptedServer(threading.Thread):
+    """Collects what clients send by TLS, one client after the other; each is cut off after its first message."""
+
+    def __init__(self, certificate: str, key: str) -> None:
+        super().__init__(daemon=True)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(certificate, key)
+        self.messages: queue.Queue[bytes] = queue.Queue()
+
+    @property
+    def port(self) -> int:
+        return int(self.listener.getsockname()[1])
+
+    def run(self) -> None:
+        while True:
+            try:
+                client, _ = self.listener.accept()
+                with self.context.wrap_socket(client, server_side=True) as connection:
+                    self.messages.put(connection.recv(4096))
+            except ssl.SSLError:
+                continue  # who does not trust us
+            except OSError:
+                return
+
+
+def test_syslog_by_tls(project: Project) -> None:
+    make_certificate(project.folder)
+    certificate = str(project.folder / "ca.crt")
+    server = EncryptedServer(certificate, str(project.folder / "key.pem"))
+    server.start()
+    text = f"""
+        services:
+          web:
+            image: IMAGE
+            command: sh -c 'for i in 1 2 3 4 5 6; do echo line $$i; sleep 1; done'
+            stop_grace_period: 0s
+            logging:
+              driver: syslog
+              options:
+                syslog-address: tcp+tls://127.0.0.1:{server.port}
+                syslog-format: rfc5424
+                syslog-tls-ca-cert: {certificate}
+    """
+    project.write(text.replace(f"syslog-tls-ca-cert: {certificate}", "tag: x"))
+    assert "certificate verify failed" in project.run("up", "-d", code=1).stderr
+    project.run("down")
+    project.write(text)
+    project.run("up", "-d")
+    for _ in range(2):  # the second by a connection of its own, made when the first had been cut off
+        length, _, message = server.messages.get(timeout=20).partition(b" ")
+        assert len(message) >= int(length) and message.startswith(b"<30>1 ") and b" - line " in message
+    project.write(text.replace(f"syslog-tls-ca-cert: {certificate}", "syslog-tls-skip-verify: 'true'"))
+    project.run("up", "-d")
+    assert server.messages.get(timeout=20)
+    project.write(text.replace(certificate, "/no/such.pem"))
+    assert "/no/such.pem) can't be used" in project.run("up", "-d", code=1).stderr
+    project.run("down")
+    server.listener.close()

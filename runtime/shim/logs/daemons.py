@@ -47,10 +47,14 @@ class DaemonWriter:
 
 
 def syslog_encoder(plan: LogPlan, tag: str, *, stream: bool) -> Encode:
-    """Messages as `syslog-format` says; on a `stream` each ends with a line feed."""
+    """Messages as `syslog-format` says; on a `stream` each ends with a line feed, or begins with its length.
+
+    The latter is for RFC 5424 by TLS (RFC 5425 section 4.3), as Docker has it.
+    """
     host = socket.gethostname()
     pid = os.getpid()
     local = plan.address.kind in ("unix", "unixgram")
+    counted = plan.address.kind == "tcp+tls" and plan.format != RFC3164
 
     def encode(source: int, text: bytes, complete: bool) -> bytes:
         priority = plan.facility * 8 + (_ERROR if source == STDERR else _INFO)
@@ -62,7 +66,10 @@ def syslog_encoder(plan: LogPlan, tag: str, *, stream: bool) -> Encode:
             head = f"<{priority}>{date} {'' if local else f'{host} '}{tag}[{pid}]: "
         else:
             head = f"<{priority}>1 {_rfc5424_time(now_ns, plan.format)} {host} {tag} {pid} {tag} - "
-        return head.encode() + text.removesuffix(b"\r") + (b"\n" if stream else b"")
+        message = head.encode() + text.removesuffix(b"\r")
+        if counted:
+            return b"%d %s" % (len(message), message)
+        return message + (b"\n" if stream else b"")
 
     return encode
 

@@ -64,7 +64,7 @@ def _open_daemon(
     chosen: Mapping[str, str],
 ) -> Writer:
     if plan.driver == SYSLOG:
-        outgoing = Outgoing(loop, plan.address, plan.buffer_bytes)
+        outgoing = _open_syslog(plan, loop)
         return daemons.DaemonWriter(outgoing, kept, daemons.syslog_encoder(plan, tag, stream=outgoing.stream))
     fields = {
         "CONTAINER_ID": names["ID"],
@@ -77,6 +77,14 @@ def _open_daemon(
     }
     outgoing = Outgoing(loop, Address("unixgram", daemons.JOURNAL_SOCKET), plan.buffer_bytes)
     return daemons.DaemonWriter(outgoing, kept, daemons.journal_encoder(fields))
+
+
+def _open_syslog(plan: LogPlan, loop: Loop) -> Outgoing:
+    if plan.address.kind != "tcp+tls":
+        return Outgoing(loop, plan.address, plan.buffer_bytes)
+    from runtime.shim.logs.encrypted import EncryptedOutgoing
+
+    return EncryptedOutgoing(loop, plan.address, plan.buffer_bytes, plan.encryption)
 
 
 def _attributes(plan: LogPlan, spec: ContainerSpec, image: ResolvedImage) -> dict[str, str]:

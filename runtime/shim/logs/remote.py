@@ -48,6 +48,7 @@ class Outgoing:
             self._socket = self._open()
             self._socket.settimeout(_CONNECT_S)
             self._connect(self._socket)
+            self._socket = self._secure(self._socket)
             self._socket.setblocking(False)
         except OSError as error:
             place = f"{address.host}:{address.port}" if address.port else address.host
@@ -66,11 +67,18 @@ class Outgoing:
         if kind in ("unix", "unixgram"):
             return socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket_in(self._namespace, family, socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM)
+        return socket_in(self._namespace, family, socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM)
 
     def _connect(self, connection: socket.socket) -> None:
         kind, host, port = self._address
         connection.connect(host if kind in ("unix", "unixgram") else (host, port))
+
+    def _secure(self, connection: socket.socket) -> socket.socket:
+        """The first connection, which can wait, as messages are sent on it. Raises OSError."""
+        return connection
+
+    def _say_goodbye(self, connection: socket.socket) -> None:
+        """What is to be done before a connection is closed with nothing left to send."""
 
     def send(self, message: bytes) -> None:
         """Send, queue or drop one message."""
@@ -85,7 +93,7 @@ class Outgoing:
         if self._socket is None:
             return False
         try:
-            sent = self._socket.send(message)
+            sent = self._send(self._socket, message)
         except BlockingIOError:
             self._await_room()
             return False
@@ -96,6 +104,10 @@ class Outgoing:
             self._queued += len(message) - sent
             self._await_room()
         return True
+
+    @staticmethod
+    def _send(connection: socket.socket, message: bytes) -> int:
+        return connection.send(message)
 
     def _await_room(self) -> None:
         if self._socket is not None:
@@ -151,6 +163,10 @@ class Outgoing:
         if self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             self._lost(b"")
             return
+        self._begin()
+
+    def _begin(self) -> None:
+        """The connection has come about anew."""
         self._retry_ns = _FIRST_RETRY_NS
         self._go_on()
 
@@ -162,6 +178,7 @@ class Outgoing:
             self._go_on()
         if self._socket is not None:
             self._loop.forget(self._socket.fileno())
+            self._say_goodbye(self._socket)
             self._socket.close()
         self._loop.cancel("log daemon")
         os.close(self._namespace)
