@@ -17,12 +17,11 @@ from runtime.container.exec import manner_of, spawn_exec
 from runtime.container.kill import parse_signal
 from runtime.errors import EngineError, StartError, StateError
 from runtime.linux.syscalls import signalfd
-from runtime.network.dns.server import Responder
-from runtime.network.proxy import Proxy
 from runtime.network.record import endpoint_from_json
 from runtime.oci.container_spec import LogRequest
 from runtime.oci.spec import Process
 from runtime.shim import control
+from runtime.shim.clients import Clients
 from runtime.shim.health import plan_probe
 from runtime.shim.logs.files import LogFile
 from runtime.shim.logs.writer import LogWriter, Writer
@@ -31,6 +30,7 @@ from runtime.shim.notes import note
 from runtime.shim.outlet import Outlet
 from runtime.shim.probes import Prober
 from runtime.shim.restart import Backoff, plan_restart
+from runtime.shim.servers import forget_server, watch_server
 from runtime.shim.state import (
     CREATED,
     EXITED,
@@ -59,7 +59,6 @@ class Supervisor:
     def __init__(self, task: ShimTask, world: World) -> None:
         self._task = task
         self._world = world
-        self._server: socket.socket | None = None
         self._directory = task.paths.live(task.container_id)
         self._loop = Loop()
         self._log = _open_log(task, self._loop)
@@ -73,8 +72,7 @@ class Supervisor:
         self._oom_before = 0
         self._oom_killed = False
         self._error = ""
-        self._clients: dict[int, socket.socket] = {}
-        self._subscribers: set[int] = set()
+        self._clients = Clients(self._loop, self._serve)
         self._executions: dict[int, int] = {}
         self._prober: Prober | None = None
         self._attended = False
@@ -107,7 +105,7 @@ class Supervisor:
         self._stdio.started(init.console)
         self._loop.watch(init.pidfd, self._on_program_exit)
         self._start_prober(init)
-        self._tell(self._summary())
+        self._clients.tell(self._summary())
 
     def _start_prober(self, init: Program) -> None:
         probe = plan_probe(self._task.spec.healthcheck or self._task.image.config.healthcheck)
@@ -162,7 +160,7 @@ class Supervisor:
         if self._oom_killed:
             note(self._task, events.OOM)
         note(self._task, events.DIE, exitCode=str(self._last_code))
-        self._tell({"exit": self._last_code, "oom_killed": self._oom_killed})
+        self._clients.tell({"exit": self._last_code, "oom_killed": self._oom_killed})
         self._go_on()
 
     def _go_on(self) -> None:
@@ -215,7 +213,7 @@ class Supervisor:
         write_exit_record(self._task.paths.container(self._task.container_id), record)
         if self._stopping:
             note(self._task, events.STOP)
-        self._tell({"status": EXITED, "exit": record.code})
+        self._clients.tell({"status": EXITED, "exit": record.code})
         self._log.close()
 
     def flush(self) -> bool:
@@ -230,42 +228,12 @@ class Supervisor:
     def run(self) -> None:
         """Serve until the container has ended."""
         self._world.reap()
-        self._loop.watch(self._world.server, self._accept)
+        self._clients.open(self._world.server)
         for server in self._world.servers:
-            self._watch_server(server)
+            watch_server(self._loop, server)
         shutdown = signalfd((signal.SIGTERM,))
         self._loop.watch(shutdown, lambda: self._on_shutdown(shutdown))
         self._loop.run()
-
-    def _watch_server(self, server: Responder | Proxy) -> None:
-        def watch(descriptor: int) -> None:
-            def handle() -> None:
-                server.handle(descriptor)
-                self._await_server(server)
-
-            self._loop.watch(descriptor, handle)
-
-        for descriptor in server.filenos():
-            watch(descriptor)
-
-    def _forget_server(self, server: Responder | Proxy) -> None:
-        self._loop.cancel(_timer_of(server))
-        for descriptor in server.filenos():
-            self._loop.forget(descriptor)
-
-    def _await_server(self, server: Responder | Proxy) -> None:
-        """Come back when the server has something to give up on; never while it is idle."""
-        timer = _timer_of(server)
-        deadline = server.next_deadline()
-        if deadline is None:
-            self._loop.cancel(timer)
-            return
-
-        def expire() -> None:
-            server.expire()
-            self._await_server(server)
-
-        self._loop.at(timer, max(0, int((deadline - time.monotonic()) * 1e9)), expire)
 
     def _on_shutdown(self, reader: int) -> None:
         # SIGTERM reaches a shim when the machine goes down: the program gets its grace, no restart.
@@ -279,88 +247,47 @@ class Supervisor:
 
     def _publish_state(self) -> None:
         write_live_state(self._directory, self._state)
-        self._tell(self._summary())
+        self._clients.tell(self._summary())
 
     def _summary(self) -> dict[str, Any]:
         return {"status": self._state.status, "health": self._state.health, "pid": self._state.pid}
 
-    def _tell(self, message: dict[str, Any]) -> None:
-        for descriptor in list(self._subscribers):
-            self._answer(self._clients[descriptor], message)
-
-    def _accept(self) -> None:
-        if self._server is None:
-            self._server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, self._world.server)
-        try:
-            client, _ = self._server.accept()
-        except BlockingIOError:
-            return
-        client.setblocking(False)
-        self._clients[client.fileno()] = client
-        self._loop.watch(client.fileno(), lambda: self._serve(client))
-
-    def _drop(self, client: socket.socket) -> None:
-        descriptor = client.fileno()
-        self._loop.forget(descriptor)
-        self._clients.pop(descriptor, None)
-        self._subscribers.discard(descriptor)
-        client.close()
-
-    def _answer(self, client: socket.socket, message: dict[str, Any]) -> None:
-        try:
-            control.send(client, message)
-        except OSError:
-            # Gone, or so slow that its buffer is full: it must not hold the container up.
-            self._drop(client)
-
-    def _serve(self, client: socket.socket) -> None:
-        try:
-            message, descriptors = control.receive_with_descriptors(client)
-        except BlockingIOError:
-            return
-        except (EngineError, OSError):
-            message, descriptors = None, []
-        if message is None:
-            self._drop(client)
-            return
-        try:
-            if message.get("op") == "attach":
-                self._attach(client, descriptors)
-            elif message.get("op") == "hold":
-                self._hold(descriptors, message["targets"])
-                self._answer(client, {"ok": True})
-            else:
-                self._obey(client, message)
-        except (EngineError, OSError, KeyError, TypeError, ValueError) as error:
-            self._answer(client, {"error": str(error) or repr(error)})
+    def _serve(self, client: socket.socket, message: dict[str, Any], descriptors: list[int]) -> None:
+        if message.get("op") == "attach":
+            self._attach(client, descriptors)
+        elif message.get("op") == "hold":
+            self._hold(descriptors, message["targets"])
+            self._clients.answer(client, {"ok": True})
+        else:
+            self._obey(client, message)
 
     def _obey(self, client: socket.socket, message: dict[str, Any]) -> None:
         operation = message.get("op")
         if operation == "stop":
-            self._answer(client, {"ok": True})
+            self._clients.answer(client, {"ok": True})
             self._stop(int(message["signal"]), int(message["grace_ns"]))
         elif operation == "kill":
             self._kill(int(message["signal"]))
-            self._answer(client, {"ok": True})
+            self._clients.answer(client, {"ok": True})
         elif operation == "subscribe":
-            self._subscribers.add(client.fileno())
-            self._answer(client, self._summary())
+            self._clients.subscribe(client)
+            self._clients.answer(client, self._summary())
         elif operation == "pause":
             self._pause()
-            self._answer(client, {"ok": True})
+            self._clients.answer(client, {"ok": True})
         elif operation == "resume":
             self._resume()
-            self._answer(client, {"ok": True})
+            self._clients.answer(client, {"ok": True})
         elif operation == "networks":
             self._use_networks(message)
-            self._answer(client, {"ok": True})
+            self._clients.answer(client, {"ok": True})
         elif operation == "release":
             self._release()
-            self._answer(client, {"ok": True})
+            self._clients.answer(client, {"ok": True})
         elif operation == "exec":
-            self._answer(client, {"ok": True, "pid": self._exec(message["process"])})
+            self._clients.answer(client, {"ok": True, "pid": self._exec(message["process"])})
         else:
-            self._answer(client, {"error": f"unknown operation {operation!r}"})
+            self._clients.answer(client, {"error": f"unknown operation {operation!r}"})
 
     def _use_networks(self, message: dict[str, Any]) -> None:
         endpoints = tuple(endpoint_from_json(item) for item in message["endpoints"])
@@ -377,11 +304,11 @@ class Supervisor:
             descriptors, [None if item is None else (item[0], item[1]) for item in targets]
         )
         if before is None and self._world.proxy is not None:
-            self._watch_server(self._world.proxy)
+            watch_server(self._loop, self._world.proxy)
 
     def _release(self) -> None:
         if self._world.proxy is not None:
-            self._forget_server(self._world.proxy)
+            forget_server(self._loop, self._world.proxy)
         self._world.release_ports()
 
     def _attach(self, client: socket.socket, descriptors: list[int]) -> None:
@@ -465,10 +392,6 @@ def _open_log(task: ShimTask, loop: Loop) -> Writer:
     from runtime.shim.logs.drivers import open_log
 
     return open_log(folder, task.container_id, task.spec, task.image, loop)
-
-
-def _timer_of(server: Responder | Proxy) -> str:
-    return f"server {server.filenos()[0]}"
 
 
 def failure_code(error: BaseException) -> int:
