@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from runtime.build.check_rule import Found
-from runtime.build.config import CHANGES, environment
+from runtime.build.config import CHANGES, environment, set_environment
 from runtime.build.dockerfile import Dockerfile, Instruction, parse_json_form, split_words
 from runtime.build.expand import expand, expand_document
 from runtime.build.graph import BuildPlan, Stage
@@ -74,8 +74,10 @@ def _steps(stages: Stages) -> Iterator[tuple[bool, Instruction, _Noting]]:
         own = (base is not None, dict((base or {}).get("config") or {}))
         known, config = ends.get(stage.parent, own)
         config, declared = dict(config), dict[str, str]()
+        if "PATH" not in environment(config):
+            set_environment(config, {"PATH": DEFAULT_PATH})
         for item in stage.instructions:
-            variables = _Noting({"PATH": DEFAULT_PATH, **declared, **environment(config)})
+            variables = _Noting({**declared, **environment(config)})
             _fill_in(stages, item, variables, config, declared)
             yield known, item, variables
         ends[stage.number] = (known, config)

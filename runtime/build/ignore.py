@@ -1,7 +1,8 @@
 """.dockerignore and `--exclude`: which files of a context do not exist for a build. Pure.
 
 The rules are moby's patternmatcher: patterns are cleaned paths from the context's root, `**` is any number of
-folders, `!` takes files back in, the last line that matches decides, and a folder's match counts for all below it.
+folders, `!` takes files back in, the last line that matches decides, and a folder's match counts for all below it. A
+line that takes back in is not compared with a folder that is not left out, and then does not count below it either.
 """
 
 import re
@@ -26,6 +27,7 @@ class Matcher:
     def __init__(self, patterns: Iterable[str]) -> None:
         self.patterns = tuple(_parse(text) for text in patterns if text not in ("", "."))
         self.has_exceptions = any(pattern.negated for pattern in self.patterns)
+        self._folders: dict[str, tuple[bool, ...]] = {"": (False,) * len(self.patterns)}
 
     def __bool__(self) -> bool:
         return bool(self.patterns)
@@ -33,14 +35,25 @@ class Matcher:
     def excludes(self, path: str) -> bool:
         """Whether a file or folder is left out."""
         excluded = False
-        parts = path.split("/")
-        prefixes = ["/".join(parts[:length]) for length in range(1, len(parts) + 1)]
-        for pattern in self.patterns:
-            if pattern.negated != excluded:
-                continue
-            if any(pattern.expression.match(prefix) for prefix in prefixes):
-                excluded = not excluded
+        for pattern, matches in zip(self.patterns, self._matches(path), strict=True):
+            if matches:
+                excluded = not pattern.negated
         return excluded
+
+    def _matches(self, path: str) -> tuple[bool, ...]:
+        """Which of the patterns count for a path, itself or by a folder above it."""
+        folder = path.rpartition("/")[0]
+        above = self._folders.get(folder)
+        if above is None:
+            above = self._folders[folder] = self._matches(folder)
+        excluded, found = False, []
+        for pattern, matches in zip(self.patterns, above, strict=True):
+            if not matches and pattern.negated == excluded:
+                matches = pattern.expression.match(path) is not None
+            if matches:
+                excluded = not pattern.negated
+            found.append(matches)
+        return tuple(found)
 
 
 def parse_ignore_file(text: str) -> tuple[str, ...]:
@@ -84,7 +97,7 @@ def translate(pattern: str) -> str:
         elif char == "?":
             out += "[^/]"
         elif char == "[" and (close := pattern.find("]", index + 2)) > 0:
-            body = pattern[index + 1 : close].replace("\\", "\\\\")
+            body = re.sub(r"[\\\[&|~]", r"\\\g<0>", pattern[index + 1 : close])
             out += f"[{'^' + body[1:] if body.startswith('^') else body}]"
             index = close
         elif char == "\\" and index + 1 < len(pattern):

@@ -33,6 +33,7 @@ from runtime.image.store import ImageStore
 from runtime.linux import syscalls
 from runtime.network.record import Endpoint
 from runtime.oci.digest import chain_ids
+from runtime.oci.generate import DEFAULT_PATH
 
 Report = Callable[[Mapping[str, Any]], None]
 COMMENT = "buildkit.dockerfile.v0"
@@ -97,6 +98,8 @@ class StageBuilder:
         self.stage = stage
         self.tell = tell
         self.config: Config = {key: value for key, value in base.config.items() if key != "OnBuild"}
+        if "PATH" not in environment(self.config):
+            self.set_environment({"PATH": DEFAULT_PATH})
         self.arguments: dict[str, str] = {}
         self.step = ""
         self._triggers = tuple(base.config.get("OnBuild") or ())

@@ -3,6 +3,7 @@
 import os
 import stat
 from collections.abc import Sequence
+from posixpath import normpath
 from typing import TYPE_CHECKING, NamedTuple
 
 from runtime.build.cache import make_key
@@ -103,7 +104,7 @@ def copy_files(builder: "StageBuilder", instruction: Instruction) -> None:
         if builder.around.cache.find(quick) is not None:
             builder.file_step(quick, f"{instruction.original} # buildkit", lambda _: None)
             return
-    found = [item for name in plain for item in tree.find(_with_pivot(name, copy), line)]
+    found = [item for name in plain for item in _find(tree, copy, name, line)]
     if exclude is not None:
         found = [
             item
@@ -148,8 +149,18 @@ def _is_remote(copy: Copy, name: str) -> bool:
     return copy.instruction.name == "ADD" and (is_url(name) or is_git_url(name))
 
 
-def _with_pivot(name: str, copy: Copy) -> str:
-    return name if copy.parents else name.replace("/./", "/")
+def _find(tree: Tree, copy: Copy, pattern: str, line: int) -> list[Found]:
+    """What a source names. With --parents, what is before "/./" in it is left out where the files go."""
+    found = tree.find(pattern, line)
+    head, pivot, _ = pattern.partition("/./")
+    if not copy.parents or not pivot:
+        return found
+    left_out = len([part for part in normpath(head).split("/") if part not in ("", ".")])
+    parts = [item.name.split("/") for item in found]
+    return [
+        item._replace(name="/".join((*path[:left_out], ".", *path[left_out:])))
+        for item, path in zip(found, parts, strict=True)
+    ]
 
 
 def _tree(builder: "StageBuilder", copy: Copy, line: int) -> Tree:

@@ -10,7 +10,6 @@ from runtime.build.dockerfile import DockerfileError, Instruction, parse_json_fo
 from runtime.build.mounts import SCRIPTS, mount_key, parse_mounts, place_mounts, place_script
 from runtime.errors import EngineError
 from runtime.oci.container_spec import Ulimit
-from runtime.oci.generate import DEFAULT_PATH
 
 if TYPE_CHECKING:
     from runtime.build.run import Step
@@ -67,7 +66,7 @@ def run_command(builder: "StageBuilder", instruction: Instruction) -> None:
 
         spec = container_spec(
             arguments,
-            {"PATH": DEFAULT_PATH, **proxies, **values},
+            {**proxies, **values},
             working_dir=config.get("WorkingDir") or "/",
             user=config.get("User") or "",
             hostname=hostname,

@@ -85,6 +85,7 @@ def test_copy(workshop: Workshop) -> None:
         COPY dir/*.txt dir/y.log two/
         COPY --exclude=*.log dir three
         COPY --parents dir/sub/x.txt /four/
+        COPY --parents ./dir/./s*/x.txt dir/./z.txt /seven/
         COPY . /all
         COPY dir/link /five
         COPY --chown=nobody:7 --chmod=u=rw,go=r <<one.txt <<'two.txt' /six/
@@ -95,12 +96,12 @@ def test_copy(workshop: Workshop) -> None:
         """.replace("nobody", "worker")
     )
     files = workshop.files()
-    names = {name for name in files if name.startswith(("w/", "four", "all", "five", "six"))}
+    names = {name for name in files if name.startswith(("w/", "four", "all", "five", "six", "seven"))}
     assert names == {
         "w/one", "w/one/sub", "w/one/sub/x.txt", "w/one/y.log", "w/one/z.txt", "w/one/link",
         "w/two", "w/two/z.txt", "w/two/y.log",
         "w/three", "w/three/sub", "w/three/sub/x.txt", "w/three/z.txt", "w/three/link",
-        "four", "four/dir", "four/dir/sub", "four/dir/sub/x.txt",
+        "seven", "seven/sub", "seven/sub/x.txt", "seven/z.txt", "four", "four/dir", "four/dir/sub", "four/dir/sub/x.txt",
         "all", "all/Dockerfile", "all/.dockerignore", "all/README.md", "all/dir", "all/dir/sub", "all/dir/sub/x.txt",
         "all/dir/y.log", "all/dir/z.txt", "all/dir/link", "five", "six", "six/one.txt", "six/two.txt",
     }  # fmt: skip

@@ -30,7 +30,7 @@ FILES = {
     "script.sh": "#!/bin/sh\necho hi\n",
 }
 CORPUS = {
-    "env": "FROM busybox\nENV A=1 B=\"two words\" C=$A\nENV OLD the rest of the line\nRUN echo $A $B >/env\n",
+    "env": "FROM busybox\nENV A=1 B=\"two words\" C=$A\nENV OLD the rest of the line\nENV PATH=/more:$PATH\nRUN echo $A $B >/env\n",
     "label": "FROM busybox\nLABEL a=b \"quoted key\"=\"x y\" multi=\"one\\\ntwo\"\n",
     "arguments": "ARG BASE=busybox\nFROM $BASE\nARG X=default\nARG Y\nRUN echo $X-$Y >/args\nENV Z=${X:-none}${Q:+no}\n",
     "copy-file": "FROM busybox\nCOPY a.txt /to\nCOPY a.txt /in/\nCOPY a.txt b.log /both/\n",
@@ -141,8 +141,6 @@ def plain_config(config: dict[str, Any]) -> dict[str, Any]:
     kept.pop("Labels", None)
     kept.pop("ArgsEscaped", None)
     kept.pop("Hostname", None)
-    # PATH is set by buildah where an image has none; a container gets the same one anyway.
-    kept["Env"] = [item for item in kept.get("Env", []) if not item.startswith("PATH=")]
     return {**kept, **({"Labels": labels} if labels else {})}
 
 

@@ -170,6 +170,10 @@ def test_durations() -> None:
         (["a?c", "[xy]z"], ["abc", "xz"], ["ac", "az"]),
         (["**"], ["a", "b/c"], []),
         (["a/**/b"], ["a/b", "a/x/y/b"], ["b"]),
+        # As with Docker, a folder is taken back in only where it was left out itself.
+        (["**/*.txt", "!dir"], ["dir/a.txt", "a.txt"], ["dir", "dir/b"]),
+        (["*", "!dir", "dir/b"], ["a", "dir/b"], ["dir", "dir/a"]),
+        (["w[[]1].txt", "x[&&~|]"], ["w[1].txt", "x&"], ["w1.txt"]),
     ],
 )
 def test_ignore(patterns: list[str], hidden: list[str], seen: list[str]) -> None:
