@@ -136,3 +136,24 @@ def test_more_options_of_the_network_commands(project: Project) -> None:
     assert project.run("network", "prune", "-f", "--filter", "until=1h").stdout == ""
     assert "extra" in project.run("network", "prune", "-f", "--filter", "label!=keep").stdout
     project.run("down", "-t", "0")
+
+
+def test_more_ports_than_one_message_or_the_soft_limit_of_files_allows(project: Project) -> None:
+    project.command = ["sh", "-c", 'ulimit -Sn 300; exec "$@"', "sh", *project.command]
+    many = "127.0.0.77:21000-21449"
+    project.write(
+        f"""
+        services:
+          a: {{image: IMAGE, command: sh -c 'ulimit -n; exec sleep 1000', ports: ["{many}:21000-21449/udp"], stop_signal: KILL}}
+        """
+    )
+    project.run("up", "-d")
+    assert f"{many}->21000-21449/udp\n" in project.run("ps").stdout
+    project.run("restart", "a")
+    project.run("network", "create", "other")
+    project.run("network", "disconnect", "project_default", "project-a-1")
+    project.run("network", "connect", "other", "project-a-1")
+    assert f"{many}->21000-21449/udp\n" in project.run("ps").stdout
+    assert project.run("logs", "--no-log-prefix").stdout == "300\n300\n"
+    project.run("down")
+    project.run("network", "rm", "other")
