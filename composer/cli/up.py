@@ -220,17 +220,18 @@ def _host_ports(context: Context, desired: Desired, spec: ContainerSpec) -> tupl
     """What a container wants of the host: nothing where all its networks keep its ports to themselves."""
     made = {network.name: network for network in desired.networks}
     for attachment in spec.networks:
-        found = context.engine.networks.find(attachment.network)
+        network, found = made.get(attachment.network), context.engine.networks.find(attachment.network)
         if found is not None:
             record = found.record
             families = {"ipv4": record.has_ipv4, "ipv6": record.has_ipv6}
             wanted = has_host_ports(record.driver, record.options, internal=record.internal, **families)
-        else:
-            network = made[attachment.network]
+        elif network is not None:
             families = {"ipv4": network.enable_ipv4, "ipv6": network.enable_ipv6}
             wanted = has_host_ports(
                 network.driver, network.driver_opts, internal=network.internal, **families
             )
+        else:
+            wanted = False  # it can't be made
         if wanted:
             return spec.ports
     return ()

@@ -15,11 +15,13 @@ class ShownPort(NamedTuple):
 
 
 def parse_exposed(words: Iterable[str]) -> list[ShownPort]:
-    """`expose` with its ranges: "80", "53/udp", "7000-7003/tcp"."""
+    """`expose` with its ranges: "80", "53/udp", "7000-7003/tcp". Words that are no ports are left out."""
     shown = []
     for word in words:
         numbers, _, protocol = word.partition("/")
         first, _, last = numbers.partition("-")
+        if not (first.isdecimal() and (last or "0").isdecimal()):
+            continue
         shown += [
             ShownPort(number, protocol or "tcp") for number in range(int(first), int(last or first) + 1)
         ]

@@ -9,6 +9,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from runtime.errors import StateError
+from runtime.linux.limits import allow_many_files
 from runtime.network.endpoint import HostNetwork
 from runtime.network.ports import publishing_endpoint
 from runtime.network.record import Endpoint, endpoint_to_json, fields_in_use
@@ -49,6 +50,7 @@ class Republishing:
         if self._endpoint is None or not wanted:
             return
         if anew:
+            allow_many_files()
             self._publication = reserve_ports(wanted, self._endpoint)
             self._ports = self._publication.ports
         else:
@@ -78,8 +80,8 @@ class Republishing:
         A shim that has just ended needs no telling.
         """
         if self._publication is not None:
-            with self._publication.reservations:
-                for descriptors, targets in self._publication.batches(control.MOST_DESCRIPTORS):
+            with self._publication as publication:
+                for descriptors, targets in publication.batches(control.MOST_DESCRIPTORS):
                     self._ask({"op": "hold", "targets": targets}, descriptors)
         message = {
             "op": "networks",

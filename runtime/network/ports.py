@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from typing import NamedTuple
 
 from runtime.errors import ConflictError, InvalidError, UnsupportedError
+from runtime.linux.limits import many_files
 from runtime.linux.netlink import DUMP, HEADER, REQUEST, open_socket, split_messages
 from runtime.network.endpoint import default_gateway
 from runtime.network.ipam import is_ipv6, parse_address
@@ -145,7 +146,7 @@ def plan_use(host_ip: str, protocol: str, endpoint: Endpoint) -> Use:
 
 def check_free(requests: Sequence[PortRequest]) -> None:
     """Raises what `reserve` would raise for any of these, all of them together; reserves nothing."""
-    with ExitStack() as stack:
+    with many_files(), ExitStack() as stack:
         for request in requests:
             stack.enter_context(reserve(request))
 
@@ -182,6 +183,11 @@ def _bind(protocol: str, address: str, number: int, *, reuse: bool) -> socket.so
     try:
         sock = socket.socket(family, kind | socket.SOCK_CLOEXEC, ip_protocol)
     except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            raise ConflictError(
+                f"no more files can be opened, not even for port {number}/{protocol}",
+                hint="each published port takes one or two: raise the hard limit of open files (ulimit -Hn)",
+            ) from error
         if family == socket.AF_INET6 and error.errno == errno.EAFNOSUPPORT:
             raise UnsupportedError(
                 "the kernel has no IPv6", hint="publish the port on an IPv4 address"

@@ -34,7 +34,7 @@ from runtime.linux import syscalls
 from runtime.linux.capabilities import permitted_names
 from runtime.linux.device_grants import load_block_numbers, load_grants
 from runtime.linux.devices import load_host_devices
-from runtime.linux.limits import load_hard_limits
+from runtime.linux.limits import load_hard_limits, many_files
 from runtime.linux.procfs import start_time
 from runtime.linux.seccomp import load_program
 from runtime.network import etc_files
@@ -159,8 +159,7 @@ class Builder:
         endpoint = publishing_endpoint(self._task.endpoints)
         if endpoint is None or not self._task.spec.ports:
             return
-        publication = reserve_ports(self._task.spec.ports, endpoint)
-        with publication.reservations:
+        with many_files(), reserve_ports(self._task.spec.ports, endpoint) as publication:
             self._addresses = publication.ports
             self._published = translations(publication.ports)
             for first in range(0, len(publication.ports), line.MOST_PORTS):

@@ -16,7 +16,7 @@ from runtime.shim.state import PublishedAddress
 
 
 class Publication(NamedTuple):
-    """Ports whose host ports are reserved, until `reservations` is closed.
+    """Ports whose host ports are reserved. A context manager that gives them up.
 
     `sockets` are descriptors, each with the container's address and port that the proxy is to lead it to, or with None
     where it is only to be kept.
@@ -25,6 +25,12 @@ class Publication(NamedTuple):
     ports: tuple[PublishedAddress, ...]
     sockets: tuple[tuple[int, tuple[str, int] | None], ...]
     reservations: ExitStack
+
+    def __enter__(self) -> "Publication":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.reservations.close()
 
     def batches(self, size: int) -> Iterator[tuple[list[int], list[tuple[str, int] | None]]]:
         """The sockets' descriptors and targets, so many at once as a message can carry."""

@@ -15,6 +15,7 @@ from runtime.cgroups.manager import Cgroup, open_cgroup
 from runtime.errors import EngineError, StateError
 from runtime.linux import constants as k
 from runtime.linux import syscalls
+from runtime.linux.limits import allow_many_files, limit_files
 from runtime.network.dns.entries import remove_entry
 from runtime.network.dns.forward import HostServers, Upstreams
 from runtime.network.dns.server import Responder
@@ -32,6 +33,8 @@ from runtime.shim.published import translations
 from runtime.shim.state import LiveState, PublishedAddress, read_live_state
 from runtime.shim.task import ShimTask
 from runtime.store.locks import is_locked
+
+_FEW_PORTS = 100
 
 
 class Program:
@@ -51,6 +54,7 @@ class World:
 
     __slots__ = (
         "_builder",
+        "_file_limit",
         "_host_mounts",
         "_host_namespace",
         "_ports",
@@ -69,6 +73,7 @@ class World:
     def __init__(self, task: ShimTask) -> None:
         self._task = task
         self._builder = 0
+        self._file_limit = 0  # which the shim had before it took over many ports, 0 = it has it still
         self._host_mounts = -1
         self._host_namespace = -1
         self._ports: tuple[PublishedAddress, ...] = ()
@@ -144,6 +149,8 @@ class World:
             syscalls.prctl(k.PR_SET_CHILD_SUBREAPER, 1)
         self._builder = os.fork()
         if self._builder == 0:
+            if self._file_limit:
+                limit_files(self._file_limit)
             be_builder(
                 self._task,
                 far,
@@ -196,6 +203,8 @@ class World:
 
     def hold_ports(self, descriptors: Sequence[int], targets: Sequence[tuple[str, int] | None]) -> None:
         """Take over sockets bound to host ports: to lead them to an address and a port, or only to keep them."""
+        if len(self._ports) > _FEW_PORTS and not self._file_limit:
+            self._file_limit = allow_many_files()
         forwards = []
         for descriptor, target in zip(descriptors, targets, strict=True):
             if target is None:

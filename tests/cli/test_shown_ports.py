@@ -20,4 +20,4 @@ def test_as_the_reference() -> None:
 def test_without_host_ports() -> None:
     ports = [*parse_exposed(["7000-7002", "99", "53/udp", "99"]), ShownPort(7003, "tcp", "::", 0)]
     assert render_ports(ports) == "53/udp, 99/tcp, 7000-7003/tcp"
-    assert render_ports([]) == ""
+    assert render_ports(parse_exposed(["web", "1-2-3", "5-3", ""])) == ""

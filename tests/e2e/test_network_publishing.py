@@ -15,6 +15,7 @@ needs_ipv6 = pytest.mark.skipif(not os.path.exists("/proc/net/if_inet6"), reason
 
 
 @needs_ipv6
+@pytest.mark.covers("networks.*.ipam", "options")
 def test_gateway_modes(project: Project) -> None:
     """IPv6 without translation, as for routable addresses, and IPv4 with it; a network without any; one for nobody."""
     bridge = f"pct{os.getpid() % 100000}"
@@ -33,7 +34,9 @@ def test_gateway_modes(project: Project) -> None:
           neighbour: {{image: IMAGE, command: sleep 1000, init: true, networks: [isolated]}}
         networks:
           mixed: {{enable_ipv6: true, driver_opts: {{{GATEWAY_MODE}6: routed}}}}
-          routed: {{driver_opts: {{{GATEWAY_MODE}4: routed}}}}
+          routed:
+            driver_opts: {{{GATEWAY_MODE}4: routed}}
+            ipam: {{options: {{com.docker.network.ipam.serial: "true", other: x}}}}
           isolated:
             internal: true
             driver_opts: {{{GATEWAY_MODE}4: isolated, com.docker.network.bridge.name: {bridge}}}
@@ -41,7 +44,7 @@ def test_gateway_modes(project: Project) -> None:
     )
     with socket.create_server(("", project.ports[1])):  # nobody needs this port of the host
         told = project.run("up", "-d").stderr
-    assert "warning" not in told
+    assert told.count("warning") == 1 and "ipam.options.other is not an option" in told
     assert "root:x:0" in fetch("127.0.0.1", project.ports[0])
     with pytest.raises(OSError):
         fetch("::1", project.ports[0], timeout_s=0)
@@ -56,6 +59,8 @@ def test_gateway_modes(project: Project) -> None:
     assert "root:x:0" in fetch(address, 80)
     address, _, port = project.run("port", "routed", "80", "--index", "2").stdout.strip().partition(":")
     assert port == "80" and "root:x:0" in fetch(address, 80)
+    project.run("up", "-d", "--force-recreate", "-t", "0", "routed")
+    assert project.run("port", "routed", "80").stdout != f"{address}:80\n"
     # Only containers are in there: no address of the host is.
     assert "root:x:0" in project.exec("neighbour", "wget", "-qO-", "http://alone/passwd")
     (described,) = json.loads(project.run("network", "inspect", "project_isolated").stdout)
@@ -136,3 +141,24 @@ def test_more_options_of_the_network_commands(project: Project) -> None:
     assert project.run("network", "prune", "-f", "--filter", "until=1h").stdout == ""
     assert "extra" in project.run("network", "prune", "-f", "--filter", "label!=keep").stdout
     project.run("down", "-t", "0")
+
+
+def test_more_ports_than_one_message_or_the_soft_limit_of_files_allows(project: Project) -> None:
+    project.command = ["sh", "-c", 'ulimit -Sn 300; exec "$@"', "sh", *project.command]
+    many = "127.0.0.77:21000-21449"
+    project.write(
+        f"""
+        services:
+          a: {{image: IMAGE, command: sh -c 'ulimit -n; exec sleep 1000', ports: ["{many}:21000-21449/udp"], stop_signal: KILL}}
+        """
+    )
+    project.run("up", "-d")
+    assert f"{many}->21000-21449/udp\n" in project.run("ps").stdout
+    project.run("restart", "a")
+    project.run("network", "create", "other")
+    project.run("network", "disconnect", "project_default", "project-a-1")
+    project.run("network", "connect", "other", "project-a-1")
+    assert f"{many}->21000-21449/udp\n" in project.run("ps").stdout
+    assert project.run("logs", "--no-log-prefix").stdout == "300\n300\n"
+    project.run("down")
+    project.run("network", "rm", "other")
