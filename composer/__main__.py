@@ -6,7 +6,7 @@ from typing import NoReturn
 from composer.cli.context import Context, GlobalOptions
 from composer.cli.hot import Parsed, parse
 from composer.errors import ComposeError
-from composer.output.errors import print_error
+from composer.output.errors import print_error, print_warning
 from composer.output.terminal import Terminal
 from runtime import EngineError
 
@@ -59,7 +59,9 @@ def _run_typer(words: list[str]) -> int:
 
     try:
         command = typer.main.get_command(app)
-        outcome = command(spell_out(words, command), prog_name="pycompose", standalone_mode=False)
+        terminal = Terminal(sys.stderr)
+        spelt_out = spell_out(words, command, lambda text: print_warning(terminal, text))
+        outcome = command(spelt_out, prog_name="pycompose", standalone_mode=False)
     except (ComposeError, EngineError, OSError):
         raise
     except Exception as error:

@@ -39,6 +39,7 @@ from composer.translate_host import (
 from composer.translate_life import (
     ON_UNHEALTHY,
     logging_problems,
+    rollback_policy,
     translate_hook,
     translate_pre_start,
     translate_restart,
@@ -137,6 +138,7 @@ def _desired_service(
         origin=place_of(result.marks, ("services", service.name)),
         fields=fields,
         update=update_policy(service),
+        rollback=rollback_policy(service),
         provider=_provider(service),
         pre_start=translate_pre_start(service, spec),
         problems=(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from composer.model.deploy import UpdateConfig
 from composer.model.parts import Hook
 from composer.model.service import Service
 from composer.plan.desired import UpdatePolicy
@@ -23,7 +24,14 @@ _CONDITIONS = {"none": "no", "any": "always", "on-failure": "on-failure"}
 
 
 def update_policy(service: Service) -> UpdatePolicy | None:
-    config = service.deploy.update_config if service.deploy else None
+    return _policy(service.deploy.update_config) if service.deploy else None
+
+
+def rollback_policy(service: Service) -> UpdatePolicy | None:
+    return _policy(service.deploy.rollback_config) if service.deploy else None
+
+
+def _policy(config: UpdateConfig | None) -> UpdatePolicy | None:
     if config is None:
         return None
     return UpdatePolicy(

@@ -252,6 +252,10 @@ def ps(
         list[str] | None, typer.Option("--status", help="Only containers of this status.")
     ] = None,
     no_trunc: Annotated[bool, typer.Option("--no-trunc", help="Do not shorten commands.")] = False,
+    orphans: Annotated[
+        bool,
+        typer.Option("--orphans/--no-orphans", help="Those of services that the file does not have too."),
+    ] = True,
 ) -> None:
     """List containers."""
     _run(context, "ps", locals())
@@ -285,7 +289,15 @@ def exec(
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Run in the background.")] = False,
     env: Annotated[list[str] | None, typer.Option("--env", "-e", help="NAME=VALUE to set.")] = None,
     number: Annotated[int, typer.Option("--index", help="The container's number.")] = 0,
-    no_tty: Annotated[bool, typer.Option("--no-tty", "-T", help="No terminal even if there is one.")] = False,
+    no_tty: Annotated[
+        bool, typer.Option("--no-tty", "--no-TTY", "-T", help="No terminal even if there is one.")
+    ] = False,
+    interactive: Annotated[
+        bool, typer.Option("--interactive/--no-interactive", "-i", help="Pass on what is typed or piped in.")
+    ] = True,
+    tty: Annotated[
+        bool, typer.Option("--tty", "-t", help="A terminal, if there is one; as without this option.")
+    ] = False,
     privileged: Annotated[bool, typer.Option("--privileged", help="With all capabilities.")] = False,
     user: Annotated[str, typer.Option("--user", "-u", help="As this user.")] = "",
     workdir: Annotated[str, typer.Option("--workdir", "-w", help="In this folder.")] = "",
@@ -338,6 +350,7 @@ def kill(
     context: typer.Context,
     services: Services = None,
     signal: Annotated[str, typer.Option("--signal", "-s", help="Signal to send.")] = "SIGKILL",
+    remove_orphans: RemoveOrphans = False,
     dry_run: DryRun = False,
 ) -> None:
     """Send a signal to running containers."""

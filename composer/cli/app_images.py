@@ -333,7 +333,9 @@ def commit(
         list[str] | None, typer.Option("--change", "-c", help='Dockerfile instruction, such as CMD ["sh"].')
     ] = None,
     message: Annotated[str, typer.Option("--message", "-m", help="For the image's history.")] = "",
-    pause: Annotated[bool, typer.Option("--pause/--no-pause", help="Freeze the container meanwhile.")] = True,
+    pause: Annotated[
+        bool, typer.Option("--pause/--no-pause", "-p", help="Freeze the container meanwhile.")
+    ] = True,
     number: Annotated[int, typer.Option("--index", help="The container's number.")] = 0,
     dry_run: DryRun = False,
 ) -> None:

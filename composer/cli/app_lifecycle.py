@@ -27,6 +27,7 @@ def create(
     quiet_pull: Annotated[bool, typer.Option("--quiet-pull", help="No progress of pulls.")] = False,
     scale: Annotated[list[str] | None, typer.Option("--scale", help="SERVICE=NUMBER")] = None,
     remove_orphans: RemoveOrphans = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Yes to all questions.")] = False,
     dry_run: DryRun = False,
 ) -> None:
     """Make containers without starting them."""
@@ -190,6 +191,9 @@ def run(
     cap_drop: Annotated[list[str] | None, typer.Option("--cap-drop", help="One to take away.")] = None,
     no_tty: Annotated[
         bool, typer.Option("--no-tty", "--no-TTY", "-T", help="No terminal even if there is one.")
+    ] = False,
+    tty: Annotated[
+        bool, typer.Option("--tty", "-t", help="Only with a terminal; without this option, if there is one.")
     ] = False,
     interactive: Annotated[
         bool, typer.Option("--interactive/--no-interactive", "-i", help="Pass on what is typed or piped in.")

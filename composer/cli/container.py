@@ -1,6 +1,5 @@
 """`container`: containers by their names or ids, whatever project they belong to."""
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -8,7 +7,7 @@ from typing import Any, NamedTuple
 from composer.cli.attach import attach_to, parse_keys
 from composer.cli.carry_out import carry_out, grace_ns
 from composer.cli.context import Context
-from composer.cli.exec import execute
+from composer.cli.exec import execute, give_no_input
 from composer.cli.inspect import container_document
 from composer.cli.logs import print_logs
 from composer.cli.ps import format_containers
@@ -88,8 +87,7 @@ def exec(context: Context, *, name: str, request: ExecRequest, detach: bool, int
     if request.tty and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise ComposeError("--tty: standard input and output are no terminal", hint="leave out -t")
     if not interactive and not request.tty:
-        with open(os.devnull) as nothing:
-            os.dup2(nothing.fileno(), 0)
+        give_no_input()
     return execute(context, find(context, name), request, detach=detach)
 
 

@@ -4,6 +4,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
+from composer.cli.settings import Settings
 from composer.errors import ComposeError, NoFileError
 from composer.load.options import LoadOptions
 from composer.output.errors import print_warning
@@ -37,15 +38,15 @@ class GlobalOptions(NamedTuple):
     state: str = ""
 
 
-def is_true(text: str | None) -> bool:
+def is_true(text: str) -> bool:
     """Whether a COMPOSE_ variable switches something on."""
-    return (text or "").lower() in ("1", "t", "true")
+    return text.lower() in ("1", "t", "true")
 
 
-def _choice(name: str, given: str, allowed: tuple[str, ...]) -> str:
+def _choice(name: str, given: str, set_by_variable: str, allowed: tuple[str, ...]) -> str:
     """An option's value, that of its variable, or the first of those allowed. Raises ComposeError."""
     variable = f"COMPOSE_{name.upper()}"
-    value = given or os.environ.get(variable) or allowed[0]
+    value = given or set_by_variable or allowed[0]
     if value not in allowed:
         where = f"--{name}" if given else variable
         raise ComposeError(f"{where} {value!r} is not one of {', '.join(allowed)}")
@@ -56,13 +57,22 @@ class Context:
     """One command's surroundings. Use as a context manager: the engine is closed at the end."""
 
     def __init__(self, options: GlobalOptions) -> None:
-        ansi = _choice("ansi", options.ansi, ("auto", "always", "never"))
-        progress = _choice("progress", options.progress, ("auto", "tty", "plain", "json", "quiet"))
         self.options = options
+        self.settings = Settings(
+            env_files=options.env_file, project_directory=options.project_directory, files=options.file
+        )
+        ansi = _choice("ansi", options.ansi, self.settings.get("COMPOSE_ANSI"), ("auto", "always", "never"))
+        # As with the reference, the project's .env does not count for these two.
+        progress = _choice(
+            "progress",
+            options.progress,
+            os.environ.get("COMPOSE_PROGRESS", ""),
+            ("auto", "tty", "plain", "json", "quiet"),
+        )
+        to_stdout = is_true(os.environ.get("COMPOSE_STATUS_STDOUT", ""))
         self.quiet = progress == "quiet"  # only failures are told
         self.out = Terminal(sys.stdout, ansi)
         self.err = Terminal(sys.stderr, ansi)
-        to_stdout = is_true(os.environ.get("COMPOSE_STATUS_STDOUT"))
         self.status = Terminal(sys.stdout if to_stdout else sys.stderr, ansi, progress)
         self._engine: Engine | None = None
         self._stdin_text: str | None = None
@@ -80,18 +90,18 @@ class Context:
     @property
     def compatibility(self) -> bool:
         """Whether names are joined with `_`, as Docker Compose 1 did (--compatibility, COMPOSE_COMPATIBILITY)."""
-        return self.options.compatibility or is_true(os.environ.get("COMPOSE_COMPATIBILITY"))
+        return self.options.compatibility or is_true(self.settings.get("COMPOSE_COMPATIBILITY"))
 
     @property
     def ignores_orphans(self) -> bool:
         """Whether containers of services that the file does not have are left alone (COMPOSE_IGNORE_ORPHANS)."""
-        return is_true(os.environ.get("COMPOSE_IGNORE_ORPHANS"))
+        return is_true(self.settings.get("COMPOSE_IGNORE_ORPHANS"))
 
     def removes_orphans(self, option: bool) -> bool:
         """Whether they are removed: --remove-orphans, COMPOSE_REMOVE_ORPHANS. Raises ComposeError."""
         if option and self.ignores_orphans:
             raise ComposeError("COMPOSE_IGNORE_ORPHANS and --remove-orphans exclude each other")
-        return option or (not self.ignores_orphans and is_true(os.environ.get("COMPOSE_REMOVE_ORPHANS")))
+        return option or (not self.ignores_orphans and is_true(self.settings.get("COMPOSE_REMOVE_ORPHANS")))
 
     def only_tells(self, what: str) -> bool:
         """Under --dry-run, say what would be done: whoever has no Plan to show asks this before it changes anything."""
@@ -112,7 +122,7 @@ class Context:
     @property
     def parallel(self) -> int:
         """How many containers may be under way at once. Raises ComposeError for a number that cannot be."""
-        text = str(self.options.parallel or os.environ.get("COMPOSE_PARALLEL_LIMIT", ""))
+        text = str(self.options.parallel or self.settings.get("COMPOSE_PARALLEL_LIMIT"))
         if not text or text == "-1":
             from composer.execute.executor import DEFAULT_PARALLEL
 
@@ -178,7 +188,7 @@ class Context:
         try:
             return self.desired(services)
         except NoFileError:
-            name = self.options.project_name or os.environ.get("COMPOSE_PROJECT_NAME", "")
+            name = self.options.project_name or self.settings.get("COMPOSE_PROJECT_NAME")
             if not name:
                 raise
             from composer.execute.recover import recover_desired

@@ -16,6 +16,7 @@ class Arguments(NamedTuple):
     quiet_pull: bool = False
     scale: tuple[str, ...] = ()
     remove_orphans: bool = False
+    yes: bool = False
 
 
 def run(context: Context, arguments: Arguments) -> int:

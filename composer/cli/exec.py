@@ -1,6 +1,7 @@
 """`exec`: run a command in a running container."""
 
 import errno
+import os
 import sys
 from typing import NamedTuple
 
@@ -21,6 +22,8 @@ class Arguments(NamedTuple):
     env: tuple[str, ...] = ()
     number: int = 0
     no_tty: bool = False
+    interactive: bool = True
+    tty: bool = False  # as the reference: it has one anyway, if there is one
     privileged: bool = False
     user: str = ""
     workdir: str = ""
@@ -40,10 +43,22 @@ def run(context: Context, arguments: Arguments) -> int:
         env=arguments.env,
         user=arguments.user,
         cwd=arguments.workdir,
-        tty=not arguments.no_tty and not arguments.detach and sys.stdin.isatty() and sys.stdout.isatty(),
+        tty=arguments.interactive
+        and not arguments.no_tty
+        and not arguments.detach
+        and sys.stdin.isatty()
+        and sys.stdout.isatty(),
         privileged=arguments.privileged,
     )
+    if not arguments.interactive:
+        give_no_input()
     return execute(context, container, request, detach=arguments.detach)
+
+
+def give_no_input() -> None:
+    """What this process starts finds nothing on its standard input."""
+    with open(os.devnull) as nothing:
+        os.dup2(nothing.fileno(), 0)
 
 
 def execute(context: Context, container: Container, request: ExecRequest, *, detach: bool) -> int:

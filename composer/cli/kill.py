@@ -11,6 +11,7 @@ from runtime import parse_signal
 class Arguments(NamedTuple):
     services: tuple[str, ...] = ()
     signal: str = "SIGKILL"
+    remove_orphans: bool = False
 
 
 def run(context: Context, arguments: Arguments) -> int:
@@ -20,7 +21,9 @@ def run(context: Context, arguments: Arguments) -> int:
     carry_out(
         context,
         desired,
-        lambda wanted, observed: plan_kill(wanted, observed, arguments.services, number),
+        lambda wanted, observed: plan_kill(
+            wanted, observed, arguments.services, number, remove_orphans=arguments.remove_orphans
+        ),
         keep_going=True,
     )
     return 0

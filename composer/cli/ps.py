@@ -33,6 +33,7 @@ class Arguments(NamedTuple):
     filter: str = ""
     status: tuple[str, ...] = ()
     no_trunc: bool = False
+    orphans: bool = True
 
 
 def run(context: Context, arguments: Arguments) -> int:
@@ -41,11 +42,13 @@ def run(context: Context, arguments: Arguments) -> int:
     statuses = _wanted_statuses(arguments)
     desired = context.existing()
     check_services(desired, arguments.services)
+    known = {service.name for service in desired.services}.union(desired.inactive)
     containers = [
         container
         for container in context.engine.containers.list(desired.project)
         if (not arguments.services or container.service in arguments.services)
         and (arguments.all or not container.oneoff)
+        and (arguments.orphans or container.service in known)
         and (container.status in statuses if statuses else arguments.all or container.is_live)
     ]
     if arguments.quiet:

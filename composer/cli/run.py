@@ -44,6 +44,7 @@ class Arguments(NamedTuple):
     cap_add: tuple[str, ...] = ()
     cap_drop: tuple[str, ...] = ()
     no_tty: bool = False
+    tty: bool = False
     interactive: bool = True
     no_deps: bool = False
     build: bool = False
@@ -93,6 +94,8 @@ def _options(context: Context, desired: Desired, arguments: Arguments) -> RunOpt
 
     slug = os.urandom(_SLUG_BYTES).hex()
     tty = not arguments.no_tty and sys.stdin.isatty() and sys.stdout.isatty()
+    if arguments.tty and not tty and not arguments.no_tty:
+        raise ComposeError("--tty: standard input and output are no terminal", hint="leave out -t")
     parts = (desired.project, arguments.service, "run", slug[:_SHORT_SLUG])
     return RunOptions(
         service=arguments.service,

@@ -139,7 +139,7 @@ class AttachedUp:
 
     def _begin_menu(self) -> None:
         wanted = self._arguments.menu
-        if is_true(os.environ.get("COMPOSE_MENU", "true")) if wanted is None else wanted:
+        if is_true(self._context.settings.get("COMPOSE_MENU") or "true") if wanted is None else wanted:
             from composer.cli.up_menu import KeyMenu, is_possible
 
             if is_possible(self._context.out):

@@ -77,7 +77,7 @@ class Monitor:
             return
         ratio = (self._failed_before + len(self.failed)) / self._policy["total"]
         if ratio > self._policy["max_failure_ratio"]:
-            raise ExecutionError(f"the update failed: {next(iter(self.failed.values()))}")
+            raise ExecutionError(f"the {self._policy['what']} failed: {next(iter(self.failed.values()))}")
 
     def close(self) -> None:
         for _, subscription in self._subscriptions.values():

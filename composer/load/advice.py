@@ -30,6 +30,7 @@ def advise(tree: Mapping[str, Any], active: Iterable[str], marks: Marks) -> Iter
             if value and not known.fullmatch(value):
                 message = f"service {name!r}: {value!r} is not a {attribute.replace('_', ' ')} that is known"
                 yield _line(("services", name, attribute), marks, message)
+        yield from _rollback(name, service.get("deploy") or {}, marks)
     networks = tree.get("networks") or {}
     on_host = {name: service for name, service in chosen.items() if _has_host_ports(service, networks)}
     yield from _ports(on_host, marks)
@@ -62,6 +63,25 @@ def _has_host_ports(service: Mapping[str, Any], networks: Mapping[str, Any]) -> 
         if any(options.get(f"{_GATEWAY_MODE}_{family}") != "routed" for family in families if family):
             return True
     return False
+
+
+def _rollback(name: str, deploy: Mapping[str, Any], marks: Marks) -> Iterator[str]:
+    """A rollback_config that an update cannot come to, or not in this way."""
+    rollback, update = deploy.get("rollback_config"), deploy.get("update_config") or {}
+    if not rollback:
+        return
+    where: Path = ("services", name, "deploy", "rollback_config")
+    if update.get("failure_action") != "rollback":
+        message = (
+            f"service {name!r}: rollback_config is for `update_config: {{failure_action: rollback}}` only"
+        )
+        yield _line(where, marks, message)
+    elif rollback.get("order") == "start-first" != update.get("order"):
+        message = (
+            f"service {name!r}: start-first has no effect, as the update is stop-first: "
+            "the old container and the new one have the same name"
+        )
+        yield _line((*where, "order"), marks, message)
 
 
 def _ports(services: Mapping[str, Any], marks: Marks) -> Iterator[str]:

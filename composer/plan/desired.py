@@ -36,11 +36,11 @@ class Content(NamedTuple):
 
 
 class UpdatePolicy(NamedTuple):
-    """deploy.update_config. Times in ns; `parallelism` 0 = all at once."""
+    """deploy.update_config, deploy.rollback_config. Times in ns; `parallelism` 0 = all at once."""
 
     parallelism: int = 1
     delay_ns: int = 0
-    failure_action: str = "pause"  # or "continue", "rollback"
+    failure_action: str = "pause"  # or "continue", and of an update "rollback"
     monitor_ns: int = 0
     max_failure_ratio: float = 0.0
     start_first: bool = False
@@ -70,6 +70,7 @@ class DesiredService(NamedTuple):
         Mapping[str, Any], ...
     ] = ()  # steps: {"spec": a ContainerSpec in JSON form, "per_replica": bool}
     update: UpdatePolicy | None = None  # None = changed containers are made anew at once
+    rollback: UpdatePolicy | None = None  # None = all at once, and nobody watches
     provider: Mapping[
         str, Any
     ] = {}  # who provides it instead of containers: {"type", "options": {NAME: [VALUE]}}
@@ -150,7 +151,11 @@ def to_json(desired: Desired) -> dict[str, Any]:
         {
             **_plain(s),
             "depends_on": [_plain(d) for d in s.depends_on],
-            **({"update": s.update._asdict()} if s.update is not None else {}),
+            **{
+                key: policy._asdict()
+                for key, policy in (("update", s.update), ("rollback", s.rollback))
+                if policy is not None
+            },
         }
         for s in desired.services
     ]
@@ -168,7 +173,7 @@ def from_json(data: Mapping[str, Any]) -> Desired:
             **{
                 **_tupled(service),
                 "depends_on": tuple(Dependency(**d) for d in service.get("depends_on", ())),
-                "update": UpdatePolicy(**service["update"]) if "update" in service else None,
+                **{key: UpdatePolicy(**service[key]) for key in ("update", "rollback") if key in service},
             }
         )
         for service in data["services"]

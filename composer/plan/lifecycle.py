@@ -173,12 +173,23 @@ def plan_stop(
     return builder.plan()
 
 
-def plan_kill(desired: Desired, observed: ObservedState, services: tuple[str, ...], number: int) -> Plan:
-    """Send a signal to running containers."""
+def plan_kill(
+    desired: Desired,
+    observed: ObservedState,
+    services: tuple[str, ...],
+    number: int,
+    *,
+    remove_orphans: bool = False,
+) -> Plan:
+    """Send a signal to running containers; orphans get it too, or are removed."""
     check_services(desired, services)
     builder = PlanBuilder(desired.project)
+    removed: set[str] = set()
+    if remove_orphans:
+        removed = {container.id for container in find_orphans(desired, observed)}
+        plan_orphans(builder, desired, observed, remove=True)
     for container in observed.containers:
-        if container.live and (not services or container.service in services):
+        if container.live and container.id not in removed and (not services or container.service in services):
             builder.add(
                 Kind.KILL,
                 container.name,

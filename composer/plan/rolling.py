@@ -82,16 +82,8 @@ def add_update(
         waiting = add_pre_start(builder, service, observed, waiting, after, images, proven=first > 0)
         starts = tuple(add_start(builder, service.name, item) for item in waiting)
         last = first + size >= len(changes)
-        watched = builder.add(
-            Kind.WAIT,
-            service.name,
-            f"update_config: {len(batch)} of {len(changes)} replicas",
-            needs=starts,
-            service=service.name,
-            condition=UPDATED,
-            containers=tuple(change.name for change in batch),
-            spec={**policy._asdict(), "total": len(changes), "delay_ns": 0 if last else policy.delay_ns},
-        )
+        names = tuple(change.name for change in batch)
+        watched = _watch(builder, service.name, "update", policy, names, len(changes), starts, last=last)
         removed = [_remove(builder, change, (watched,)) for change in batch] if policy.start_first else []
         after = (watched, *removed)
         started += [*starts, watched]
@@ -110,38 +102,120 @@ def _remove(builder: PlanBuilder, change: Change, needs: tuple[int, ...]) -> int
     )
 
 
+def _watch(
+    builder: PlanBuilder,
+    service: str,
+    what: str,
+    policy: UpdatePolicy,
+    names: tuple[str, ...],
+    total: int,
+    needs: tuple[int, ...],
+    *,
+    last: bool,
+) -> int:
+    """The WAIT that sees whether a batch does well; after the last one there is no delay."""
+    return builder.add(
+        Kind.WAIT,
+        service,
+        f"{what}_config: {len(names)} of {total} replicas",
+        needs=needs,
+        service=service,
+        condition=UPDATED,
+        containers=names,
+        spec={
+            **policy._asdict(),
+            "what": what,
+            "total": total,
+            "delay_ns": 0 if last else policy.delay_ns,
+        },
+    )
+
+
+class _Return(NamedTuple):
+    """A container to have again, one to do without, or both: one in the place of the other."""
+
+    was: ObservedContainer | None
+    now: ObservedContainer | None
+
+
 def plan_rollback(
     desired: Desired, observed: ObservedState, before: ObservedState, services: Sequence[str]
 ) -> Plan:
-    """Bring services back to the containers they had before an update that failed."""
+    """Bring services back to the containers they had before an update that failed, as deploy.rollback_config says."""
     builder = PlanBuilder(desired.project)
+    policies = {service.name: service.rollback for service in desired.services}
     for name in services:
         old = {container.number: container for container in before.of_service(name)}
         present = {container.number: container for container in observed.of_service(name)}
-        for number in sorted({*old, *present}):
-            was, now = old.get(number), present.get(number)
-            if was is None and now is not None:
-                stopped = (add_stop(builder, now, _CAUSE),) if now.live else ()
-                builder.add(Kind.REMOVE, now.name, _CAUSE, needs=stopped, service=name, container_id=now.id)
-            elif was is not None and (now is None or now.id != was.id):
-                _restore(builder, observed, was, now)
-            elif was is not None and now is not None and was.live and not now.live:
-                add_start(builder, name, Starting(now.name, now.id, _CAUSE, now.post_start))
+        returns = [_Return(old.get(number), present.get(number)) for number in sorted({*old, *present})]
+        _add_rollback(builder, observed, name, returns, policies.get(name))
     return builder.plan()
+
+
+def _add_rollback(
+    builder: PlanBuilder,
+    observed: ObservedState,
+    service: str,
+    returns: Sequence[_Return],
+    policy: UpdatePolicy | None,
+) -> None:
+    """In batches. With start-first a new container, which has a number of its own, goes once an old one is back."""
+    changed = [item for item in returns if item.was is not None and not _stands(item.was, item.now)]
+    extra = [item.now for item in returns if item.was is None and item.now is not None]
+    start_first = policy is not None and policy.start_first
+    size = (policy.parallelism if policy else 0) or max(1, len(changed), len(extra))
+    after: tuple[int, ...] = ()
+    for first in range(0, max(len(changed), len(extra)), size):
+        batch, gone = changed[first : first + size], extra[first : first + size]
+        if not start_first:
+            after = (*after, *(_take_away(builder, item, after) for item in gone))
+        starts = [_bring_back(builder, observed, item, after) for item in batch if item.was is not None]
+        after = (*after, *starts)
+        names = tuple(item.was.name for item in batch if item.was is not None and item.was.live)
+        if policy is not None and names:
+            last = first + size >= len(changed)
+            watched = _watch(builder, service, "rollback", policy, names, len(changed), after, last=last)
+            after = (watched,)
+        if start_first:
+            after = (*after, *(_take_away(builder, item, after) for item in gone))
+
+
+def _stands(was: ObservedContainer, now: ObservedContainer | None) -> bool:
+    """Whether the update has left a container alone."""
+    return now is not None and now.id == was.id and (bool(now.live) or not was.live)
+
+
+def _take_away(builder: PlanBuilder, now: ObservedContainer, needs: tuple[int, ...]) -> int:
+    stopped = (add_stop(builder, now, _CAUSE, needs=needs),) if now.live else needs
+    return builder.add(Kind.REMOVE, now.name, _CAUSE, needs=stopped, service=now.service, container_id=now.id)
+
+
+def _bring_back(builder: PlanBuilder, observed: ObservedState, item: _Return, needs: tuple[int, ...]) -> int:
+    """A container as it was; the action after which it is."""
+    was, now = item
+    assert was is not None
+    if now is not None and now.id == was.id:
+        return add_start(builder, was.service, Starting(now.name, now.id, _CAUSE, now.post_start, needs))
+    return _restore(builder, observed, was, now, needs)
 
 
 _CAUSE = ROLLBACK
 
 
 def _restore(
-    builder: PlanBuilder, observed: ObservedState, was: ObservedContainer, now: ObservedContainer | None
-) -> None:
+    builder: PlanBuilder,
+    observed: ObservedState,
+    was: ObservedContainer,
+    now: ObservedContainer | None,
+    needs: tuple[int, ...],
+) -> int:
     """Make a container as it was, in the place of the one there is now."""
     spec = json.loads(was.spec_text)
     if observed.images.get(spec["image"], was.image_id) != was.image_id:
         # The name means another image by now.
         spec["image"] = was.image_id
-    needs = (add_stop(builder, now, _CAUSE),) if now is not None and now.live else ()
+    if now is not None and now.live:
+        needs = (add_stop(builder, now, _CAUSE, needs=needs),)
     made = builder.add(
         Kind.CREATE,
         was.name,
@@ -163,4 +237,5 @@ def _restore(
             replaced=True,
         )
     if was.live:
-        add_start(builder, was.service, Starting(was.name, "", _CAUSE, was.post_start, (made,)))
+        made = add_start(builder, was.service, Starting(was.name, "", _CAUSE, was.post_start, (made,)))
+    return made

@@ -59,6 +59,11 @@ def test_what_is_parsed(words: list[str], options: dict[str, object], parameters
             "-p up container attach --no-sig-proxy --no-stdin x",
         ),
         ("exec -T=true web prog --on=true", "exec -T web prog --on=true"),
+        ("exec -i=false -t web prog", "exec --no-interactive -t web prog"),
+        (
+            "--no-ansi --workdir=/x build --parallel --pull a",
+            "--ansi never --project-directory /x build --pull a",
+        ),
         (
             "up --scale web=true --watch=maybe -- --build=true",
             "up --scale web=true --watch=maybe -- --build=true",

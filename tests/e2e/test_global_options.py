@@ -33,6 +33,16 @@ def test_progress(project: Project) -> None:
     assert "orphan" not in project.run("up", "-d").stderr
     assert "exclude each other" in project.run("down", "--remove-orphans", code=1).stderr
     del project.environ["COMPOSE_IGNORE_ORPHANS"]
+    # Some of them may stand in the .env beside the file, too.
+    dotenv = project.folder / ".env"
+    dotenv.write_text(
+        "COMPOSE_IGNORE_ORPHANS=true\nCOMPOSE_PARALLEL_LIMIT=${NUMBER:-none}\nCOMPOSE_PROGRESS=loud\n"
+    )
+    assert "'none' is not a limit" in project.run("up", "-d", code=1).stderr
+    project.environ["COMPOSE_PARALLEL_LIMIT"] = "2"
+    assert "orphan" not in project.run("up", "-d").stderr
+    del project.environ["COMPOSE_PARALLEL_LIMIT"]
+    dotenv.unlink()
     project.environ["COMPOSE_REMOVE_ORPHANS"] = "1"
     project.run("up", "-d")
     assert set(project.ps()) == {"project-b-1"}

@@ -150,6 +150,9 @@ def test_scale_and_orphans(project: Project) -> None:
     up = project.run("up", "-d")
     assert "orphan" in up.stderr
     assert sorted(project.ps()) == ["project-a-1", "project-b-1"]
+    assert sorted(project.ps("--orphans=false")) == ["project-a-1"]
+    assert "orphan" in project.run("kill", "--remove-orphans").stderr
+    assert {name: item["State"] for name, item in project.ps("-a").items()} == {"project-a-1": "exited"}
     project.run("down", "--remove-orphans")
 
 

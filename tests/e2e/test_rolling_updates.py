@@ -80,6 +80,36 @@ def test_a_failure_pauses_continues_or_is_rolled_back(project: Project) -> None:
     project.run("down", "-t", "0")
 
 
+@pytest.mark.covers("services.*.deploy", "rollback_config")
+@pytest.mark.covers(
+    "services.*.deploy.rollback_config", "parallelism delay order monitor failure_action max_failure_ratio"
+)
+def test_how_an_update_is_rolled_back(project: Project) -> None:
+    _write(project, "1", "monitor: 300ms")
+    project.run("up", "-d")
+    update = "monitor: 500ms, parallelism: 3, failure_action: rollback"
+    rollback = "parallelism: 2, monitor: 300ms, delay: 100ms, max_failure_ratio: 0.5, failure_action: pause"
+    _write(
+        project, "2", f"{update}}}\n          rollback_config: {{{rollback}, order: stop-first", sick="yes"
+    )
+    failed = project.run("up", "-d", "-t", "0", code=1).stderr
+    told = failed.partition("rolled back")[2].splitlines()
+    order = [
+        line.split("  ")[0].rpartition("-")[2].strip()
+        for line in told
+        if "Started" in line or "Ready" in line
+    ]
+    assert [sorted(order[:2]), *order[2:]] == [["1", "2"], "Service web", "3", "Service web"], failed
+    assert _versions(project) == {f"project-web-{number}": "1" for number in (1, 2, 3)}
+    assert "has no effect" not in failed
+    _write(project, "1", "monitor: 300ms}\n          rollback_config: {order: start-first")
+    assert (
+        "rollback_config is for `update_config: {failure_action: rollback}` only"
+        in project.run("up", "-d").stderr
+    )
+    project.run("down", "-t", "0")
+
+
 def test_side_by_side_must_be_possible(project: Project) -> None:
     text = """
         services:

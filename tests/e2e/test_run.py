@@ -168,6 +168,9 @@ def test_a_terminal(app: Project) -> None:
         user.expect("33 101")
         user.type("5\n")
         assert user.wait() == 5
+    with terminal(app, "run", "-it", "--rm", "--no-deps", "web", "sh", "-c", "test -t 0 && exit 6") as user:
+        assert user.wait() == 6
+    assert "no terminal" in app.run("run", "-t", "--rm", "web", "true", code=1).stderr
     with terminal(
         app, "run", "--no-deps", "--name", "kept", "web", "sh", "-c", "echo ready; sleep 1000"
     ) as user:
@@ -175,6 +178,12 @@ def test_a_terminal(app: Project) -> None:
         user.type("\x10\x11")  # ctrl-p ctrl-q
         assert user.wait() == 0
     assert app.ps("-a")["kept"]["State"] == "running"
+    app.run("up", "-d", "db")
+    with terminal(app, "exec", "-it", "db", "sh", "-c", "test -t 0 && exit 6") as user:
+        assert user.wait() == 6
+    with terminal(app, "exec", "-i=false", "db", "cat") as user:
+        assert user.wait() == 0
+    assert app.run("exec", "-it", "db", "echo", "plain").stdout == "plain\n"
     app.run("kill")
     app.run("down", "-v")
 

@@ -96,10 +96,25 @@ def test_a_rollback_takes_away_what_is_new_and_brings_back_what_was() -> None:
     now = observed(container("web", id="new"), container("web", 2))
     plan = plan_rollback(desired(service("web")), now, before, ["web"])
     assert [line.split("  ")[0] for line in lines(plan)] == [
-        "stop container p-web-1", "create container p-web-1", "remove container p-web-1", "start container p-web-1",
         "stop container p-web-2", "remove container p-web-2",
+        "stop container p-web-1", "create container p-web-1", "remove container p-web-1", "start container p-web-1",
     ]  # fmt: skip
-    assert plan.actions[1].replaces == "new"
+    assert plan.actions[3].replaces == "new"
+
+
+def test_a_rollback_with_the_old_one_first_goes_batch_by_batch() -> None:
+    old = [container("web", number, spec_text='{"image": "img"}') for number in (1, 2, 3)]
+    # Two were updated before the third failed.
+    now = observed(*(container("web", number) for number in (3, 4, 5, 6)))
+    web = service("web", rollback=UpdatePolicy(start_first=True, delay_ns=5))
+    plan = plan_rollback(desired(web), now, observed(*old), ["web"])
+    assert [line.split("  ")[0] for line in lines(plan)] == [
+        "create container p-web-1", "start container p-web-1", "wait for service web to be updated",
+        "stop container p-web-4", "remove container p-web-4",
+        "create container p-web-2", "start container p-web-2", "wait for service web to be updated",
+        "stop container p-web-5", "remove container p-web-5", "stop container p-web-6", "remove container p-web-6",
+    ]  # fmt: skip
+    assert [action.spec["delay_ns"] for action in plan.actions if action.condition == "updated"] == [5, 0]
 
 
 def test_after_a_boot_finished_jobs_hold_nobody_up() -> None:
