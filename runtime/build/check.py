@@ -105,7 +105,8 @@ def look_at_stages(
             except EngineError as error:
                 notes.append(f"FROM {stage.base} (line {stage.line}): {error}; {_BASE_NOT_HAD}")
     directive = request.given.get("BUILDKIT_DOCKERFILE_CHECK", "")
-    return Stages(dockerfile, plan, ignore, platform, request.given, bases, directive), notes
+    automatic = platform_arguments(host_platform(os.uname().machine), platform, request.target)
+    return Stages(dockerfile, plan, ignore, platform, request.given, automatic, bases, directive), notes
 
 
 def check_dockerfile(dockerfile: Dockerfile, stages: Stages | None = None) -> tuple[Finding, ...]:

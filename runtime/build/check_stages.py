@@ -2,13 +2,14 @@
 
 import difflib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from runtime.build.check_rule import Found
 from runtime.build.config import CHANGES, environment, set_environment
-from runtime.build.dockerfile import Dockerfile, Instruction, parse_json_form, split_words
+from runtime.build.dockerfile import Dockerfile, DockerfileError, Instruction, parse_json_form, split_words
 from runtime.build.expand import expand, expand_document
-from runtime.build.graph import BuildPlan, Stage
+from runtime.build.graph import BuildPlan, Stage, declare_argument
 from runtime.build.ignore import Matcher
 from runtime.build.remote import is_git_url, is_url
 from runtime.image.platform import Platform, parse_platform, platform_of
@@ -25,6 +26,7 @@ class Stages(NamedTuple):
     ignore: Matcher
     platform: Platform  # what is built for
     given: Mapping[str, str]  # --build-arg
+    automatic: Mapping[str, str]  # arguments that BuildKit predefines
     bases: Mapping[int, Mapping[str, Any]]  # configurations of base images, by stage; those that could be had
     directive: str = ""  # instead of the file's `# check=`
 
@@ -78,7 +80,8 @@ def _steps(stages: Stages) -> Iterator[tuple[bool, Instruction, _Noting]]:
             set_environment(config, {"PATH": DEFAULT_PATH})
         for item in stage.instructions:
             variables = _Noting({**declared, **environment(config)})
-            _fill_in(stages, item, variables, config, declared)
+            with suppress(DockerfileError):  # that is for the build to tell
+                _fill_in(stages, item, variables, config, declared)
             yield known, item, variables
         ends[stage.number] = (known, config)
 
@@ -92,9 +95,11 @@ def _fill_in(
         CHANGES[item.name](config, item, variables, escape)
     elif item.name == "ARG":
         for word in split_words(item.text, escape):
-            name, _, default = word.partition("=")
-            value = expand(default, variables, escape, line)
-            variables[name] = declared[name] = stages.given.get(name, value)
+            known = {**stages.automatic, **stages.plan.arguments}
+            name, value = declare_argument(
+                word, variables, given=stages.given, known=known, escape=escape, line=line
+            )
+            variables[name] = declared[name] = value or ""
     elif item.name in ("COPY", "ADD", "RUN"):
         for name, value in item.flags:
             if name != "from":

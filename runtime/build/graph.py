@@ -51,6 +51,28 @@ def platform_arguments(build: Platform, target: Platform, stage: str) -> dict[st
     return found
 
 
+def declare_argument(
+    word: str,
+    variables: Mapping[str, str],
+    *,
+    given: Mapping[str, str],
+    known: Mapping[str, str],
+    escape: str,
+    line: int,
+) -> tuple[str, str | None]:
+    """The name and, if it has one, the value of `ARG NAME[=DEFAULT]` in a stage. Raises DockerfileError.
+
+    `given` are --build-arg values; `known` those of arguments before the first FROM and automatic ones.
+    """
+    name, separator, default = word.partition("=")
+    name = expand(name, variables, escape, line)
+    if name in given:
+        return name, given[name]
+    if separator:
+        return name, expand(default, variables, escape, line)
+    return name, known.get(name)
+
+
 def plan_build(
     dockerfile: Dockerfile,
     *,

@@ -1,7 +1,8 @@
 """Whole builds that need not be done again: what one gave, with all that it looked at. Light: a command reads it.
 
-    DATA/build/outcomes/KEY.json    KEY is a hash of the request; "seen" is the build's witness, "steps" the keys of its
-                                    steps and "records" a hash of their records, "image" an id, "news" what was told
+    DATA/build/outcomes/KEY.json    KEY is a hash of the request and of who builds; "seen" is the build's witness,
+                                    "steps" the keys of its steps and "records" a hash of their records, "image" an id,
+                                    "news" what was told
 
 An outcome holds while every file and image that the build looked at is as it was, its steps are in the cache as it left
 them, and its names still stand for its image. Deleting all changes nothing but time.
@@ -96,8 +97,19 @@ def _is_repeatable(request: BuildRequest) -> bool:
 
 
 def _place(paths: Paths, request: BuildRequest) -> str:
-    key = make_key(_FORMAT, build_to_json(request), os.environ.get("SOURCE_DATE_EPOCH"))
+    key = make_key(_FORMAT, _release(), build_to_json(request), os.environ.get("SOURCE_DATE_EPOCH"))
     return f"{paths.build}/outcomes/{key}.json"
+
+
+def _release() -> list[tuple[str, int, int]]:
+    """What tells this installation from another: the modules that build, with their sizes and times."""
+    folder = os.path.dirname(__file__)
+    return sorted(
+        (entry.path, entry.stat().st_size, entry.stat().st_mtime_ns)
+        for place in (folder, f"{os.path.dirname(folder)}/image")
+        for entry in os.scandir(place)
+        if entry.name.endswith(".py")
+    )
 
 
 def _hash_records(cache: BuildCache, steps: Iterable[str]) -> str:

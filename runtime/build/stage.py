@@ -21,8 +21,7 @@ from runtime.build.config import (
 )
 from runtime.build.dockerfile import DockerfileError, Instruction, parse_dockerfile, split_words
 from runtime.build.exchange import TrailStep
-from runtime.build.expand import expand
-from runtime.build.graph import BuildPlan, Stage
+from runtime.build.graph import BuildPlan, Stage, declare_argument
 from runtime.build.layers import PendingLayer, is_empty, settle
 from runtime.build.request import BuildRequest
 from runtime.build.sources import Sources
@@ -187,16 +186,16 @@ class StageBuilder:
     def _declare(self, instruction: Instruction) -> None:
         around = self.around
         for word in split_words(instruction.text, around.escape):
-            name, separator, default = word.partition("=")
-            name = expand(name, self.variables, around.escape, instruction.line)
-            if name in around.given:
-                self.arguments[name] = around.given[name]
-            elif separator:
-                self.arguments[name] = expand(default, self.variables, around.escape, instruction.line)
-            elif name in around.plan.arguments:
-                self.arguments[name] = around.plan.arguments[name]
-            elif name in around.automatic:
-                self.arguments[name] = around.automatic[name]
+            name, value = declare_argument(
+                word,
+                self.variables,
+                given=around.given,
+                known={**around.automatic, **around.plan.arguments},
+                escape=around.escape,
+                line=instruction.line,
+            )
+            if value is not None:
+                self.arguments[name] = value
         self._remember(instruction.original, empty=True)
 
     def path(self, text: str) -> str:

@@ -87,6 +87,9 @@ class Tree:
             found = Found("" if real == "." else real, name, os.fstat(fd))
             if found.path == name:
                 self._witness.saw(f"{self.root}/{name}", found.status)
+                for number, letter in enumerate(name):
+                    if letter == "/":
+                        self._witness.passed_through(f"{self.root}/{name[:number]}")
             else:
                 self._witness.give_up()  # which links led there is not known
             return found

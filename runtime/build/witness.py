@@ -1,4 +1,4 @@
-"""What a build looked at: all that decides its outcome besides the request, with stamps that change when it does.
+"""What a build looked at: the files and images that decide its outcome, with stamps that change when they do.
 
 A stamp is made of what the kernel keeps about a file. The time of its last change (ctime) cannot be set by anybody, so
 a file of other content has another stamp, with one exception: a change within the same tick of the clock, right after
@@ -38,6 +38,7 @@ class Witness:
         self.reliable = True
         self.files: dict[str, Stamp] = {}  # looked at themselves, also where they are links (lstat)
         self.opened: dict[str, Stamp | None] = {}  # what a name led to (stat); None: nothing was there
+        self.passed: dict[str, list[int]] = {}  # folders on the way to a file: device and inode
         self.roots: dict[str, str] = {}  # folders as they were named -> without links
         self.images: dict[str, str] = {}  # names -> digests of manifests
 
@@ -51,6 +52,10 @@ class Witness:
         if len(self.files) > _MOST_FILES:
             self.give_up()
             self.files.clear()
+
+    def passed_through(self, folder: str) -> None:
+        """A folder on the way to a file, which may change but not become another one, or a link. Raises OSError."""
+        self.passed[folder] = _place_of(folder)
 
     def saw_opened(self, path: str, status: os.stat_result | None) -> None:
         """What opening `path` gave, or that there is nothing."""
@@ -67,7 +72,7 @@ class Witness:
     def add(self, other: Mapping[str, Any]) -> None:
         """What a process of the same build saw, in JSON form."""
         self.reliable = self.reliable and other["reliable"]
-        for name in ("files", "opened", "roots", "images"):
+        for name in ("files", "opened", "passed", "roots", "images"):
             getattr(self, name).update(other[name])
 
 
@@ -77,10 +82,16 @@ def is_as_seen(seen: Mapping[str, Any]) -> bool:
         return (
             all(os.path.realpath(name) == root for name, root in seen["roots"].items())
             and all(stamp_of(os.lstat(path)) == stamp for path, stamp in seen["files"].items())
+            and all(_place_of(path) == place for path, place in seen["passed"].items())
             and all(_stamp_opened(path) == stamp for path, stamp in seen["opened"].items())
         )
     except OSError:
         return False
+
+
+def _place_of(path: str) -> list[int]:
+    status = os.lstat(path)
+    return [status.st_dev, status.st_ino]
 
 
 def _stamp_opened(path: str) -> Stamp | None:

@@ -7,6 +7,7 @@ caller's mount namespace. On the start path.
 import errno
 import os
 import stat
+from contextlib import suppress
 from typing import NamedTuple
 
 from runtime.errors import StartError, UnsupportedError
@@ -19,7 +20,6 @@ from runtime.linux.constants import (
     RESOLVE_IN_ROOT,
     RESOLVE_NO_SYMLINKS,
 )
-from runtime.store.files import remove_tree
 
 _O_PATH = 0x200000
 # mount(2) takes one page of options, its NUL included.
@@ -64,18 +64,17 @@ def ensure_base(path: str) -> str:
 
     /.dockerenv, by which programs see that they are in a container, and /etc/mtab, which older ones read.
     """
-    if not os.path.isdir(path):
-        made = f"{path}.{os.urandom(4).hex()}"
-        os.makedirs(f"{made}/etc", 0o755)
-        os.chmod(made, 0o755)
-        os.close(os.open(f"{made}/.dockerenv", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o755))
-        os.symlink("/proc/mounts", f"{made}/etc/mtab")
-        try:
-            os.rename(made, path)
-        except OSError as error:
-            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-                raise
-            remove_tree(made)  # another shim was faster
+    last = f"{path}/etc/mtab"
+    if not os.path.lexists(last):
+        # Several shims may do this at the same time, and each mounts it when all is there.
+        for folder in (path, f"{path}/etc"):
+            os.makedirs(folder, exist_ok=True)
+            os.chmod(folder, 0o755)
+        fd = os.open(f"{path}/.dockerenv", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o755)
+        os.fchmod(fd, 0o755)  # whatever the caller's umask
+        os.close(fd)
+        with suppress(FileExistsError):
+            os.symlink("/proc/mounts", last)
     return path
 
 

@@ -92,16 +92,22 @@ _STAGE_CASES = {
     ],
     "FROM other\n": ["1 the image other is for linux/arm64, the build for linux/amd64"],
     "FROM --platform=$TARGETPLATFORM other\nFROM other AS unused\nFROM a\n": [],
+    "ARG P=80\nFROM a\nARG P TARGETPLATFORM Y=${Z:-1}\nEXPOSE ${P:?}/tcp\nCOPY x-${TARGETPLATFORM:?} /$Y\n": [
+        "3 nothing defines the variable $Z"
+    ],
+    "FROM a\nARG GIVEN=${NOWHERE:?}\nENV A=${GIVEN:?}\n": [],
+    "FROM a\nENV A=${NOWHERE:?that is the build's to tell}\n": ["2 nothing defines the variable $NOWHERE"],
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("text", _STAGE_CASES)
 def test_rules_about_stages(text: str) -> None:
     dockerfile = parse_dockerfile(text)
-    plan = plan_build(dockerfile, given={}, automatic={"TARGETPLATFORM": "linux/amd64"})
+    automatic = {"TARGETPLATFORM": "linux/amd64"}
+    plan = plan_build(dockerfile, given={}, automatic=automatic)
     known = {"a": _BASE, "scratch": {}, "other": {**_BASE, "architecture": "arm64"}}
     bases = {stage.number: known[stage.base] for stage in plan.stages if stage.base in known}
-    stages = Stages(dockerfile, plan, Matcher(("secret",)), _HOST, {}, bases)
+    stages = Stages(dockerfile, plan, Matcher(("secret",)), _HOST, {"GIVEN": "1"}, automatic, bases)
     rules = ("UndefinedVar", "CopyIgnoredFile", "InvalidBaseImagePlatform")
     found = [
         f"{item.line} {item.message}" for item in check_dockerfile(dockerfile, stages) if item.rule in rules

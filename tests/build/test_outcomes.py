@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from runtime import BuildRequest
-from runtime.build import witness
+from runtime.build import outcomes, witness
 from runtime.build.cache import prune_records
 from runtime.build.outcomes import recall_outcome
 from runtime.image.naming import parse_target
@@ -24,6 +24,7 @@ COPY --from=extra note /note
 COPY tree /tree
 FROM busybox
 COPY plain glob* /
+COPY deep/down/file /deep
 RUN --mount=target=/context cat /context/mounted/file >/seen
 COPY --from=first /tree /tree
 COPY --from=other /bin/busybox /other
@@ -34,7 +35,7 @@ COPY --from=other /bin/busybox /other
 def prepared(workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
     """A context with something of each kind, built. Its files count as old enough to be relied upon."""
     monkeypatch.setattr(witness, "_TICK_NS", 0)
-    for name in ("plain", "glob1", "tree/a", "tree/sub/b", "mounted/file", "ignored/x"):
+    for name in ("plain", "glob1", "tree/a", "tree/sub/b", "mounted/file", "deep/down/file", "ignored/x"):
         workshop.write(name, name)
     (workshop.folder / "tree/link").symlink_to("a")
     workshop.write(".dockerignore", "ignored\n")
@@ -67,11 +68,18 @@ def _replace_link(path: Path) -> None:
     path.symlink_to("sub/b")
 
 
+def _move_behind_link(path: Path) -> None:
+    elsewhere = path.parent.parent / "elsewhere"
+    path.rename(elsewhere)
+    path.symlink_to(elsewhere)
+
+
 CHANGES: dict[str, Callable[[Path], object]] = {
     "content": lambda folder: _rewrite(folder / "plain"),
     "content below a folder": lambda folder: _rewrite(folder / "tree/sub/b"),
     "content of a mount": lambda folder: _rewrite(folder / "mounted/file"),
     "content of another context": lambda folder: _rewrite(folder.parent / "extra/note"),
+    "a link to a folder": lambda folder: _move_behind_link(folder / "deep"),
     "a new file": lambda folder: (folder / "tree/sub/new").write_text(""),
     "a new match": lambda folder: (folder / "glob2").write_text(""),
     "a file that is gone": lambda folder: (folder / "tree/a").unlink(),
@@ -83,11 +91,24 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 }
 
 
+def test_another_release_looks_for_itself(prepared: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared.build(**_options(prepared))
+    assert _is_known(prepared)
+    monkeypatch.setattr(outcomes, "_release", list)
+    assert not _is_known(prepared)
+
+
+def test_what_cannot_be_remembered_is_built_all_the_same(prepared: Workshop) -> None:
+    Path(prepared.engine.paths.build).mkdir(parents=True, exist_ok=True)
+    Path(prepared.engine.paths.build, "outcomes").touch()
+    assert prepared.build(**_options(prepared)) and not _is_known(prepared)
+
+
 def test_nothing_is_done_where_nothing_changed(prepared: Workshop) -> None:
     first = prepared.build(**_options(prepared))
     assert set(prepared.cached) == {"done"} and _is_known(prepared)
     assert prepared.build(**_options(prepared)) == first
-    assert prepared.cached == ["cached"] * 6
+    assert prepared.cached == ["cached"] * 7
     # What is left out of the context is no part of it.
     _rewrite(prepared.folder / "ignored/x")
     assert _is_known(prepared)

@@ -15,6 +15,7 @@ from runtime.image.host import prune_host, resolve_host, resolve_rootfs
 from runtime.image.resolve import resolve_image
 from runtime.image.snapshot import (
     SnapshotMount,
+    ensure_base,
     mount_snapshot,
     overlay_options,
     plan_snapshot,
@@ -60,6 +61,18 @@ def start(image: ResolvedImage, tmp_path: Path, rootfs: Path, **options: bool) -
     prepare_layer_dir(mounts)
     mount_snapshot(mounts, str(rootfs), **options)
     return rootfs
+
+
+def test_what_every_container_has(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        base = Path(ensure_base(str(tmp_path / "base")))
+    finally:
+        os.umask(before)
+    assert [stat.S_IMODE((base / name).stat().st_mode) for name in ("", "etc", ".dockerenv")] == [0o755] * 3
+    assert os.readlink(base / "etc/mtab") == "/proc/mounts"
+    (base / "etc/mtab").unlink()  # as where a process was killed
+    assert ensure_base(str(base)) and (base / "etc/mtab").is_symlink()
 
 
 def test_plan(tmp_path: Path) -> None:
