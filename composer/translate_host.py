@@ -89,12 +89,17 @@ def translate_block_limits(service: Service) -> BlockLimits:
 
 
 def translate_storage(service: Service) -> int:
-    """`storage_opt.size` in bytes, 0 = no limit or none that makes sense (`storage_problems`)."""
+    """`storage_opt.size` in bytes, 0 = no limit; also where it makes no sense (`storage_problems`)."""
+    return _storage_bytes(service) or 0
+
+
+def _storage_bytes(service: Service) -> int | None:
+    """None for what is no size."""
     try:
         size = parse_size_bytes(service.storage_opt.get("size", "0"))
     except ValueError:
-        return 0
-    return size if size < 1 << 63 else 0
+        return None
+    return size if size < 1 << 63 else None
 
 
 def storage_problems(service: Service, origin: str) -> tuple[str, ...]:
@@ -102,7 +107,7 @@ def storage_problems(service: Service, origin: str) -> tuple[str, ...]:
     unknown = [name for name in service.storage_opt if name != "size"]
     if unknown:
         return (f"{origin}: storage_opt: unknown option {unknown[0]!r} (there is one, `size`)",)
-    if service.storage_opt and not translate_storage(service):
+    if _storage_bytes(service) is None:
         return (
             f"{origin}: storage_opt.size: {service.storage_opt['size']!r} is no size such as 512m or 10G",
         )

@@ -64,7 +64,7 @@ def fetch_files(engine: "Engine", file: str) -> list[str]:
 def _project_name(file: str) -> str:
     """The folder's name, which is the project's if its file gives it none: the same for every version."""
     address, _, fragment = file.removeprefix(OCI_PREFIX).partition("#")
-    below = fragment.partition(":")[2]
+    below = fragment.partition(":")[2] or _asked_folder(address)
     if below.strip("/"):
         last = below.rstrip("/").rpartition("/")[2]
     elif file.startswith(OCI_PREFIX):
@@ -72,6 +72,13 @@ def _project_name(file: str) -> str:
     else:  # also user@host:repository.git
         last = address.partition("?")[0].rstrip("/").replace(":", "/").rpartition("/")[2].removesuffix(".git")
     return normalize_name(last) or "project"
+
+
+def _asked_folder(address: str) -> str:
+    """The folder that the query of a git URL names (`?subdir=FOLDER`)."""
+    from urllib.parse import parse_qs
+
+    return parse_qs(address.partition("?")[2]).get("subdir", [""])[0]
 
 
 def _put_in_place(fresh: str, folder: str) -> None:

@@ -48,8 +48,10 @@ def run_container(
         if manner.auto_remove:
             _discard(context, desired, name)
         return report_start(context, error)
+    if context.options.dry_run:
+        return 0
     container = context.engine.containers.find(name)
-    if container is None or context.options.dry_run:
+    if container is None:
         return 0  # another command has removed it already
     if attachment is None:
         context.out.line(container.id)

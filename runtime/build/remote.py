@@ -15,6 +15,7 @@ _GIT_SCP = re.compile(r"[\w.-]+@[\w.-]+:")
 _GIT_URL = re.compile(r"(?:git|ssh)://|https?://[^#?]+\.git(?:[#?]|\Z)|github\.com/")
 _COMMIT = re.compile(r"[0-9a-f]{7,64}\Z")
 _WHOLE_COMMIT = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
+_REFERENCES = {"ref": "", "branch": "refs/heads/", "tag": "refs/tags/"}
 _GIT_TIMEOUT_S = 600
 _CHUNK = 1 << 20
 
@@ -100,11 +101,8 @@ def parse_git_url(url: str) -> GitSource:
         raise InvalidError(f"{url} has a query and a fragment", hint="say all of it in the query")
     options = dict(parse_qsl(query, keep_blank_values=True))
     checksum = options.pop("checksum", "") or options.pop("commit", "")
-    references = [
-        f"{prefix}{options.pop(name)}"
-        for name, prefix in (("ref", ""), ("branch", "refs/heads/"), ("tag", "refs/tags/"))
-        if options.get(name)
-    ]
+    given = ((options.pop(name, ""), prefix) for name, prefix in _REFERENCES.items())
+    references = [f"{prefix}{value}" for value, prefix in given if value]
     if len(references) > 1:
         raise InvalidError(f"{url}: only one of ref, branch and tag can be asked for")
     source = GitSource(
@@ -112,8 +110,8 @@ def parse_git_url(url: str) -> GitSource:
         "".join(references) or checksum,
         options.pop("subdir", ""),
         checksum,
-        _is_on(options.pop("keep-git-dir", "false")),
-        _is_on(options.pop("submodules", "true")),
+        _is_on(url, options.pop("keep-git-dir", "false")),
+        _is_on(url, options.pop("submodules", "true")),
     )
     if options:
         known = "ref, branch, tag, checksum, subdir, keep-git-dir, submodules"
@@ -121,7 +119,9 @@ def parse_git_url(url: str) -> GitSource:
     return source
 
 
-def _is_on(text: str) -> bool:
+def _is_on(url: str, text: str) -> bool:
+    if text.lower() not in ("", "1", "true", "0", "false"):
+        raise InvalidError(f"{url}: {text!r} is neither true nor false")
     return text.lower() in ("", "1", "true")
 
 

@@ -104,6 +104,7 @@ def test_hostile_artifact(project: Project, registry: Registry) -> None:
         ("https://h/x.git#main:a/..", "project"),
         ("https://h/x.git#main:a/sub/", "sub"),
         ("https://h/x.git#a/b", "x"),
+        ("https://h/x.git?branch=main&subdir=a/sub", "sub"),
         ("git@h:x.git", "x"),
     ],
 )
