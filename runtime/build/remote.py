@@ -120,9 +120,9 @@ def parse_git_url(url: str) -> GitSource:
 
 
 def _is_on(url: str, text: str) -> bool:
-    if text.lower() not in ("", "1", "true", "0", "false"):
+    if text.lower() not in ("", "1", "t", "true", "0", "f", "false"):
         raise InvalidError(f"{url}: {text!r} is neither true nor false")
-    return text.lower() in ("", "1", "true")
+    return text.lower() in ("", "1", "t", "true")
 
 
 def commit_of(url: str) -> str:

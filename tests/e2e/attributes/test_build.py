@@ -43,14 +43,7 @@ _ELSEWHERE = "127.0.0.1:1/box"  # where nobody answers
 @pytest.mark.covers("services.*.build.secrets[]", "source target")
 @pytest.mark.covers("services.*.build.ulimits.*", "soft hard")
 def test_build(project: Project, busybox_tar: Path, tmp_path: Path) -> None:
-    for name in ("box", _ELSEWHERE):
-        project.run("image", "import", str(busybox_tar), name)
-    (project.folder / "context").mkdir()
-    (project.folder / "context/Other").write_text(_DOCKERFILE)
-    (project.folder / "extra").mkdir()
-    (project.folder / "extra/note").write_text("from the other context\n")
-    (project.folder / "token").write_text("hush")
-    project.environ["SECRET"] = "hidden"
+    _prepare(project, busybox_tar)
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, "amd64")
     text = f"""
         services:
@@ -125,6 +118,18 @@ def test_build(project: Project, busybox_tar: Path, tmp_path: Path) -> None:
     assert seen("/random") != random[0]
     agent.close()
     project.run("down", "-t", "0")
+
+
+def _prepare(project: Project, busybox_tar: Path) -> None:
+    """The base images, two contexts and the secrets."""
+    for name in ("box", _ELSEWHERE):
+        project.run("image", "import", str(busybox_tar), name)
+    (project.folder / "context").mkdir()
+    (project.folder / "context/Other").write_text(_DOCKERFILE)
+    (project.folder / "extra").mkdir()
+    (project.folder / "extra/note").write_text("from the other context\n")
+    (project.folder / "token").write_text("hush")
+    project.environ["SECRET"] = "hidden"
 
 
 def _serve(agent: socket.socket) -> None:
